@@ -1,0 +1,1 @@
+"""The local book: what the venue shows, whether it may be believed, and how old it is."""

@@ -1,0 +1,1 @@
+"""Nouns: instruments, events, commands, records. Frozen, without behaviour that needs anything else."""

@@ -1,0 +1,155 @@
+"""What is traded: price and size grids, contract arithmetic, fees.
+
+Decimal text becomes ticks and lots here and nowhere else, exactly: a price that is off the tick grid is an error, never
+rounded. Rounding of *our* prices is one function, bids down and asks up.
+"""
+
+import math
+from collections.abc import Callable
+from enum import IntEnum, StrEnum
+
+import msgspec
+
+from mmbot.errors import ConfigError, RemoteProtocolError
+from mmbot.units import BPS, Lots, Ticks
+
+
+class Side(IntEnum):
+    """BUY = +1 and SELL = -1, so that side * (a - b) reads as written in the definitions of edge."""
+
+    BUY = 1
+    SELL = -1
+
+    @property
+    def word(self) -> str:
+        return "buy" if self is Side.BUY else "sell"
+
+
+class Contract(StrEnum):
+    LINEAR = "linear"
+    INVERSE = "inverse"
+
+
+class Fees(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Fee tier, bps of notional, positive = we pay, negative = rebate."""
+
+    tier: str
+    maker_bps: float
+    taker_bps: float
+
+
+class Instrument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One instrument of one venue.
+
+    `contract_value`: base units per unit of quantity for a linear contract (1 for spot), quote units per contract for an
+    inverse one. Sizes: quantity = lots * lot_size, price = ticks * tick_size.
+    """
+
+    venue: str
+    symbol: str
+    base: str
+    quote: str
+    tick_size: str
+    lot_size: str
+    min_notional: float
+    fees: Fees
+    contract: Contract = Contract.LINEAR
+    contract_value: float = 1.0
+
+    @property
+    def key(self) -> str:
+        """Name of the instrument in every row: venue and symbol, since one symbol trades on several venues."""
+        return f"{self.venue}:{self.symbol}"
+
+    @property
+    def tick(self) -> float:
+        return float(self.tick_size)
+
+    @property
+    def lot(self) -> float:
+        return float(self.lot_size)
+
+    def price(self, ticks: float) -> float:
+        """Quote currency; half ticks are prices too (a mid)."""
+        return ticks / self._ticks_per_unit if self._ticks_per_unit else ticks * self.tick
+
+    @property
+    def _ticks_per_unit(self) -> int:
+        """1 / tick_size where that is whole: dividing by it gives the nearest float to the decimal price."""
+        per_unit = 1.0 / self.tick
+        whole = round(per_unit)
+        return whole if whole >= 1 and math.isclose(per_unit, whole, rel_tol=1e-12) else 0
+
+    def worth(self, price: float) -> float:
+        """Worth of one lot held long, as a function of price, in settlement currency (quote, or base for inverse).
+
+        Profit of a position is lots * (worth(now) - worth(then)) for both kinds of contract. An inverse contract pays
+        contract_value * (1/entry - 1/exit) in base currency.
+        """
+        if self.contract is Contract.INVERSE:
+            return -self.contract_value * self.lot / price
+        return self.contract_value * self.lot * price
+
+    def notional(self, lots: int, price: float) -> float:
+        """Size of a trade in settlement currency, positive: the base of fees and the weight of edge averages."""
+        return abs(lots * self.worth(price))
+
+    def notional_quote(self, lots: int, price: float) -> float:
+        """Size of a trade in quote currency, positive: what limits are stated in."""
+        per_lot = self.contract_value * self.lot
+        return abs(lots) * (per_lot if self.contract is Contract.INVERSE else per_lot * price)
+
+    def fee(self, lots: int, price: float, *, maker: bool) -> float:
+        """Settlement currency, positive = we pay."""
+        bps = self.fees.maker_bps if maker else self.fees.taker_bps
+        return self.notional(lots, price) * bps / BPS
+
+
+def parser(step: str, what: str) -> Callable[[str], int]:
+    """Exact decimal text -> whole steps: `parser("0.05", ...)("1.20") == 24`.
+
+    A book repeats its prices, so results are remembered; the memory is bounded. Raises RemoteProtocolError for text that is
+    no plain decimal or is off the grid, ConfigError for a step that is none.
+    """
+    digits = len(step.partition(".")[2])
+    scaled_step = _scaled(step, digits)
+    if scaled_step is None or scaled_step <= 0:
+        raise ConfigError(f"{what} step was {step!r}, expected a positive decimal")
+    known: dict[str, int] = {}
+
+    def parse(text: str) -> int:
+        steps = known.get(text)
+        if steps is None:
+            scaled = _scaled(text, digits)
+            if scaled is None:
+                raise RemoteProtocolError(f"{what} was {text!r}, expected a plain decimal of at most {digits} places")
+            steps, rest = divmod(scaled, scaled_step)
+            if rest:
+                raise RemoteProtocolError(f"{what} was {text!r}, expected a multiple of {step}")
+            if len(known) < _REMEMBERED:
+                known[text] = steps
+        return steps
+
+    return parse
+
+
+_REMEMBERED = 200_000
+
+
+def _scaled(text: str, digits: int) -> int | None:
+    """Decimal text times 10**digits; None if it is no plain non-negative decimal or has more places than that."""
+    whole, _, fraction = text.partition(".")
+    fraction = fraction.rstrip("0")
+    if len(fraction) > digits or not (whole + fraction).isdecimal() or not text.isascii():
+        return None
+    return int(whole + fraction.ljust(digits, "0"))
+
+
+def round_passive(side: Side, ticks: float) -> Ticks:
+    """Fractional ticks -> the grid, never in the taker's favour: bids down, asks up."""
+    return Ticks(math.floor(ticks) if side is Side.BUY else math.ceil(ticks))
+
+
+def floor_lots(quantity: float, lot: float) -> Lots:
+    """Quantity -> whole lots, down. A relative hair absorbs float noise: 0.3 / 0.1 is 3 lots, not 2."""
+    return Lots(math.floor(quantity / lot * (1 + 1e-12)))

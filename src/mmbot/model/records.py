@@ -1,0 +1,72 @@
+"""What a run writes down: the rows that gates see. Field names are a public interface (see docs/run-directory.md).
+
+Rows are built once per tick on the hot path, hence plain mutable structs; `run_id`, `arm` and `data_kind` are constant over
+a run and are put in front by the writer.
+"""
+
+import msgspec
+
+
+class TickRow(msgspec.Struct, gc=False):
+    """One pass of the pipeline for one symbol. `*_ns` durations are measured; `wait_ns` is I/O wait inside fetch_md."""
+
+    ts_ns: int
+    symbol: str
+    seq: int
+    cache: str
+    age_ns: int | None
+    fetch_md_ns: int
+    spread_ns: int
+    guards_ns: int
+    inventory_ns: int
+    queue_aware_ns: int
+    emit_ns: int
+    tick_total_ns: int
+    wait_ns: int
+    deadline_miss: bool
+    guard: str
+    reasons: tuple[str, ...]
+    mid: float | None
+    bid: float | None
+    ask: float | None
+    half_spread_bps: float | None
+    position: float
+    position_quote: float
+
+
+class FillRow(msgspec.Struct, gc=False):
+    """One execution. `ts_ns` is the venue's time of it, `recv_ns` when we learned of it; `fee` positive = we pay."""
+
+    ts_ns: int
+    recv_ns: int
+    symbol: str
+    fill_id: int
+    client_id: str
+    side: str
+    price: float
+    qty: float
+    liquidity: str
+    fee: float
+    order_price: float
+    mid: float | None
+
+
+class SampleRow(msgspec.Struct, gc=False):
+    """One reading of a process or engine gauge; cumulative where the name counts something."""
+
+    ts_ns: int
+    symbol: str | None
+    name: str
+    value: float
+
+
+class EventRow(msgspec.Struct, gc=False):
+    """Something worth knowing happened; `detail` depends on `kind`."""
+
+    ts_ns: int
+    symbol: str | None
+    kind: str
+    detail: dict[str, str | int | float | None]
+
+
+Row = TickRow | FillRow | SampleRow | EventRow
