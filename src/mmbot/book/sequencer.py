@@ -26,7 +26,7 @@ class Sequencer:
         """None = apply it. `links`: by the venue's rule this delta follows `last` directly."""
         if self.last is None:
             return Trouble.BEFORE_SNAPSHOT
-        if update_id <= self.last:
+        if update_id < self.last or (update_id == self.last and not self.fresh):
             return Trouble.DUPLICATE
         if not links:
             self.last = None
