@@ -1,0 +1,175 @@
+"""The wire form of a run directory (schema 1), and the reading of its JSONL files in bounded memory.
+
+Structs name only the fields that something here uses; a run may write more. A row that does not decode, a
+last line without its newline, an empty line: each is a RunlogError naming file and line. Nothing is skipped
+and nothing is repaired: a gate over a repaired file would judge another run than the one that happened.
+(msgspec itself refuses NaN and infinite numbers.)
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+
+from pytest_mmgates.errors import RunlogError
+
+_BLOCK_BYTES = 4_000_000
+
+Ns = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Price = Annotated[float, msgspec.Meta(gt=0)]
+Cache = Literal["hit", "stale", "miss"]
+DataKind = Literal["recorded", "live", "synthetic"]
+
+
+class Row(msgspec.Struct, gc=False):
+    """What every row carries."""
+
+    ts_ns: Ns
+    run_id: str
+    data_kind: str
+
+
+class TickRow(Row, gc=False):
+    symbol: str
+    cache: Cache
+    age_ns: Ns | None
+    fetch_md_ns: Ns
+    spread_ns: Ns
+    guards_ns: Ns
+    inventory_ns: Ns
+    queue_aware_ns: Ns
+    emit_ns: Ns
+    tick_total_ns: Ns
+    wait_ns: Ns
+    deadline_miss: bool
+    mid: Price | None
+    bid: float | None
+    ask: float | None
+    position_quote: float
+
+
+class FillRow(Row, gc=False):
+    symbol: str
+    recv_ns: Ns
+    side: Literal["buy", "sell"]
+    price: Price
+    qty: Annotated[float, msgspec.Meta(gt=0)]
+    liquidity: Literal["maker", "taker"]
+    fee: float
+    mid: Price | None
+
+
+class SampleRow(Row, gc=False):
+    symbol: str | None
+    name: str
+    value: float
+
+
+class EventRow(Row, gc=False):
+    symbol: str | None
+    kind: str
+
+
+class Feed(msgspec.Struct, frozen=True):
+    symbol: str
+    venue: str
+    sha256: str | None = None
+    frames: int | None = None
+
+
+class Data(msgspec.Struct, frozen=True):
+    kind: DataKind
+    sha256: str
+    feeds: list[Feed]
+
+
+class Instrument(msgspec.Struct, frozen=True):
+    symbol: str
+    venue: str
+    contract: Literal["linear", "inverse"]
+    contract_value: Annotated[float, msgspec.Meta(gt=0)]
+    base: str
+    quote: str
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """`manifest.json`: where the run came from. Times are virtual under a virtual clock."""
+
+    schema: Literal[1]
+    run_id: str
+    step: str
+    scenario: str
+    mode: str
+    clock: Literal["virtual", "wall"]
+    status: Literal["running", "complete", "halted", "failed"]
+    reason: str | None
+    started_ns: Ns
+    ended_ns: Ns | None
+    seed: int
+    data: Data
+    config: dict[str, Any]
+    config_sha256: str
+    code: dict[str, str | bool | None]
+    host: dict[str, str | int | None]
+    models: dict[str, str]
+    instruments: list[Instrument]
+    counts: dict[str, int]
+    run_digest: str | None = None
+
+
+RowT = TypeVar("RowT", bound=Row)
+
+
+def read_manifest(directory: Path) -> Manifest:
+    path = directory / "manifest.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except OSError as error:
+        raise RunlogError(f"{path}: {error.strerror}") from error
+    except msgspec.MsgspecError as error:
+        raise RunlogError(f"{path}: {error}") from error
+
+
+def read_blocks(path: Path, row_type: type[RowT]) -> Iterator[tuple[int, list[RowT]]]:
+    """Decoded rows, block by block, each with the line number of its first row."""
+    decoder = msgspec.json.Decoder(row_type)
+    line = 1
+    for block in _whole_lines(path):
+        rows = _decode(decoder, block, path, line)
+        yield line, rows
+        line += len(rows)
+
+
+def _whole_lines(path: Path) -> Iterator[bytes]:
+    """Blocks of about `_BLOCK_BYTES` that end with a newline; what is left at the end is a torn row."""
+    line, rest = 1, b""
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            whole, newline, tail = block.rpartition(b"\n")
+            if not newline:
+                rest += block
+                continue
+            lines = rest + whole + newline
+            yield lines
+            line, rest = line + lines.count(b"\n"), tail
+    if rest:
+        raise RunlogError(f"{path}:{line}: torn row: the file ends without a newline")
+
+
+def _decode(decoder: msgspec.json.Decoder[RowT], block: bytes, path: Path, first_line: int) -> list[RowT]:
+    """The fast way reads the whole block; only where it fails are the lines read one by one to find the
+    place.
+    """
+    try:
+        rows = decoder.decode_lines(block)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        rows = []
+    if len(rows) == block.count(b"\n"):
+        return rows
+    for line, text in enumerate(block.splitlines(), first_line):
+        try:
+            decoder.decode(text)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise RunlogError(f"{path}:{line}: corrupt row: {error}") from error
+    raise RunlogError(f"{path}:{first_line}: rows and lines do not match")
