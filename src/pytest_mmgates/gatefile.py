@@ -1,0 +1,189 @@
+"""`gates/NAME.yaml`, read strictly.
+
+A gate is text that people trust, so nothing in it is guessed: an unknown or duplicate key, an alias, a value
+that YAML would turn into something else than the text written, an empty `require`, a rule that cannot be
+checked are all errors with file, line and caret. `stop`, `safety`, `accept` and `regress` sections are such
+unknown keys: a section that is read but not judged would look like a gate. All keys are required; a gate
+without evidence rules could pass on ten ticks.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, get_args
+
+import yaml
+
+from pytest_mmgates.errors import GateError, Place
+from pytest_mmgates.rows import DataKind
+from pytest_mmgates.rules import Bound, Rule, parse_bound, parse_rule
+from pytest_mmgates.units import Dimension
+
+DATA_KINDS: tuple[str, ...] = get_args(DataKind)
+_KEYS = ("gate", "evidence", "owner", "runbook", "require")
+_EVIDENCE_KEYS = ("duration", "ticks", "source")
+_LARGEST_BYTES = 256 * 1024
+_DEEPEST = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What must be there before any rule is judged."""
+
+    duration: Bound
+    ticks: Bound
+    source: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One gate file. `lines[i]` is where rule i stands."""
+
+    name: str
+    file: str
+    evidence: Evidence
+    owner: str
+    runbook: str
+    require: tuple[Rule, ...]
+    lines: tuple[int, ...]
+
+
+def read_gate(path: Path, *, shown_as: str | None = None) -> Gate:
+    """The gate in `path`, or a GateError. `shown_as` is how messages name the file."""
+    file = shown_as or str(path)
+    try:
+        content = path.read_bytes()
+        text = content.decode()
+    except OSError as error:
+        raise GateError(f"cannot be read: {error.strerror}", Place(file, 1, 1, "")) from error
+    except UnicodeDecodeError as error:
+        raise GateError(f"not UTF-8: {error.reason}", Place(file, 1, 1, "")) from error
+    if len(content) > _LARGEST_BYTES:
+        raise GateError(f"larger than {_LARGEST_BYTES} bytes", Place(file, 1, 1, ""))
+    return _Document(text, file).gate(path.stem)
+
+
+class _Mark(Protocol):
+    """A position as PyYAML reports it, counting from 0."""
+
+    @property
+    def line(self) -> int: ...
+    @property
+    def column(self) -> int: ...
+
+
+class _Document:
+    """The nodes of one file, each with its place."""
+
+    def __init__(self, text: str, file: str) -> None:
+        self._file = file
+        self._lines = text.split("\n")
+        self._root = self._compose(text)
+
+    def gate(self, stem: str) -> Gate:
+        keys = self._mapping(self._root, _KEYS)
+        name = self._text(keys["gate"])
+        if name != stem:
+            raise self._error(f"gate {name!r} stands in a file named {stem!r}", keys["gate"])
+        rules = self._sequence(keys["require"])
+        return Gate(
+            name=name,
+            file=self._file,
+            evidence=self._evidence(keys["evidence"]),
+            owner=self._text(keys["owner"]),
+            runbook=self._text(keys["runbook"]),
+            require=self._require(rules),
+            lines=tuple(node.start_mark.line + 1 for node in rules),
+        )
+
+    def _evidence(self, node: yaml.Node) -> Evidence:
+        keys = self._mapping(node, _EVIDENCE_KEYS)
+        kinds = [self._text(kind) for kind in self._sequence(keys["source"])]
+        for kind, kind_node in zip(kinds, self._sequence(keys["source"]), strict=True):
+            if kind not in DATA_KINDS or kinds.count(kind) > 1:
+                allowed = ", ".join(DATA_KINDS)
+                raise self._error(f"source {kind!r}: expected each of {allowed} at most once", kind_node)
+        duration = self._at_least(keys["duration"], Dimension.TIME)
+        return Evidence(duration, self._at_least(keys["ticks"], Dimension.COUNT), tuple(kinds))
+
+    def _at_least(self, node: yaml.Node, dimension: Dimension) -> Bound:
+        bound = parse_bound(self._text(node), dimension, self._text_place(node))
+        if bound.op != ">=":
+            raise self._error(f"evidence asks for a minimum: expected >=, found {bound.op}", node)
+        return bound
+
+    def _require(self, nodes: Sequence[yaml.Node]) -> tuple[Rule, ...]:
+        rules: list[Rule] = []
+        for node in nodes:
+            rule = parse_rule(self._text(node), self._text_place(node))
+            if rule in rules:
+                raise self._error(f"rule {rule} stands here twice", node)
+            rules.append(rule)
+        return tuple(rules)
+
+    def _mapping(self, node: yaml.Node, expected: tuple[str, ...]) -> dict[str, yaml.Node]:
+        if not isinstance(node, yaml.MappingNode):
+            raise self._error(f"expected the keys {', '.join(expected)}", node)
+        found: dict[str, yaml.Node] = {}
+        for key_node, value in node.value:
+            key = self._text(key_node)
+            if key not in expected:
+                raise self._error(f"unknown key {key!r}: expected {', '.join(expected)}", key_node)
+            if key in found:
+                raise self._error(f"key {key!r} stands here twice", key_node)
+            found[key] = value
+        missing = [key for key in expected if key not in found]
+        if missing:
+            raise self._error(f"missing {', '.join(missing)}", node)
+        return found
+
+    def _sequence(self, node: yaml.Node) -> list[yaml.Node]:
+        if not isinstance(node, yaml.SequenceNode) or not node.value:
+            raise self._error("expected a list with at least one line", node)
+        nodes: list[yaml.Node] = node.value
+        return nodes
+
+    def _text(self, node: yaml.Node) -> str:
+        """A non-empty string that YAML reads as the text written: `60`, `no` and `1e3` are refused, not
+        converted.
+        """
+        if not isinstance(node, yaml.ScalarNode) or node.tag != "tag:yaml.org,2002:str" or not node.value:
+            raise self._error("expected text (quote it if YAML would read it as something else)", node)
+        value: str = node.value
+        return value
+
+    def _compose(self, text: str) -> yaml.Node:
+        try:
+            self._check_events(text)
+            root = yaml.compose(text, Loader=yaml.SafeLoader)
+        except yaml.MarkedYAMLError as error:
+            reason = error.problem or error.context or "not YAML"
+            raise GateError(reason, self._at(error.problem_mark or error.context_mark)) from error
+        except yaml.YAMLError as error:
+            raise GateError(f"not YAML: {str(error).splitlines()[0]}", self._at(None)) from error
+        if root is None:
+            raise GateError("the file is empty", self._at(None))
+        return root
+
+    def _check_events(self, text: str) -> None:
+        """Aliases and depth are refused before any node is built: both can make a small file explode."""
+        depth = 0
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                raise GateError("aliases are not allowed", self._at(event.start_mark))
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _DEEPEST:
+                raise GateError(f"nested deeper than {_DEEPEST}", self._at(event.start_mark))
+
+    def _text_place(self, node: yaml.Node) -> Place:
+        """Where the text of a scalar begins, after its quote."""
+        quoted = isinstance(node, yaml.ScalarNode) and node.style in ("'", '"')
+        return self._at(node.start_mark).after(1 if quoted else 0)
+
+    def _at(self, mark: _Mark | None) -> Place:
+        line, column = (mark.line, mark.column) if mark else (0, 0)
+        source = self._lines[line].rstrip("\r") if line < len(self._lines) else ""
+        return Place(self._file, line + 1, column + 1, source)
+
+    def _error(self, message: str, node: yaml.Node) -> GateError:
+        return GateError(message, self._at(node.start_mark))
