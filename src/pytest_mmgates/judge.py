@@ -1,0 +1,218 @@
+"""(gate, run) -> verdict. Pure: no file, no clock, no configuration.
+
+Four verdicts. PASS: measured, and the rule holds. FAIL: measured, and it does not. NO_DATA: not measured, or
+measured on less than the gate's evidence asks for; never a pass. INCONCLUSIVE: measured, but what was
+measured cannot decide (too many fills without a markout). Evidence comes first: where it is not met, every
+rule is NO_DATA with that reason and without a value, because a value beside NO_DATA would be read as a
+result. Only PASS is green. On synthetic data every label says so.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pytest_mmgates.gatefile import Gate
+from pytest_mmgates.metrics.measurement import Measurement, absent
+from pytest_mmgates.rules import Rule
+from pytest_mmgates.runlog import RunLog
+from pytest_mmgates.units import Dimension, in_unit, show
+
+_LEAST_COVERED = 0.9
+_MODELLED_ABOVE = 0.5
+
+
+class Verdict(StrEnum):
+    PASS = "PASS"  # noqa: S105 - a verdict, not a password
+    INCONCLUSIVE = "INCONCLUSIVE"
+    NO_DATA = "NO_DATA"
+    FAIL = "FAIL"
+
+    @property
+    def badness(self) -> int:
+        return list(Verdict).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceVerdict:
+    """One line of evidence: what was asked for, what was found."""
+
+    name: str
+    asked: str
+    found: str
+    met: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RuleVerdict:
+    """One rule's outcome. Value, limit and the two parts are in `unit`, the unit in which the rule is
+    written.
+
+    `margin` is relative to the limit, positive = room left; None where the limit is 0 or there is no value.
+    `mark` is "MODELLED" when more than half of the value came from a model: it is live evidence only from a
+    live run.
+    """
+
+    gate: str
+    rule: str
+    verdict: Verdict
+    data_kind: str | None
+    limit: float
+    unit: str
+    value: float | None = None
+    margin: float | None = None
+    n: int = 0
+    measured: float | None = None
+    modelled: float | None = None
+    mark: str | None = None
+    reason: str | None = None
+
+    @property
+    def label(self) -> str:
+        return label(self.verdict, self.data_kind)
+
+
+@dataclass(frozen=True, slots=True)
+class GateVerdict:
+    """The whole gate file's outcome: the worst of its rules."""
+
+    gate: Gate
+    verdict: Verdict
+    data_kind: str | None
+    evidence: tuple[EvidenceVerdict, ...]
+    rules: tuple[RuleVerdict, ...]
+    reason: str | None = None
+
+    @property
+    def label(self) -> str:
+        return label(self.verdict, self.data_kind)
+
+    @property
+    def worst_first(self) -> list[RuleVerdict]:
+        return sorted(self.rules, key=lambda rule: (-rule.verdict.badness, _room(rule)))
+
+
+def label(verdict: Verdict, data_kind: str | None) -> str:
+    return f"{verdict} (SYNTHETIC)" if data_kind == "synthetic" else str(verdict)
+
+
+def judge(gate: Gate, run: RunLog) -> GateVerdict:
+    """Judge the whole gate."""
+    evidence = check_evidence(gate, run)
+    rules = tuple(judge_rule(rule, gate, run) for rule in gate.require)
+    return GateVerdict(gate, worst(rules), run.data_kind, evidence, rules, _unmet(run, evidence))
+
+
+def judge_rule(rule: Rule, gate: Gate, run: RunLog) -> RuleVerdict:
+    """Judge one rule, of the gate file or not, on the gate's evidence."""
+    unmet = _unmet(run, check_evidence(gate, run))
+    found = absent(unmet) if unmet else _measure(rule, run)
+    if found.value is None:
+        return _no_data(rule, gate, run.data_kind, found.reason or "not measured", found.n)
+    if not math.isfinite(found.value):
+        return _no_data(rule, gate, run.data_kind, "the value is not a finite number", found.n)
+    if found.n == 0:
+        return _no_data(rule, gate, run.data_kind, "nothing was observed")
+    return _compare(rule, gate, run.data_kind, found, found.value)
+
+
+def judge_failed_run(gate: Gate, reason: str) -> GateVerdict:
+    """The verdict on a run that did not come to an end: NO_DATA throughout, so that no older PASS stays."""
+    rules = tuple(_no_data(rule, gate, None, reason) for rule in gate.require)
+    return GateVerdict(gate, Verdict.NO_DATA, None, (), rules, reason)
+
+
+def worst(rules: Sequence[RuleVerdict]) -> Verdict:
+    return max((rule.verdict for rule in rules), key=lambda verdict: verdict.badness)
+
+
+def check_evidence(gate: Gate, run: RunLog) -> tuple[EvidenceVerdict, ...]:
+    """Duration, ticks and source. The ticks must also span the duration: a run that stalls early is not a
+    long run.
+    """
+    asked = gate.evidence
+    minutes = show(run.duration_ns / 60e9)
+    covered = run.covered_ns >= _LEAST_COVERED * run.duration_ns
+    found = f"{minutes}m" if covered else f"{minutes}m, of which ticks span {show(run.covered_ns / 60e9)}m"
+    long_enough = covered and asked.duration.holds(run.duration_ns, Dimension.TIME)
+    enough_ticks = asked.ticks.holds(len(run.ticks), Dimension.COUNT)
+    known_kind = run.data_kind in asked.source
+    return (
+        EvidenceVerdict("duration", str(asked.duration), found, long_enough),
+        EvidenceVerdict("ticks", str(asked.ticks), str(len(run.ticks)), enough_ticks),
+        EvidenceVerdict("source", " or ".join(asked.source), run.data_kind, known_kind),
+    )
+
+
+def _unmet(run: RunLog, evidence: Sequence[EvidenceVerdict]) -> str | None:
+    if run.manifest.status != "complete":
+        because = f": {run.manifest.reason}" if run.manifest.reason else ""
+        return f"the run is {run.manifest.status}{because}"
+    missing = [f"{line.name} is {line.found}, asked for {line.asked}" for line in evidence if not line.met]
+    return "; ".join(missing) or None
+
+
+def _measure(rule: Rule, run: RunLog) -> Measurement:
+    if rule.symbol is None:
+        return rule.definition.measure(run, None)
+    code = run.code(rule.symbol)
+    if code is None:
+        return absent(f"no symbol {rule.symbol} in this run, which has {', '.join(run.symbols) or 'none'}")
+    return rule.definition.measure(run, code)
+
+
+def _no_data(rule: Rule, gate: Gate, data_kind: str | None, reason: str, n: int = 0) -> RuleVerdict:
+    limit = rule.bound.limit
+    return RuleVerdict(
+        gate=gate.name,
+        rule=str(rule),
+        verdict=Verdict.NO_DATA,
+        data_kind=data_kind,
+        limit=float(limit.number),
+        unit=limit.unit,
+        n=n,
+        reason=reason,
+    )
+
+
+def _compare(rule: Rule, gate: Gate, data_kind: str, found: Measurement, value: float) -> RuleVerdict:
+    dimension, limit = rule.definition.dimension, rule.bound.limit
+    verdict = Verdict.PASS if rule.bound.holds(value, dimension) else Verdict.FAIL
+    return RuleVerdict(
+        gate=gate.name,
+        rule=str(rule),
+        verdict=Verdict.INCONCLUSIVE if found.doubt else verdict,
+        data_kind=data_kind,
+        limit=float(limit.number),
+        unit=limit.unit,
+        value=in_unit(value, dimension, limit.unit),
+        margin=_margin(rule, value),
+        n=found.n,
+        measured=_part(found.measured, dimension, limit.unit),
+        modelled=_part(found.modelled, dimension, limit.unit),
+        mark="MODELLED" if _modelled_share(found, value) > _MODELLED_ABOVE else None,
+        reason=found.doubt,
+    )
+
+
+def _part(value: float | None, dimension: Dimension, unit: str) -> float | None:
+    return None if value is None else in_unit(value, dimension, unit)
+
+
+def _margin(rule: Rule, value: float) -> float | None:
+    limit = rule.bound.limit.base(rule.definition.dimension)
+    if limit == 0:
+        return None
+    room = {"<": limit - value, ">": value - limit, "=": -abs(value - limit)}[rule.bound.op[0]]
+    return room / abs(limit)
+
+
+def _modelled_share(measurement: Measurement, value: float) -> float:
+    """How much smaller the value would be without the model."""
+    if measurement.measured is None or value == 0:
+        return 0.0
+    return (value - measurement.measured) / value
+
+
+def _room(rule: RuleVerdict) -> float:
+    return math.inf if rule.margin is None else rule.margin
