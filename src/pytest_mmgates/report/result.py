@@ -1,0 +1,54 @@
+"""What a session has to report about one run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_mmgates.judge import GateVerdict, Verdict, label
+from pytest_mmgates.runlog import RunLog
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """A run and the gates that were in play on it. `log` is None, and `failure` one line, where there is
+    nothing to judge.
+    """
+
+    step: str
+    name: str
+    scenario: str
+    rerun: str
+    log: RunLog | None
+    failure: str | None
+    verdicts: Sequence[GateVerdict]
+
+    @property
+    def headline(self) -> GateVerdict:
+        """The gate of the step's own name where it was in play, else the worst."""
+        own = [verdict for verdict in self.verdicts if verdict.gate.name == self.step]
+        return own[0] if own else max(self.verdicts, key=lambda verdict: verdict.verdict.badness)
+
+    @property
+    def data_kind(self) -> str | None:
+        return self.log.data_kind if self.log else None
+
+    @property
+    def label(self) -> str:
+        return label(self.headline.verdict, self.data_kind)
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.headline.verdict
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Which run made these numbers."""
+        manifest = self.log.manifest if self.log else None
+        return {
+            "scenario": self.scenario,
+            "run_id": manifest and manifest.run_id,
+            "run_digest": manifest and manifest.run_digest,
+            "config_sha256": manifest and manifest.config_sha256,
+            "data_sha256": manifest and manifest.data.sha256,
+            "failure": self.failure,
+        }

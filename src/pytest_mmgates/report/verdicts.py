@@ -1,0 +1,30 @@
+"""A gate's verdict as JSON: `OUT/verdicts/<gate>.json`. Keys only grow."""
+
+from dataclasses import asdict
+from typing import Any
+
+from pytest_mmgates.judge import GateVerdict, RuleVerdict
+from pytest_mmgates.report.result import RunResult
+
+
+def verdict_json(result: RunResult, verdict: GateVerdict) -> dict[str, Any]:
+    gate = verdict.gate
+    return {
+        "schema": 1,
+        "gate": gate.name,
+        "file": gate.file,
+        "owner": gate.owner,
+        "runbook": gate.runbook,
+        "verdict": str(verdict.verdict),
+        "label": verdict.label,
+        "data_kind": verdict.data_kind,
+        "reason": verdict.reason,
+        "evidence": [asdict(line) for line in verdict.evidence],
+        "rules": [rule_json(rule) for rule in verdict.rules],
+        **result.identity,
+    }
+
+
+def rule_json(rule: RuleVerdict) -> dict[str, Any]:
+    """Built-in scalars only; `value`, `limit`, `measured` and `modelled` are in `unit`."""
+    return {**asdict(rule), "verdict": str(rule.verdict), "label": rule.label}
