@@ -1,0 +1,160 @@
+"""Options and ini keys, read once into one frozen object."""
+
+import math
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pytest_mmgates.units import NS_PER_S, Dimension, parse_duration
+
+_ALL = "all"
+_DEFAULT_OUT = "artifacts"
+
+
+def add_options(parser: pytest.Parser) -> None:
+    group = parser.getgroup("mmgates", "market-making release gates")
+    group.addoption(
+        "--mmgates-scenario",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="scenario to run on, repeatable; 'all' = every one (default: the ini mmgates_default_scenario)",
+    )
+    group.addoption("--mmgates-data", metavar="DIR", help="captures (default: ../shared/data when present)")
+    group.addoption(
+        "--mmgates-out",
+        metavar="DIR",
+        default="artifacts",
+        help="run directories, verdicts and artifacts (artifacts)",
+    )
+    group.addoption(
+        "--mmgates-duration",
+        metavar="TIME",
+        help="market time of a run: 60m, 24h, or 'all' = the whole recording (default: the scenario's)",
+    )
+    group.addoption(
+        "--mmgates-config",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="configuration of the bot: a base, then overrides, repeatable (default: the bot's)",
+    )
+    group.addoption("--mmgates-seed", type=int, metavar="N", help="seed of the run (default: the scenario's)")
+    parser.addini("mmgates_sut", "system under test, as package.module:callable", default="")
+    parser.addini("mmgates_gates", "directory of gate files", default="gates")
+    parser.addini("mmgates_scenarios", "directory of scenario files", default="scenarios")
+    parser.addini("mmgates_default_scenario", "scenario of a bare run", default="demo")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the person asked for, with all paths absolute."""
+
+    root: Path
+    sut: str
+    gates_dir: Path
+    scenarios_dir: Path
+    default_scenario: str
+    asked: tuple[str, ...]
+    data_dir: Path | None
+    out_dir: Path
+    duration: str | None
+    duration_s: float | None
+    config: tuple[Path, ...]
+    seed: int | None
+
+    @property
+    def existing(self) -> tuple[str, ...]:
+        """Every scenario there is: the default first, because the first one selected names the artifacts."""
+        names = sorted(path.stem for path in self.scenarios_dir.glob("*.yaml"))
+        return tuple(sorted(names, key=lambda name: name != self.default_scenario))
+
+    @property
+    def selected(self) -> tuple[str, ...]:
+        if not self.asked:
+            return (self.default_scenario,)
+        every = self.existing
+        return tuple(
+            dict.fromkeys(name for word in self.asked for name in (every if word == _ALL else (word,)))
+        )
+
+    def missing_scenario(self, names: Sequence[str]) -> str | None:
+        """Why one of the names cannot be run, or None."""
+        wrong = [name for name in names if name not in self.existing]
+        if not wrong:
+            return None
+        known = ", ".join(self.existing) or "none"
+        return f"no scenario {wrong[0]!r} in {self.shown(self.scenarios_dir)}: there is {known}"
+
+    def check_asked(self) -> None:
+        """What was asked for and is not there is an error before anything is collected, never a skip."""
+        reason = self.missing_scenario([name for name in self.asked if name != _ALL])
+        if reason:
+            raise pytest.UsageError(f"--mmgates-scenario: {reason}")
+        if _ALL in self.asked and not self.existing:
+            raise pytest.UsageError(
+                f"--mmgates-scenario all: no scenario in {self.shown(self.scenarios_dir)}"
+            )
+        if self.data_dir and not self.data_dir.is_dir():
+            raise pytest.UsageError(f"--mmgates-data: no directory {self.data_dir}")
+        for path in self.config:
+            if not path.is_file():
+                raise pytest.UsageError(f"--mmgates-config: no file {path}")
+
+    def shown(self, path: Path) -> str:
+        """A path as people write it: relative to the root where it lies inside."""
+        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+
+    def rerun(self, step: str, scenario: str) -> str:
+        """The command that makes this run again."""
+        words = ["pytest", "-m", step, "--mmgates-scenario", scenario]
+        words += ["--mmgates-duration", self.duration] if self.duration else []
+        words += ["--mmgates-seed", str(self.seed)] if self.seed is not None else []
+        for path in self.config:
+            words += ["--mmgates-config", self.shown(path)]
+        return shlex.join(words)
+
+
+def read_options(config: pytest.Config) -> Options:
+    root, here = config.rootpath, config.invocation_params.dir
+    duration = config.getoption("mmgates_duration")
+    return Options(
+        root=root,
+        sut=config.getini("mmgates_sut"),
+        gates_dir=root / config.getini("mmgates_gates"),
+        scenarios_dir=root / config.getini("mmgates_scenarios"),
+        default_scenario=config.getini("mmgates_default_scenario"),
+        asked=tuple(config.getoption("mmgates_scenario")),
+        data_dir=_data_dir(config.getoption("mmgates_data"), root, here),
+        out_dir=_out_dir(config.getoption("mmgates_out"), root, here),
+        duration=duration,
+        duration_s=_seconds(duration),
+        config=tuple(here / path for path in config.getoption("mmgates_config")),
+        seed=config.getoption("mmgates_seed"),
+    )
+
+
+def _data_dir(asked: str | None, root: Path, here: Path) -> Path | None:
+    if asked is not None:
+        return here / asked
+    beside = root.parent / "shared" / "data"
+    return beside if beside.is_dir() else None
+
+
+def _out_dir(asked: str, root: Path, here: Path) -> Path:
+    """The default belongs to the project; a directory that was typed belongs to where it was typed."""
+    return root / asked if asked == _DEFAULT_OUT else here / asked
+
+
+def _seconds(duration: str | None) -> float | None:
+    if duration is None:
+        return None
+    if duration == _ALL:
+        return math.inf
+    try:
+        return parse_duration(duration).base(Dimension.TIME) / NS_PER_S
+    except ValueError as error:
+        raise pytest.UsageError(f"--mmgates-duration: {error}, or 'all'") from error

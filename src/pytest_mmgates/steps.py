@@ -1,0 +1,24 @@
+"""The steps of the release workflow: one marker each. A step that runs the bot has a fixture whose value is
+its run.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+STEPS: Mapping[str, str] = MappingProxyType(
+    {
+        "prep": "configuration and rollback snapshot",
+        "shadow": "the bot on a market, without sending orders, against latency and cache gates",
+        "soak": "a long run, looking for drift, leak and decay",
+        "dataset": "aggregation of soak feeds into a calibration dataset",
+        "ab": "candidate against control",
+        "lock": "locking of the performance baseline",
+        "daily": "the daily operations report",
+        "ci": "pull-request gates against the locked baseline",
+        "sim": "simulation of faults",
+        "bench": "measurement of speed",
+        "stats": "proof of the statistics by simulation",
+    }
+)
+
+RUN_FIXTURES: Mapping[str, str] = MappingProxyType({"shadow_run": "shadow"})

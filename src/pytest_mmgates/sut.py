@@ -1,0 +1,72 @@
+"""The system under test: one callable, one run object, one directory. Built-in types only.
+
+The ini `mmgates_sut = "package.module:callable"` names a callable: one mapping in, a run out. The mapping:
+
+    step        "shadow": what kind of run is wanted
+    scenario    name of a data specification: a file's stem in the ini `mmgates_scenarios`
+    run_id      to be written into manifest.json and every row
+    run_dir     directory to create and write; it does not exist yet
+    data_dir    directory of captures (--mmgates-data), or None
+    duration_s  market time: None = the scenario's own, infinity (`math.inf`) = the whole recording
+    seed        None = the scenario's own
+    config      files to load: a base, then overrides; empty = the system's default
+
+A run is an iterable of `(feed, lines)`: the very bytes appended to that feed's file, in time order. Iterating
+to the end drives it and leaves the directory complete. `halt(reason)` asks it to stop with its quotes pulled.
+
+An exception whose class has a true `user_error` is bad input: its `str()` is one line with place and reason.
+Any other is a bug. Another bot joins with a short wrapper; nothing here imports one.
+"""
+
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol, runtime_checkable
+
+from pytest_mmgates.errors import SutError
+
+
+@runtime_checkable
+class Run(Protocol):
+    """What the callable returns."""
+
+    def __iter__(self) -> Iterator[tuple[str, bytes]]: ...
+
+    def halt(self, reason: str) -> None: ...
+
+
+OpenRun = Callable[[Mapping[str, object]], object]
+
+
+def load_sut(import_string: str) -> OpenRun:
+    """The callable behind `package.module:callable`, or SutError."""
+    module_name, _, name = import_string.partition(":")
+    if not module_name or not name:
+        raise SutError(f"ini mmgates_sut = {import_string!r}: expected package.module:callable")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise SutError(f"ini mmgates_sut = {import_string!r}: {error}") from error
+    found = getattr(module, name, None)
+    if not callable(found):
+        raise SutError(f"ini mmgates_sut = {import_string!r}: {module_name} has no callable {name!r}")
+    open_run: OpenRun = found
+    return open_run
+
+
+def drive(open_run: OpenRun, request: Mapping[str, object]) -> None:
+    """Open a run and iterate it to its end. An interrupt is passed on after the run was asked to stop."""
+    run = open_run(request)
+    if not isinstance(run, Run):
+        raise SutError(
+            f"the system under test returned {type(run).__name__}: expected an iterable with halt(reason)"
+        )
+    try:
+        for _batch in run:
+            pass
+    except KeyboardInterrupt:
+        run.halt("interrupted")
+        raise
+
+
+def is_user_error(error: BaseException) -> bool:
+    return bool(getattr(type(error), "user_error", False))
