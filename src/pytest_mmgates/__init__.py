@@ -1,5 +1,13 @@
 """Market-making release gates for pytest: thresholds in YAML, verdicts that can be believed.
 
-The plugin knows no bot. It opens the system under test by an import string (`mmgates_sut`), drives it, and judges
-only what the run wrote down. See `pytest_mmgates.sut` for the protocol.
+The plugin knows no bot. It opens the system under test by an import string (`mmgates_sut`), drives it, and
+judges only what the run wrote down. See `pytest_mmgates.sut` for the protocol. The names below are for the
+annotations of gate authors.
 """
+
+from pytest_mmgates.fixtures import GateCheck
+from pytest_mmgates.judge import RuleVerdict, Verdict
+from pytest_mmgates.rules import Rule
+from pytest_mmgates.runlog import RunLog
+
+__all__ = ["GateCheck", "Rule", "RuleVerdict", "RunLog", "Verdict"]

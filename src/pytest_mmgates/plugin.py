@@ -1,1 +1,62 @@
-"""Hooks only."""
+"""Hooks only; what they decide lives in the modules they call.
+
+Hook reference: https://docs.pytest.org/en/stable/reference/reference.html#hooks
+"""
+
+import secrets
+from typing import Any
+
+import pytest
+
+from pytest_mmgates import collection
+from pytest_mmgates.controller import Controller
+from pytest_mmgates.fixtures import gate, rule, scenario, shadow_run
+from pytest_mmgates.options import add_options, read_options
+from pytest_mmgates.runs import RunStore
+from pytest_mmgates.state import STATE, State
+from pytest_mmgates.steps import STEPS
+
+__all__ = ["gate", "rule", "scenario", "shadow_run"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Markers are registered whether or not anything uses them, so that `--strict-markers` stays clean."""
+    for step, what in STEPS.items():
+        arguments = "scenario, scenarios, duration, gate"
+        config.addinivalue_line("markers", f"{step}({arguments}): {what}; runs only with -m {step}")
+    options = read_options(config)
+    worker = _worker_input(config)
+    session_id = worker.get("mmgates_session_id") or secrets.token_hex(4)
+    state = State(options, session_id, RunStore(options, session_id))
+    config.stash[STATE] = state
+    if not worker:
+        config.pluginmanager.register(Controller(state), "mmgates-controller")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """xdist: tell each worker which session it belongs to."""
+    node.workerinput["mmgates_session_id"] = node.config.stash[STATE].session_id
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    session.config.stash[STATE].options.check_asked()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    collection.parametrize(metafunc)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    collection.select(items, config)
+
+
+def _worker_input(config: pytest.Config) -> dict[str, str]:
+    """What xdist's controller told this process; empty where this process is not a worker."""
+    told: dict[str, str] = getattr(config, "workerinput", {})
+    return told

@@ -1,0 +1,122 @@
+"""The end of a session, on the controller alone: judge whole gate files, write artifacts, show the table.
+
+An artifact judges every rule of each gate file that was in play, whatever `-k`, `--lf` or `-x` selected: a
+report of the one green rule that somebody looked at would be a lie about the gate. A run that failed gets
+NO_DATA artifacts, so that an older PASS does not stay.
+"""
+
+import pytest
+
+from pytest_mmgates.errors import OutputError
+from pytest_mmgates.judge import GateVerdict, Verdict, judge, judge_failed_run
+from pytest_mmgates.properties import read_item, read_rules
+from pytest_mmgates.report.artifacts import artifacts
+from pytest_mmgates.report.files import write_atomically
+from pytest_mmgates.report.result import RunResult
+from pytest_mmgates.report.table import short, table
+from pytest_mmgates.runlog import RunLog
+from pytest_mmgates.runs import RunSpec
+from pytest_mmgates.state import State
+
+
+class Controller:
+    """Hooks of the one process that writes. Never registered in an xdist worker, where they would run too."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Remember the run and the gate of each item that began, and the rules that its text added to the
+        gate's own.
+        """
+        found = read_item(report.user_properties)
+        if found is None:
+            return
+        spec, gate = found
+        gates = self._state.in_play.setdefault(spec, [])
+        if gate not in gates:
+            gates.append(gate)
+        if report.when == "call":
+            self._state.inline += [(spec.name, verdict) for verdict in read_rules(report.user_properties)]
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        _finish(self._state)
+        if self._state.error and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, exitstatus: int) -> None:
+        if self._state.results:
+            _summarize(self._state, terminalreporter, green=exitstatus == pytest.ExitCode.OK)
+        if self._state.error:
+            terminalreporter.write_line(f"ERROR: {self._state.error}", red=True)
+
+
+def _finish(state: State) -> None:
+    """Judge what ran in this session and write it down; an output that cannot be written is kept in
+    `state.error`.
+    """
+    order = {name: index for index, name in enumerate(state.options.selected)}
+    specs = sorted(state.in_play, key=lambda spec: (order.get(spec.name, len(order)), str(spec)))
+    state.results = [result for spec in specs if (result := _result(state, spec))]
+    files = artifacts(state.results, state.options.selected[0], state.options.out_dir)
+    try:
+        write_atomically(files)
+        state.written = [state.options.shown(path) for path in files]
+    except OutputError as error:
+        state.error = f"--mmgates-out {error}"
+
+
+def _result(state: State, spec: RunSpec) -> RunResult | None:
+    found = state.runs.finished(spec)
+    if found is None:
+        return None
+    log = found if isinstance(found, RunLog) else None
+    failure = found if isinstance(found, str) else None
+    return RunResult(
+        step=spec.step,
+        name=spec.name,
+        scenario=spec.scenario,
+        rerun=state.options.rerun(spec.step, spec.scenario),
+        log=log,
+        failure=failure,
+        verdicts=[_verdict(state, name, found) for name in state.in_play[spec]],
+    )
+
+
+def _verdict(state: State, gate: str, found: RunLog | str) -> GateVerdict:
+    return (
+        judge_failed_run(state.gate(gate), found)
+        if isinstance(found, str)
+        else judge(state.gate(gate), found)
+    )
+
+
+def _summarize(state: State, terminal: pytest.TerminalReporter, *, green: bool) -> None:
+    """One table, or one line per gate under `-q`."""
+    terminal.write_sep("-", "release gates")
+    if terminal.verbosity < 0:
+        for line in (line for result in state.results for line in short(result)):
+            terminal.write_line(line)
+    else:
+        _write_table(state, terminal)
+    for result in state.results if green else ():
+        _write_contradiction(result, terminal)
+
+
+def _write_table(state: State, terminal: pytest.TerminalReporter) -> None:
+    rows = [
+        (result.name, rule) for result in state.results for gate in result.verdicts for rule in gate.rules
+    ]
+    known = {(name, rule.gate, rule.rule) for name, rule in rows}
+    rows += [row for row in state.inline if (row[0], row[1].gate, row[1].rule) not in known]
+    for line in table(rows):
+        terminal.write_line(line)
+    for path in state.written:
+        terminal.write_line(f"wrote {path}")
+
+
+def _write_contradiction(result: RunResult, terminal: pytest.TerminalReporter) -> None:
+    for verdict in result.verdicts:
+        if verdict.verdict is not Verdict.PASS:
+            text = f"gate {verdict.gate.name} on {result.name} is {verdict.label} as a whole"
+            terminal.write_line(f"{text}; only the selected tests passed, and the artifacts say so", red=True)

@@ -1,0 +1,95 @@
+"""Fixtures of a gate author. `pytest --fixtures` prints these docstrings."""
+
+from typing import Any
+
+import pytest
+
+from pytest_mmgates.collection import mark_of
+from pytest_mmgates.errors import GateError, MmgatesError, Place
+from pytest_mmgates.judge import RuleVerdict, Verdict, judge_rule
+from pytest_mmgates.properties import rule_properties
+from pytest_mmgates.report.table import sentence
+from pytest_mmgates.rules import Rule, parse_rule
+from pytest_mmgates.runlog import RunLog
+from pytest_mmgates.state import STATE
+
+
+class GateCheck:
+    """The value of the `gate` fixture: judges a rule on a run, and fails the test unless it is PASS."""
+
+    def __init__(self, item: pytest.Item) -> None:
+        self._item = item
+
+    def __call__(self, run: RunLog, rule: Rule | str) -> RuleVerdict:
+        __tracebackhide__ = True
+        verdict = self._judge(run, rule)
+        self._item.user_properties += rule_properties(verdict)
+        if verdict.verdict is not Verdict.PASS:
+            pytest.fail(self._message(run, verdict), pytrace=False)
+        return verdict
+
+    def _judge(self, run: RunLog, rule: Rule | str) -> RuleVerdict:
+        __tracebackhide__ = True
+        try:
+            mark = mark_of(self._item, run.manifest.step)
+            gate = self._item.config.stash[STATE].gate(mark.gate if mark else run.manifest.step)
+            parsed = parse_rule(rule, self._place(rule)) if isinstance(rule, str) else rule
+        except GateError as error:
+            pytest.fail(str(error), pytrace=False)
+        return judge_rule(parsed, gate, run)
+
+    def _message(self, run: RunLog, verdict: RuleVerdict) -> str:
+        gate = self._item.config.stash[STATE].gate(verdict.gate)
+        where = f"[{run.manifest.scenario}, gate {gate.name}, owner {gate.owner}, runbook {gate.runbook}]"
+        return f"{sentence(verdict)} {where}"
+
+    def _place(self, text: str) -> Place:
+        """Inline rules stand in the test; its first line is the best place known."""
+        file, line, _ = self._item.location
+        return Place(file, (line or 0) + 1, 1, text)
+
+
+@pytest.fixture
+def gate(request: pytest.FixtureRequest) -> GateCheck:
+    """Judge a rule: `gate(run, rule)` with a rule of the gate file, or `gate(run, "inventory.abs_p99_quote <=
+    500")`.
+
+    The evidence (duration, ticks, source) is that of the gate file named by the test's marker. Returns the
+    verdict if it is PASS and fails the test with one line if it is FAIL, INCONCLUSIVE or NO_DATA.
+    """
+    item: pytest.Item = request.node
+    return GateCheck(item)
+
+
+@pytest.fixture
+def rule(request: pytest.FixtureRequest) -> Rule:
+    """One rule of the gate file named by the test's marker: the test becomes one item per `require` line."""
+    found: Rule = _param(request)
+    return found
+
+
+@pytest.fixture(scope="session")
+def scenario(request: pytest.FixtureRequest) -> str:
+    """Name of the scenario that the test runs on: one item per selected scenario."""
+    name: str = _param(request).scenario
+    return name
+
+
+@pytest.fixture(scope="session")
+def shadow_run(request: pytest.FixtureRequest) -> RunLog:
+    """The bot's run on the scenario, as columns: `ticks`, `fills`, `samples`, `manifest`.
+
+    One engine run per scenario and session, whatever the number of rules, tests and xdist workers.
+    """
+    try:
+        return request.config.stash[STATE].runs.run(_param(request))
+    except MmgatesError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+def _param(request: pytest.FixtureRequest) -> Any:
+    """A fixture of this plugin gets its value at collection; asking for it later by name is too late."""
+    try:
+        return request.param
+    except AttributeError:
+        pytest.fail(f"{request.fixturename}: name it as an argument of the test", pytrace=False)
