@@ -1,0 +1,8 @@
+"""With `-p no:mmgates` the plugin's ini key in pyproject.toml stays known, and `--strict-config` clean."""
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    if not pluginmanager.hasplugin("mmgates"):
+        parser.addini("mmgates_sut", "system under test of pytest_mmgates, which is not loaded", default="")
