@@ -71,14 +71,11 @@ class Instrument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def price(self, ticks: float) -> float:
         """Quote currency; half ticks are prices too (a mid)."""
-        return ticks / self._ticks_per_unit if self._ticks_per_unit else ticks * self.tick
+        return _steps(ticks, self.tick)
 
-    @property
-    def _ticks_per_unit(self) -> int:
-        """1 / tick_size where that is whole: dividing by it gives the nearest float to the decimal price."""
-        per_unit = 1.0 / self.tick
-        whole = round(per_unit)
-        return whole if whole >= 1 and math.isclose(per_unit, whole, rel_tol=1e-12) else 0
+    def quantity(self, lots: int) -> float:
+        """Base units (linear) or contracts (inverse); keeps the sign."""
+        return _steps(lots, self.lot)
 
     def worth(self, price: float) -> float:
         """Worth of one lot held long, as a function of price, in settlement currency (quote, or base for inverse).
@@ -103,6 +100,12 @@ class Instrument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Settlement currency, positive = we pay."""
         bps = self.fees.maker_bps if maker else self.fees.taker_bps
         return self.notional(lots, price) * bps / BPS
+
+
+def _steps(count: float, step: float) -> float:
+    """count * step as the nearest float to the decimal: dividing by a whole 1/step rounds once, multiplying twice."""
+    per_unit = round(1.0 / step)
+    return count / per_unit if per_unit >= 1 and math.isclose(1.0 / step, per_unit, rel_tol=1e-12) else count * step
 
 
 def parser(step: str, what: str) -> Callable[[str], int]:

@@ -1,0 +1,1 @@
+"""What a fill earned: gross, fees, adverse selection; positive is good for us."""

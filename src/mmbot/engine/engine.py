@@ -1,0 +1,110 @@
+"""The engine: one event in, commands out; rows in an outbox. The same object live, in shadow and in replay."""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+from mmbot.book.cache import MdCacheSettings
+from mmbot.engine.symbol import SymbolBot
+from mmbot.model.commands import Command, RequestSnapshot
+from mmbot.model.events import (
+    BookSnapshot,
+    CancelReject,
+    Event,
+    Fill,
+    OrderAck,
+    OrderCancelled,
+    OrderReject,
+    Tick,
+)
+from mmbot.model.records import EventRow, Row, TickRow
+from mmbot.units import MS
+
+_ORDER_EVENTS = (OrderAck, OrderReject, OrderCancelled, CancelReject, Fill)
+
+
+class Engine:
+    """All symbols of one bot. Refreshes are single flight per symbol and bounded over all of them."""
+
+    def __init__(self, bots: Mapping[str, SymbolBot], cache: MdCacheSettings) -> None:
+        self.bots = dict(bots)
+        self._max_inflight = cache.max_inflight_refresh
+        self._retry_ns = round(cache.refresh_retry_ms * MS)
+        self._refreshing: dict[str, int] = {}
+        """Symbol -> when its snapshot was asked for."""
+        self._ticks: deque[TickRow] = deque()
+        self._rows: list[Row] = []
+        self._halted: str | None = None
+
+    def step(self, event: Event) -> Sequence[Command]:
+        """Handle one event. Raises KeyError for a symbol that this bot does not trade: a wiring fault."""
+        if isinstance(event, Tick):
+            return self._tick(event.now_ns)
+        bot = self.bots[event.symbol]
+        if isinstance(event, _ORDER_EVENTS):
+            bot.on_order(event)
+        else:
+            bot.on_market(event)
+            if isinstance(event, BookSnapshot) and self._refreshing.pop(event.symbol, None) is not None:
+                self._rows.append(EventRow(event.recv_ns, event.symbol, "resync_done", {}))
+        return self._collect(bot)
+
+    def halt(self, now_ns: int, reason: str) -> Sequence[Command]:
+        """Pull every quote and quote no more."""
+        self._halted = reason
+        self._rows.append(EventRow(now_ns, None, "halt", {"reason": reason}))
+        commands: list[Command] = []
+        for bot in self.bots.values():
+            bot.pull_quotes(now_ns)
+            commands += self._collect(bot)
+        return commands
+
+    @property
+    def ready(self) -> bool:
+        """Every symbol has had its first whole book."""
+        return all(bot.cache.synced or bot.book_updates for bot in self.bots.values())
+
+    def finish(self, now_ns: int) -> None:
+        """The run ends: close what still waits."""
+        for bot in self.bots.values():
+            bot.finish(now_ns)
+
+    def drain(self) -> list[Row]:
+        """Rows since the last drain. Tick rows leave in time order, so an open one holds back those behind it."""
+        rows, self._rows = self._rows, []
+        ticks = self._ticks
+        horizon = min((bot.waiting[0].ts_ns for bot in self.bots.values() if bot.waiting), default=None)
+        while ticks and (horizon is None or ticks[0].ts_ns < horizon):
+            rows.append(ticks.popleft())
+        return rows
+
+    def _tick(self, now_ns: int) -> Sequence[Command]:
+        commands: list[Command] = []
+        if self._halted is not None:
+            return commands
+        for symbol, bot in self.bots.items():
+            self._ticks.append(bot.tick(now_ns))
+            commands += self._collect(bot)
+            if bot.waiting:
+                commands += self._refresh(symbol, now_ns)
+        return commands
+
+    def _refresh(self, symbol: str, now_ns: int) -> list[Command]:
+        asked_ns = self._refreshing.get(symbol)
+        if asked_ns is None:
+            if len(self._refreshing) >= self._max_inflight:
+                return []
+        elif now_ns - asked_ns < self._retry_ns:
+            return []
+        self._refreshing[symbol] = now_ns
+        self._rows.append(EventRow(now_ns, symbol, "resync_request", {"again": int(asked_ns is not None)}))
+        return [RequestSnapshot(symbol)]
+
+    def _collect(self, bot: SymbolBot) -> Sequence[Command]:
+        if bot.rows:
+            self._rows += bot.rows
+            bot.rows.clear()
+        if not bot.commands:
+            return ()
+        commands = bot.commands
+        bot.commands = []
+        return commands

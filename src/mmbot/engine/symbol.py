@@ -1,0 +1,219 @@
+"""One symbol's bot: its book and cache, its stages, its orders and position. Events in, commands out."""
+
+from collections import deque
+from collections.abc import Callable
+
+from mmbot.book.cache import MdCache
+from mmbot.book.l2 import L2Book
+from mmbot.engine.pipeline import Pipeline, Stages
+from mmbot.errors import LocalProtocolError
+from mmbot.execution.aligner import AlignerSettings, align
+from mmbot.execution.orders import Blotter
+from mmbot.execution.position import Position
+from mmbot.model.commands import CancelOrder, Command, SubmitOrder
+from mmbot.model.events import (
+    BookDelta,
+    BookSnapshot,
+    BookTrouble,
+    CancelReject,
+    Fill,
+    MarketEvent,
+    OrderAck,
+    OrderCancelled,
+    OrderEvent,
+    OrderReject,
+    Trade,
+    Trouble,
+)
+from mmbot.model.instrument import Instrument, Side
+from mmbot.model.orders import OrderStatus
+from mmbot.model.quotes import Quote
+from mmbot.model.records import EventRow, FillRow, Row, TickRow
+from mmbot.risk.limits import Limits
+
+
+class SymbolBot:
+    """State of one symbol. `commands` and `rows` collect what a step produced; the engine empties them."""
+
+    def __init__(
+        self,
+        instrument: Instrument,
+        book: L2Book,
+        cache: MdCache,
+        stages: Stages,
+        pipeline: Pipeline,
+        limits: Limits,
+        aligner: AlignerSettings,
+        next_client_id: Callable[[], str],
+    ) -> None:
+        self.instrument = instrument
+        self.cache = cache
+        self.position = Position(instrument)
+        self.book_updates = 0
+        self.commands: list[Command] = []
+        self.rows: list[Row] = []
+        self.waiting: deque[TickRow] = deque()
+        """Rows of ticks that missed and whose wait is not known yet, oldest first."""
+        self._book = book
+        self._stages = stages
+        self._pipeline = pipeline
+        self._limits = limits
+        self._aligner = aligner
+        self._next_client_id = next_client_id
+        self._blotter = Blotter()
+        self._refused: str | None = None
+        self._order_price: dict[str, float] = {}
+
+    def on_market(self, event: MarketEvent) -> None:
+        """A market event reached us. A crossed book is trouble found here; sequence trouble was found by the session."""
+        now_ns = event.recv_ns
+        match event:
+            case BookDelta():
+                if self.cache.synced:
+                    self._book.apply(event.bids, event.asks)
+                    self._book_changed(now_ns)
+                self.cache.confirm(now_ns)
+            case Trade():
+                self._stages.queue_aware.on_trade(now_ns, event.side, event.tick, event.lots)
+                self.cache.confirm(now_ns)
+            case BookSnapshot():
+                self._book.replace(event.bids, event.asks)
+                self.cache.sync(now_ns)
+                self._book_changed(now_ns)
+                self._close_waiting(now_ns)
+            case BookTrouble():
+                self._trouble(now_ns, event.trouble, event.detail)
+            case _:
+                self.cache.confirm(now_ns)
+
+    def on_order(self, event: OrderEvent) -> None:
+        """The venue answered."""
+        match event:
+            case OrderAck():
+                order = self._blotter.acked(event.client_id)
+                levels = self._book.bids if order.side is Side.BUY else self._book.asks
+                displayed = levels.get(order.tick, 0)
+                self._stages.queue_aware.on_resting(order.client_id, order.side, order.tick, displayed)
+            case OrderReject():
+                self._blotter.rejected(event.client_id)
+                self._forget(event.client_id)
+                self._event(event.recv_ns, "order_reject", client_id=event.client_id, reason=event.reason)
+            case OrderCancelled():
+                self._blotter.cancelled(event.client_id)
+                self._forget(event.client_id)
+            case CancelReject():
+                self._blotter.cancel_rejected(event.client_id)
+            case Fill():
+                self._filled(event)
+
+    def tick(self, now_ns: int) -> TickRow:
+        """Run the pipeline; quotes become commands."""
+        while self.waiting and self._pipeline.overdue(self.waiting[0], now_ns):
+            row = self.waiting.popleft()
+            self._pipeline.close(row, now_ns - row.ts_ns)
+        position = self.position
+        mid_x2 = self._book.mid_x2
+        value = 0.0
+        if position.lots and mid_x2 is not None:
+            value = position.quote_value(self.instrument.price(mid_x2 / 2))
+        row, is_open = self._pipeline.tick(
+            now_ns, position.quantity(), value, self._working(), lambda quotes: self._place(now_ns, quotes)
+        )
+        if is_open:
+            self.waiting.append(row)
+        return row
+
+    def pull_quotes(self, now_ns: int) -> None:
+        """Cancel everything that works."""
+        self._place(now_ns, [])
+
+    def finish(self, now_ns: int) -> None:
+        """The run ends: nothing more will arrive for rows that still wait."""
+        while self.waiting:
+            row = self.waiting.popleft()
+            self._pipeline.close(row, now_ns - row.ts_ns)
+
+    def _book_changed(self, now_ns: int) -> None:
+        self.book_updates += 1
+        self._stages.fetch_md.changed = True
+        self._stages.queue_aware.on_book(self._book.bids, self._book.asks)
+        if self._book.crossed:
+            self._trouble(now_ns, Trouble.CROSSED, f"bid {self._book.best_bid} ask {self._book.best_ask}")
+
+    def _trouble(self, now_ns: int, trouble: Trouble, detail: str) -> None:
+        if trouble.breaks_book:
+            self.cache.invalidate()
+        self._event(now_ns, trouble.value, detail=detail)
+
+    def _close_waiting(self, now_ns: int) -> None:
+        if self.cache.synced:
+            self.finish(now_ns)
+
+    def _working(self) -> tuple[tuple[str, int] | None, tuple[str, int] | None]:
+        slots = self._blotter.slots
+        bid, ask = slots.get((Side.BUY, 0)), slots.get((Side.SELL, 0))
+        return (
+            (bid.client_id, bid.tick) if bid is not None and bid.status is OrderStatus.LIVE else None,
+            (ask.client_id, ask.tick) if ask is not None and ask.status is OrderStatus.LIVE else None,
+        )
+
+    def _place(self, now_ns: int, quotes: list[Quote]) -> None:
+        if not quotes and not self._blotter.slots:
+            return
+        cancels, submits = align(quotes, self._blotter, self._aligner)
+        for order in cancels:
+            self._blotter.cancelling(order)
+            self.commands.append(CancelOrder(self.instrument.key, order.client_id))
+        for quote in submits:
+            self._submit(now_ns, quote)
+
+    def _submit(self, now_ns: int, quote: Quote) -> None:
+        price = self.instrument.price(quote.tick)
+        open_lots = self._blotter.open_lots(quote.side)
+        refusal = self._limits.refusal(
+            quote.side, quote.lots, price, position_lots=self.position.lots, open_lots=open_lots
+        )
+        if refusal is not None:
+            limit = refusal.partition(":")[0]
+            if limit != self._refused:  # once when it starts, not ten times a second while it lasts
+                self._event(now_ns, "order_refused", reason=refusal, side=quote.side.word)
+            self._refused = limit
+            return
+        self._refused = None
+        client_id = self._next_client_id()
+        command = SubmitOrder(self.instrument.key, client_id, quote.side, quote.tick, quote.lots)
+        self._blotter.submitted(command, (quote.side, quote.level))
+        self._order_price[client_id] = price
+        self.commands.append(command)
+
+    def _filled(self, fill: Fill) -> None:
+        order = self._blotter.filled(fill.client_id, fill.lots)
+        if fill.side is not order.side:
+            raise LocalProtocolError(f"fill {fill.fill_id} was a {fill.side.word}, order {order.client_id} was not")
+        fee = self.position.book(fill)
+        price = self.instrument.price
+        self.rows.append(
+            FillRow(
+                ts_ns=fill.venue_ns,
+                recv_ns=fill.recv_ns,
+                symbol=self.instrument.key,
+                fill_id=fill.fill_id,
+                client_id=fill.client_id,
+                side=fill.side.word,
+                price=price(fill.tick),
+                qty=self.instrument.quantity(fill.lots),
+                liquidity="maker" if fill.maker else "taker",
+                fee=fee,
+                order_price=self._order_price[fill.client_id],
+                mid=None if fill.mid_x2 is None else price(fill.mid_x2 / 2),
+            )
+        )
+        if order.status is OrderStatus.CLOSED:
+            self._forget(fill.client_id)
+
+    def _forget(self, client_id: str) -> None:
+        self._stages.queue_aware.on_gone(client_id)
+        self._order_price.pop(client_id, None)
+
+    def _event(self, now_ns: int, kind: str, **detail: str | int | float | None) -> None:
+        self.rows.append(EventRow(now_ns, self.instrument.key, kind, detail))

@@ -1,0 +1,53 @@
+"""The only place where rooms are wired together: settings and instruments in, an engine out."""
+
+import functools
+import itertools
+from collections.abc import Callable, Sequence
+
+from mmbot.book.cache import MdCache
+from mmbot.book.l2 import L2Book
+from mmbot.clock import Stopwatch, stopwatch
+from mmbot.config.settings import Settings
+from mmbot.engine.engine import Engine
+from mmbot.engine.pipeline import Pipeline, Stages
+from mmbot.engine.symbol import SymbolBot
+from mmbot.model.instrument import Instrument
+from mmbot.risk.limits import Limits
+from mmbot.strategy.emit import Emit
+from mmbot.strategy.fetch_md import FetchMd
+from mmbot.strategy.guards import Guards
+from mmbot.strategy.inventory import skew_bps
+from mmbot.strategy.queue_aware import QueueAware
+from mmbot.strategy.spread import AdaptiveSpread
+
+
+def build_engine(
+    settings: Settings, instruments: Sequence[Instrument], *, arm: str, clock: Stopwatch = stopwatch
+) -> Engine:
+    """One engine for these instruments. Client ids are `mm<arm>-<counter>`, so that a fill names its arm."""
+    counter = itertools.count(1)
+
+    def next_client_id() -> str:
+        return f"mm{arm}-{next(counter)}"
+
+    bots = {
+        instrument.key: _symbol_bot(settings, instrument, clock, next_client_id) for instrument in instruments
+    }
+    return Engine(bots, settings.md_cache)
+
+
+def _symbol_bot(
+    settings: Settings, instrument: Instrument, clock: Stopwatch, next_client_id: Callable[[], str]
+) -> SymbolBot:
+    book, cache = L2Book(), MdCache(settings.md_cache)
+    stages = Stages(
+        fetch_md=FetchMd(settings.fetch_md, book, cache),
+        spread=AdaptiveSpread(settings.spread),
+        guards=Guards(settings.guards, settings.md_cache.fresh_ms_for_pricing),
+        inventory=functools.partial(skew_bps, settings=settings.inventory),
+        queue_aware=QueueAware(settings.queue_aware),
+        emit=Emit(settings.emit, instrument),
+    )
+    pipeline = Pipeline(settings.pipeline, settings.inventory.max_position_quote, instrument, stages, clock)
+    limits = Limits(settings.limits, instrument)
+    return SymbolBot(instrument, book, cache, stages, pipeline, limits, settings.aligner, next_client_id)

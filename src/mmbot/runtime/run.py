@@ -1,0 +1,216 @@
+"""One run: scenario and settings in, a run directory out. What `mmbot run` and the gates both drive.
+
+The directory holds a manifest (written when the run starts, and again when it ends) and the feeds. A run that dies leaves a manifest
+that says so.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+import psutil
+
+from mmbot.clock import Stopwatch, stopwatch
+from mmbot.config.scenario import load_scenario
+from mmbot.config.settings import Settings, load_settings
+from mmbot.errors import MmbotError, OutputError
+from mmbot.model.instrument import Instrument
+from mmbot.model.records import Row
+from mmbot.runtime import provenance
+from mmbot.runtime.assemble import build_engine
+from mmbot.runtime.replay import Counts, Replay
+from mmbot.runtime.tape import Tape, cache_folder, open_tape
+from mmbot.telemetry.feeds import Batch, FeedWriter
+from mmbot.units import MS, SECOND
+
+SCHEMA = 1
+
+
+class Observer(Protocol):
+    """Sees rows as they are written; for progress and closing tables."""
+
+    def rows(self, rows: Sequence[Row]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What to run and where to write it. `duration_s`: None = the scenario's own, infinity = the whole tape."""
+
+    scenario: str
+    scenarios: Path
+    config: list[Path]
+    data: Path | None
+    run_id: str
+    directory: Path
+    step: str = "run"
+    arm: str = "A"
+    duration_s: float | None = None
+    seed: int | None = None
+
+
+class Run:
+    """Opened: everything was validated and the market is at hand. Iterate once to play it."""
+
+    def __init__(self, request: RunRequest, clock: Stopwatch = stopwatch) -> None:
+        scenario, overlay = load_scenario(request.scenario, request.scenarios)
+        self.settings: Settings = load_settings(request.config, overlay)
+        self._request = request
+        self.tape: Tape = open_tape(scenario, request.scenario, request.data, cache_folder())
+        self._seed = scenario.seed if request.seed is None else request.seed
+        duration_ns = _duration_ns(request.duration_s, scenario.duration_ns)
+        self.engine = build_engine(
+            self.settings, [feed.instrument for feed in self.tape.feeds], arm=request.arm, clock=clock
+        )
+        process = psutil.Process()
+        self._replay = Replay(
+            self.tape,
+            self.engine,
+            self.settings.sim,
+            tick_ns=round(self.settings.pipeline.tick_interval_ms * MS),
+            sample_ns=round(self.settings.telemetry.sample_interval_s * SECOND),
+            duration_ns=duration_ns,
+            seed=self._seed,
+            rss_bytes=lambda: int(process.memory_info().rss),
+        )
+        self._duration_ns = duration_ns
+        self.observers: list[Observer] = []
+        self._halted: str | None = None
+
+    @property
+    def counts(self) -> Counts:
+        return self._replay.counts
+
+    @property
+    def started_ns(self) -> int | None:
+        """Virtual time of the first tick; None before it."""
+        return self._replay.started_ns
+
+    @property
+    def planned_ns(self) -> int:
+        """How much virtual time the run will cover: what was asked for, or what the tape has."""
+        tape_ns = self.tape.last_ns - max(feed.columns.meta.first_ns for feed in self.tape.feeds)
+        return tape_ns if self._duration_ns is None else min(tape_ns, self._duration_ns)
+
+    @property
+    def digest(self) -> str:
+        return self._replay.digest
+
+    def halt(self, reason: str) -> None:
+        """Stop at the next tick with quotes pulled; the manifest says why."""
+        self._halted = self._halted or reason
+        self._replay.halt(reason)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Batches of (feed, bytes written), in time order. Raises OutputError for a directory that cannot be written."""
+        request = self._request
+        try:
+            request.directory.mkdir(parents=True)
+        except OSError as error:
+            raise OutputError(f"{request.directory}: run directory cannot be made: {error.strerror}") from error
+        self._write_manifest("running", None)
+        try:
+            yield from self._play()
+        except BaseException as error:
+            reason = str(error) if isinstance(error, MmbotError) else f"{type(error).__name__}: {error}"
+            self._write_manifest("failed", reason)
+            raise
+        self._write_manifest("halted" if self._halted else "complete", self._halted)
+
+    def _play(self) -> Iterator[Batch]:
+        request = self._request
+        writer = FeedWriter(request.directory, run_id=request.run_id, arm=request.arm, data_kind=self.tape.kind)
+        for index, rows in enumerate(self._replay.run()):
+            if index == 0:
+                writer.touch(rows[0].ts_ns)
+            for observer in self.observers:
+                observer.rows(rows)
+            yield from writer.write(rows)
+        writer.close()
+
+    def _write_manifest(self, status: str, reason: str | None) -> None:
+        path = self._request.directory / "manifest.json"
+        partial = path.with_suffix(".partial")
+        text = msgspec.json.format(msgspec.json.encode(self._manifest(status, reason)), indent=1)
+        try:
+            partial.write_bytes(text + b"\n")
+            partial.replace(path)
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+
+    def _manifest(self, status: str, reason: str | None) -> dict[str, Any]:
+        request, replay, sim = self._request, self._replay, self.settings.sim
+        synthetic = self.tape.kind == "synthetic"
+        market_data = "recorded in the tape" if synthetic else sim.market_data.name
+        return {
+            "schema": SCHEMA,
+            "run_id": request.run_id,
+            "step": request.step,
+            "scenario": request.scenario,
+            "arm": request.arm,
+            "mode": "replay",
+            "clock": "virtual",
+            "status": status,
+            "reason": reason,
+            "started_ns": replay.started_ns,
+            "ended_ns": None if status == "running" else replay.end_ns,
+            "seed": self._seed,
+            "data": self._data(),
+            "config": msgspec.to_builtins(self.settings),
+            "config_sha256": self.settings.sha256(),
+            "code": provenance.code(),
+            "host": provenance.host(),
+            "models": {
+                "queue": sim.queue.name,
+                "order_entry_latency": sim.entry.name,
+                "order_response_latency": sim.response.name,
+                "resync_latency": sim.resync.name,
+                "market_data_latency": market_data,
+                "market_impact": "none",
+            },
+            "instruments": [_instrument(feed.instrument) for feed in self.tape.feeds],
+            "counts": msgspec.to_builtins(replay.counts),
+            "run_digest": self.digest,
+        }
+
+    def _data(self) -> dict[str, Any]:
+        feeds = [
+            {
+                "symbol": feed.instrument.key,
+                "venue": feed.instrument.venue,
+                "files": feed.files,
+                "sha256": feed.sha256,
+                "frames": feed.columns.meta.frames,
+                "first_ns": feed.columns.meta.first_ns,
+                "last_ns": feed.columns.meta.last_ns,
+            }
+            for feed in self.tape.feeds
+        ]
+        whole = hashlib.sha256("\n".join(feed.sha256 for feed in self.tape.feeds).encode()).hexdigest()
+        return {"kind": self.tape.kind, "sha256": whole, "feeds": feeds}
+
+
+def _instrument(instrument: Instrument) -> dict[str, Any]:
+    return {
+        "symbol": instrument.key,
+        "venue": instrument.venue,
+        "tick_size": instrument.tick_size,
+        "lot_size": instrument.lot_size,
+        "contract": instrument.contract.value,
+        "contract_value": instrument.contract_value,
+        "base": instrument.base,
+        "quote": instrument.quote,
+        "fee_tier": instrument.fees.tier,
+        "maker_fee_bps": instrument.fees.maker_bps,
+        "taker_fee_bps": instrument.fees.taker_bps,
+    }
+
+
+def _duration_ns(asked_s: float | None, scenario_ns: int) -> int | None:
+    """None: as long as the tape is."""
+    if asked_s is None:
+        return scenario_ns
+    return None if math.isinf(asked_s) else round(asked_s * SECOND)

@@ -1,0 +1,177 @@
+"""The simulated venue: recorded market in, our orders in, answers out. No I/O, no clock; market impact none.
+
+Assumptions, each of which decides numbers:
+
+* Our orders are invisible: the recorded market does not react to them.
+* A resting order joins behind the displayed size of its price. A trade at the price eats that queue, then us (partially if it is
+  small); a trade through the price fills us whole; so does a display that reaches or crosses our price from the other side.
+* Displayed size that vanishes without a trade is shared by the queue model (`sim.queue`).
+* Post-only orders that would take on arrival are rejected. Others take displayed levels at their prices, and rest with what is left.
+* Without a book that can be believed (before a snapshot, after a gap or a cross) new orders are rejected, and resting ones wait.
+"""
+
+from collections.abc import Iterator
+
+from mmbot.book.l2 import L2Book
+from mmbot.model.commands import CancelOrder, OrderCommand, SubmitOrder
+from mmbot.model.events import (
+    BookDelta,
+    BookSnapshot,
+    BookTrouble,
+    CancelReject,
+    Fill,
+    MarketEvent,
+    OrderAck,
+    OrderCancelled,
+    OrderEvent,
+    OrderReject,
+    Trade,
+)
+from mmbot.model.instrument import Side
+from mmbot.sim.queue import Place, QueueSettings
+from mmbot.units import Lots, Ns, Ticks
+
+
+class _Resting:
+    __slots__ = ("client_id", "leaves_lots", "place", "side", "tick")
+
+    def __init__(self, command: SubmitOrder, leaves_lots: int, place: Place) -> None:
+        self.client_id = command.client_id
+        self.side = command.side
+        self.tick = command.tick
+        self.leaves_lots = leaves_lots
+        self.place = place
+
+
+class SimVenue:
+    """The venue's half of one instrument: its book and our orders in it.
+
+    Answers carry `recv_ns` = 0: whoever delivers them knows when they arrive and stamps them.
+    """
+
+    def __init__(self, symbol: str, queue: QueueSettings) -> None:
+        self._symbol = symbol
+        self._queue = queue
+        self._book = L2Book()
+        self._in_sync = False
+        self._resting: list[_Resting] = []
+        self._fills = 0
+
+    @property
+    def resting_count(self) -> int:
+        return len(self._resting)
+
+    def on_market(self, now_ns: Ns, event: MarketEvent) -> list[OrderEvent]:
+        """The market moved at the venue; fills of ours that follow from it."""
+        match event:
+            case BookDelta():
+                return self._on_book(now_ns, event) if self._in_sync else []
+            case Trade():
+                return list(self._on_trade(now_ns, event)) if self._in_sync and self._resting else []
+            case BookSnapshot():
+                self._in_sync = True
+                return self._on_book(now_ns, event)
+            case BookTrouble():
+                self._in_sync = self._in_sync and not event.trouble.breaks_book
+        return []
+
+    def on_order(self, now_ns: Ns, command: OrderCommand) -> list[OrderEvent]:
+        """One of our requests arrived."""
+        if isinstance(command, CancelOrder):
+            return [self._cancel(command)]
+        return list(self._submit(now_ns, command))
+
+    def snapshot(self, now_ns: Ns) -> BookSnapshot | None:
+        """Answer to a snapshot request; None while the venue's own book is not whole in the recording."""
+        if not self._in_sync:
+            return None
+        bids, asks = self._book.levels()
+        return BookSnapshot(self._symbol, now_ns, Ns(0), bids, asks)
+
+    def _on_book(self, now_ns: Ns, event: BookDelta | BookSnapshot) -> list[OrderEvent]:
+        book = self._book
+        mid_x2 = book.mid_x2
+        before = [self._displayed(order) for order in self._resting]
+        if isinstance(event, BookSnapshot):
+            book.replace(event.bids, event.asks)
+        else:
+            book.apply(event.bids, event.asks)
+        if book.crossed:
+            self._in_sync = False
+            return []
+        for order, displayed in zip(self._resting, before, strict=True):
+            levels = event.bids if order.side is Side.BUY else event.asks
+            if isinstance(event, BookSnapshot) or any(tick == order.tick for tick, _ in levels):
+                order.place.on_display(displayed, self._displayed(order))
+        reached = [order for order in self._resting if self._takes(order.side, order.tick)]
+        return [self._fill(now_ns, order, order.leaves_lots, mid_x2) for order in reached]
+
+    def _on_trade(self, now_ns: Ns, trade: Trade) -> Iterator[OrderEvent]:
+        mid_x2 = self._book.mid_x2
+        for order in [order for order in self._resting if order.side is not trade.side]:
+            beyond = (trade.tick - order.tick) * trade.side
+            if beyond > 0:
+                yield self._fill(now_ns, order, order.leaves_lots, mid_x2)
+            elif beyond == 0:
+                ours = min(order.place.on_trade(trade.lots), order.leaves_lots)
+                if ours:
+                    yield self._fill(now_ns, order, ours, mid_x2)
+
+    def _submit(self, now_ns: Ns, command: SubmitOrder) -> Iterator[OrderEvent]:
+        if not self._in_sync:
+            yield OrderReject(self._symbol, command.client_id, Ns(0), "no book in the recording at this time")
+            return
+        if self._takes(command.side, command.tick) and command.post_only:
+            yield OrderReject(self._symbol, command.client_id, Ns(0), "post-only would take")
+            return
+        yield OrderAck(self._symbol, command.client_id, Ns(0))
+        side = self._book.bids if command.side is Side.BUY else self._book.asks
+        order = _Resting(command, command.lots, Place(self._queue, side.get(command.tick, 0)))
+        self._resting.append(order)
+        mid_x2 = self._book.mid_x2
+        for tick, lots in self._takeable(command):
+            yield self._fill(now_ns, order, min(lots, order.leaves_lots), mid_x2, taken_at=tick)
+            if not order.leaves_lots:
+                return
+
+    def _cancel(self, command: CancelOrder) -> OrderEvent:
+        for order in self._resting:
+            if order.client_id == command.client_id:
+                self._resting.remove(order)
+                return OrderCancelled(self._symbol, order.client_id, Ns(0), Lots(order.leaves_lots))
+        return CancelReject(self._symbol, command.client_id, Ns(0), "no such order: filled or never accepted")
+
+    def _displayed(self, order: _Resting) -> int:
+        return (self._book.bids if order.side is Side.BUY else self._book.asks).get(order.tick, 0)
+
+    def _takes(self, side: Side, tick: int) -> bool:
+        best = self._book.best_ask if side is Side.BUY else self._book.best_bid
+        return best is not None and (tick - best) * side >= 0
+
+    def _takeable(self, command: SubmitOrder) -> list[tuple[int, int]]:
+        """Opposite levels that a limit order reaches, best first."""
+        if not self._takes(command.side, command.tick):
+            return []
+        bids, asks = self._book.levels()
+        opposite = asks if command.side is Side.BUY else bids
+        return [(tick, lots) for tick, lots in opposite if (command.tick - tick) * command.side >= 0]
+
+    def _fill(
+        self, now_ns: Ns, order: _Resting, lots: int, mid_x2: int | None, *, taken_at: int | None = None
+    ) -> Fill:
+        order.leaves_lots -= lots
+        if not order.leaves_lots:
+            self._resting.remove(order)
+        self._fills += 1
+        return Fill(
+            symbol=self._symbol,
+            client_id=order.client_id,
+            fill_id=self._fills,
+            venue_ns=now_ns,
+            recv_ns=Ns(0),
+            side=order.side,
+            tick=Ticks(order.tick if taken_at is None else taken_at),
+            lots=Lots(lots),
+            maker=taken_at is None,
+            mid_x2=mid_x2,
+        )

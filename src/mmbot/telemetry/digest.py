@@ -1,0 +1,34 @@
+"""Run digest: one hash over every decision and every fill, in order, integers and ids only.
+
+Measured durations are left out: two runs with equal digests decided the same and traded the same, on whatever machine.
+"""
+
+import hashlib
+
+from mmbot.model.commands import CancelOrder, Command, RequestSnapshot
+from mmbot.model.events import Fill
+
+
+class RunDigest:
+    """Running SHA-256."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+
+    def command(self, now_ns: int, command: Command) -> None:
+        match command:
+            case CancelOrder():
+                text = f"{now_ns} cancel {command.symbol} {command.client_id}\n"
+            case RequestSnapshot():
+                text = f"{now_ns} refresh {command.symbol}\n"
+            case _:
+                order = f"{command.client_id} {command.side:d} {command.tick} {command.lots} {command.post_only:d}"
+                text = f"{now_ns} submit {command.symbol} {order}\n"
+        self._hash.update(text.encode())
+
+    def fill(self, fill: Fill) -> None:
+        what = f"{fill.client_id} {fill.side:d} {fill.tick} {fill.lots} {fill.maker:d}"
+        self._hash.update(f"{fill.venue_ns} {fill.recv_ns} fill {fill.symbol} {what}\n".encode())
+
+    def hexdigest(self) -> str:
+        return self._hash.hexdigest()
