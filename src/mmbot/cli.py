@@ -28,14 +28,22 @@ def _commands() -> None:
 @app.command()
 def run(
     scenario: Annotated[str, typer.Option(help="Name of a file in scenarios/.")] = "demo",
-    mode: Annotated[str, typer.Option(help="replay: a recording, a simulated venue, a virtual clock.")] = "replay",
+    mode: Annotated[
+        str, typer.Option(help="replay: a recording, a simulated venue, a virtual clock.")
+    ] = "replay",
     config: Annotated[Path, typer.Option(help="Base configuration.")] = Path("config.yaml"),
-    config_override: Annotated[list[Path] | None, typer.Option(help="Overlay; repeatable, last wins.")] = None,
+    config_override: Annotated[
+        list[Path] | None, typer.Option(help="Overlay; repeatable, last wins.")
+    ] = None,
     duration: Annotated[
         str | None, typer.Option(help="60m, 24h, ... or all of the recording. Default: the scenario's own.")
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder of captures. Default: ../shared/data if there.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Run directory to make. Default: artifacts/runs/<id>.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of captures. Default: ../shared/data if there.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run directory to make. Default: artifacts/runs/<id>.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the latency models.")] = None,
     scenarios: Annotated[Path, typer.Option(help="Folder of scenario files.")] = Path("scenarios"),
 ) -> None:
@@ -82,7 +90,12 @@ def _seconds(duration: str | None) -> float | None:
 
 
 def _play(opened: Run, summary: Summary, console: Console) -> None:
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("replay", total=opened.planned_ns / SECOND)
         for _ in opened:

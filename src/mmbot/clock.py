@@ -1,7 +1,7 @@
 """The one reader of time.
 
-The core never imports this module: "now" is the stamp of the event in hand, and the pipeline's stopwatch is handed in
-as a plain callable.
+The core never imports this module: "now" is the stamp of the event in hand, and the pipeline's stopwatch is
+handed in as a plain callable.
 """
 
 import time

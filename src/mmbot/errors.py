@@ -1,7 +1,7 @@
 """Errors: bad input and broken protocols. Expected trouble is an event, a bug is any other exception.
 
-`user_error` tells a door (command line, gate plugin) that the message alone is the report: one line, with what was
-found, what was expected, and where.
+`user_error` tells a door (command line, gate plugin) that the message alone is the report: one line, with
+what was found, what was expected, and where.
 """
 
 

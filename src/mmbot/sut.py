@@ -1,8 +1,9 @@
 """The door for gates: `mmgates_sut = "mmbot.sut:open_run"`. Built-in types in, built-in types out.
 
-Request keys: `step`, `scenario`, `run_id`, `run_dir`, `data_dir` (or None), `duration_s` (None = the scenario's own, infinity = the whole
-tape), `seed` (or None), `config` (list of files: base, then overrides; empty = config.yaml). Scenarios are `scenarios/<name>.yaml`
-of the working directory. The run is an iterable of (feed, JSONL bytes) and has `halt(reason)`.
+Request keys: `step`, `scenario`, `run_id`, `run_dir`, `data_dir` (or None), `duration_s` (None = the
+scenario's own, infinity = the whole tape), `seed` (or None), `config` (list of files: base, then overrides;
+empty = config.yaml). Scenarios are `scenarios/<name>.yaml` of the working directory. The run is an iterable
+of (feed, JSONL bytes) and has `halt(reason)`.
 """
 
 from collections.abc import Mapping
@@ -17,7 +18,9 @@ SCENARIOS = Path("scenarios")
 
 
 def open_run(request: Mapping[str, Any]) -> Run:
-    """Open a run. Raises MmbotError subclasses (`user_error` is true) for bad input, before anything is written."""
+    """Open a run. Raises MmbotError subclasses (`user_error` is true) for bad input, before anything is
+    written.
+    """
     unknown = set(request) - _KEYS
     if unknown:
         raise ConfigError(f"run request had unknown keys {sorted(unknown)}, expected {sorted(_KEYS)}")

@@ -1,8 +1,8 @@
 """Units: integers inside, decimals at the door, floats for opinions.
 
 Price = `Ticks`, size = `Lots`, time = `Ns` since the epoch, UTC. Any other number wears its unit in its name
-(`_ns`, `_ms`, `_bps`, `_quote`, `_ratio`). The three types are NewTypes: they cost nothing at run time, and mypy catches
-a swapped price and size.
+(`_ns`, `_ms`, `_bps`, `_quote`, `_ratio`). The three types are NewTypes: they cost nothing at run time, and
+mypy catches a swapped price and size.
 """
 
 from typing import NewType
@@ -21,7 +21,9 @@ _DURATION_UNITS = {"ms": MS, "s": SECOND, "m": 60 * SECOND, "h": 3_600 * SECOND,
 
 
 def parse_duration(text: str) -> Ns:
-    """`60m`, `24h`, `1.5h`, `250ms` -> nanoseconds. Raises ValueError on anything else, zero and negatives included."""
+    """`60m`, `24h`, `1.5h`, `250ms` -> nanoseconds. Raises ValueError on anything else, zero and negatives
+    included.
+    """
     number = text.rstrip("abcdefghijklmnopqrstuvwxyz")
     unit = text[len(number) :]
     if unit not in _DURATION_UNITS or not number.replace(".", "", 1).isdigit():

@@ -1,13 +1,14 @@
 """md_cache: may the book be priced from, and how old is it?
 
-The book is push-fed, so age counts from the last *confirmation*: any frame of the connection, because an idle market is not an
-old one and a dead stream is. A read is
+The book is push-fed, so age counts from the last *confirmation*: any frame of the connection, because an idle
+market is not an old one and a dead stream is. A read is
 
 * a **hit** when the book is in sync and its age is at most `ttl_ms`;
-* **stale** when it is older but `stale_ok` lets it be served (pricing has its own bound, `fresh_ms_for_pricing`);
-* a **miss** when it cannot be served: never synced, invalidated by a gap or a crossed book, silent for longer than
-  `invalidate_on_ws_gap_ms`, or too old with `stale_ok` off. A miss asks the venue for a snapshot, once at a time per symbol
-  and at most `max_inflight_refresh` over all symbols.
+* **stale** when it is older but `stale_ok` lets it be served (pricing has its own bound,
+  `fresh_ms_for_pricing`);
+* a **miss** when it cannot be served: never synced, invalidated by a gap or a crossed book, silent for longer
+  than `invalidate_on_ws_gap_ms`, or too old with `stale_ok` off. A miss asks the venue for a snapshot, once
+  at a time per symbol and at most `max_inflight_refresh` over all symbols.
 
 Deriving the numbers of a view from an in-sync book is part of a hit; its time is measured inside fetch_md.
 """

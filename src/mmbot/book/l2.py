@@ -1,8 +1,9 @@
 """The plain level-2 book: a dict per side with a tracked best price. Oracle of every faster book.
 
-A message is applied whole: venues list bids before asks, so a book may cross for a moment inside a message, and only the
-state after it counts. Measured on this job a dict with a tracked best beats a sorted container about three times, because
-almost every update leaves the best where it was and the next level is almost always one tick away.
+A message is applied whole: venues list bids before asks, so a book may cross for a moment inside a message,
+and only the state after it counts. Measured on this job a dict with a tracked best beats a sorted container
+about three times, because almost every update leaves the best where it was and the next level is almost
+always one tick away.
 """
 
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
 """What a book says, in numbers: mid, weighted mid, imbalance, depth, volatility.
 
-Prices are in ticks (floats where half ticks or estimates exist), returns in bps. `microprice` is a fitted estimate and lives in a
-module of its own; the size-weighted mid is called weighted mid and nothing else.
+Prices are in ticks (floats where half ticks or estimates exist), returns in bps. `microprice` is a fitted
+estimate and lives in a module of its own; the size-weighted mid is called weighted mid and nothing else.
 """
 
 import math
@@ -13,7 +13,17 @@ from mmbot.units import BPS, SECOND
 class PricedView:
     """One book at one moment, priced: what the stages read. Built again only when the book has changed."""
 
-    __slots__ = ("ask_lots", "ask_tick", "bid_lots", "bid_tick", "depth_lots", "imbalance", "mid", "mid_x2", "weighted_mid")
+    __slots__ = (
+        "ask_lots",
+        "ask_tick",
+        "bid_lots",
+        "bid_tick",
+        "depth_lots",
+        "imbalance",
+        "mid",
+        "mid_x2",
+        "weighted_mid",
+    )
 
     def __init__(self, bid_tick: int, ask_tick: int, bid_lots: int, ask_lots: int, depth_lots: int) -> None:
         self.bid_tick = bid_tick
@@ -40,7 +50,8 @@ def priced(book: L2Book, depth_ticks: int) -> PricedView | None:
 
 
 class Volatility:
-    """Short-window volatility: exponentially weighted mean of squared mid returns per second, bps per root second.
+    """Short-window volatility: exponentially weighted mean of squared mid returns per second, bps per root
+    second.
 
     sigma^2 <- sigma^2 + (1 - 2^(-dt/halflife)) * (r^2/dt - sigma^2). None until two mids were seen.
     """
@@ -88,4 +99,4 @@ class DecayedRate:
 
     def at(self, now_ns: int) -> float:
         """Rate at this moment, per second."""
-        return self._per_s * 0.5 ** ((now_ns - self._now_ns) / self._halflife_ns)
+        return self._per_s * math.exp2((self._now_ns - now_ns) / self._halflife_ns)

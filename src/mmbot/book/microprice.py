@@ -1,10 +1,11 @@
 """Microprice: the expected mid after the next mid moves, given imbalance and spread, fitted while running.
 
-After S. Stoikov, "The micro-price: a high-frequency estimator of future prices", Quantitative Finance 18 (2018): state = (imbalance
-bucket, spread); Q = transitions that leave the mid, R = transitions that move it by one of K sizes, T = the states after a
-move. G1 = (I - Q)^-1 R k, B = (I - Q)^-1 T, and the adjustment is the sum of B^i G1. Counts are symmetrised (buying pressure on
-one side mirrors selling on the other), which makes B^i G1 converge to 0. Observations are taken at every tick; the table is
-solved again every `refit_every` of them, so the result is a function of the data alone.
+After S. Stoikov, "The micro-price: a high-frequency estimator of future prices", Quantitative Finance 18
+(2018): state = (imbalance bucket, spread); Q = transitions that leave the mid, R = transitions that move it
+by one of K sizes, T = the states after a move. G1 = (I - Q)^-1 R k, B = (I - Q)^-1 T, and the adjustment is
+the sum of B^i G1. Counts are symmetrised (buying pressure on one side mirrors selling on the other), which
+makes B^i G1 converge to 0. Observations are taken at every tick; the table is solved again every
+`refit_every` of them, so the result is a function of the data alone.
 
 Before the first fit the estimate is the mid itself: no adjustment has been learned.
 """

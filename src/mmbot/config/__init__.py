@@ -1,1 +1,3 @@
-"""Configuration and scenarios: strict YAML -> the rooms' own frozen settings. Unknown is an error, never a default."""
+"""Configuration and scenarios: strict YAML -> the rooms' own frozen settings. Unknown is an error, never a
+default.
+"""

@@ -1,7 +1,8 @@
 """Scenarios: which market a run plays, for how long, and what its market needs changed in the configuration.
 
-`scenarios/<name>.yaml`. `kind: recorded` lists feeds, each an instrument and its capture files (relative to the data directory);
-`kind: synthetic` describes a market for the generator. `config` is an overlay over config.yaml; the report prints what it changed.
+`scenarios/<name>.yaml`. `kind: recorded` lists feeds, each an instrument and its capture files (relative to
+the data directory); `kind: synthetic` describes a market for the generator. `config` is an overlay over
+config.yaml; the report prints what it changed.
 """
 
 from pathlib import Path
@@ -17,8 +18,10 @@ from mmbot.units import Ns, parse_duration
 
 
 class FeedSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One instrument of a recording. `exchange_clock`: `recorded` where the venue's stamps and ours are one clock (then the venue acts at
-    its own stamps), `unsynchronised` where they are not (then it acts one modelled market-data latency before we receive)."""
+    """One instrument of a recording. `exchange_clock`: `recorded` where the venue's stamps and ours are one
+    clock (then the venue acts at its own stamps), `unsynchronised` where they are not (then it acts one
+    modelled market-data latency before we receive).
+    """
 
     instrument: Instrument
     files: list[str]
@@ -63,8 +66,12 @@ def load_scenario(name: str, folder: Path) -> tuple[Scenario, Document]:
         parse_duration(scenario.duration)
     except ValueError as error:
         raise ConfigError(f"{document.where(('duration',))}: {error}") from error
-    if (scenario.kind == "synthetic") != (scenario.market is not None) or (scenario.kind == "recorded") != bool(scenario.feeds):
-        raise ConfigError(f"{path}: kind was {scenario.kind}: expected feeds for recorded, market for synthetic, not both")
+    if (scenario.kind == "synthetic") != (scenario.market is not None) or (
+        scenario.kind == "recorded"
+    ) != bool(scenario.feeds):
+        raise ConfigError(
+            f"{path}: kind was {scenario.kind}: expected feeds for recorded, market for synthetic, not both"
+        )
     keys = [feed.instrument.key for feed in scenario.feeds]
     if len(set(keys)) != len(keys):
         raise ConfigError(f"{document.where(('feeds',))}: feeds: an instrument was listed twice")

@@ -1,4 +1,6 @@
-"""The bot's settings: every section is the frozen settings type of the room that reads it. There is no section without a reader."""
+"""The bot's settings: every section is the frozen settings type of the room that reads it. There is no
+section without a reader.
+"""
 
 import hashlib
 import math
@@ -25,7 +27,9 @@ from mmbot.strategy.spread import SpreadSettings
 
 
 class SimSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The simulated venue. `market_data` is venue to us, `entry` us to venue, `response` its answer, `resync` a REST snapshot."""
+    """The simulated venue. `market_data` is venue to us, `entry` us to venue, `response` its answer, `resync`
+    a REST snapshot.
+    """
 
     queue: QueueSettings
     market_data: LatencySettings
@@ -120,7 +124,9 @@ def _check(document: Document, settings: Settings) -> None:
             raise _error(document, key, f"was {value}, expected below 1")
     for low_key, high_key in _ORDERED:
         if values[low_key] > values[high_key]:
-            raise _error(document, low_key, f"was {values[low_key]}, expected at most {high_key} = {values[high_key]}")
+            raise _error(
+                document, low_key, f"was {values[low_key]}, expected at most {high_key} = {values[high_key]}"
+            )
     if values["guards.soft_widen_ratio"] < 1:
         raise _error(document, "guards.soft_widen_ratio", "was below 1; a soft guard never tightens")
 

@@ -1,7 +1,9 @@
-"""YAML that says what it means: duplicate keys, aliases, tags and non-finite numbers are errors with file, line and key.
+"""YAML that says what it means: duplicate keys, aliases, tags and non-finite numbers are errors with file,
+line and key.
 
-A document is loaded together with the line of each of its values, so that a later error (a wrong type, an unknown key, a value out of
-range) can still point at the line that caused it. Overlays merge key by key; each value keeps its own origin.
+A document is loaded together with the line of each of its values, so that a later error (a wrong type, an
+unknown key, a value out of range) can still point at the line that caused it. Overlays merge key by key; each
+value keeps its own origin.
 """
 
 import math
@@ -29,7 +31,8 @@ class Document:
     def overlaid(self, other: "Document") -> "Document":
         """This document with the other's values on top. A mapping merges, anything else replaces.
 
-        Raises ConfigError where one has a mapping and the other a value: that is a mistake of shape, not an override.
+        Raises ConfigError where one has a mapping and the other a value: that is a mistake of shape, not an
+        override.
         """
         data = _merge(self.data, other.data, (), other)
         return Document(data, {**self.origins, **other.origins}, self.name)
@@ -49,7 +52,9 @@ class Document:
         return self.origins.get(path, self.name)
 
     def convert(self, kind: type[T], path: KeyPath = ()) -> T:
-        """Data (at a path) as a settings type. Raises ConfigError naming file, line, key, what was found and expected."""
+        """Data (at a path) as a settings type. Raises ConfigError naming file, line, key, what was found and
+        expected.
+        """
         data: Any = self.data
         for key in path:
             data = data[key]
@@ -90,7 +95,9 @@ def parse(text: str, name: str) -> Document:
         for token in yaml.scan(text, Loader=yaml.SafeLoader):
             if isinstance(token, yaml.AliasToken | yaml.AnchorToken | yaml.TagToken):
                 what = type(token).__name__.removesuffix("Token").lower()
-                raise ConfigError(f"{name}:{token.start_mark.line + 1}: YAML {what} was found, expected plain values")
+                raise ConfigError(
+                    f"{name}:{token.start_mark.line + 1}: YAML {what} was found, expected plain values"
+                )
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
@@ -98,7 +105,9 @@ def parse(text: str, name: str) -> Document:
     except yaml.YAMLError as error:
         raise ConfigError(f"{name}: was not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(node, yaml.MappingNode):
-        raise ConfigError(f"{name}:1: document was {'empty' if node is None else 'no mapping'}, expected key: value lines")
+        raise ConfigError(
+            f"{name}:1: document was {'empty' if node is None else 'no mapping'}, expected key: value lines"
+        )
     origins: dict[KeyPath, str] = {(): name}
     return Document(_mapping(node, (), name, origins), origins, name)
 
@@ -132,13 +141,15 @@ def _value(node: yaml.Node, path: KeyPath, name: str, origins: dict[KeyPath, str
 
 def _scalar(node: yaml.Node, where: str, key: str) -> Any:
     try:
-        value = yaml.SafeLoader("").construct_object(node)  # type: ignore[no-untyped-call] # PyYAML's stubs leave it untyped
+        value = yaml.SafeLoader("").construct_object(node)
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{where}: {key}: was not a plain value: {node.value!r}") from error
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{where}: {key}: was {node.value}, expected a finite number")
     if value is not None and not isinstance(value, str | int | float | bool):
-        raise ConfigError(f"{where}: {key}: was a {type(value).__name__}, expected text, a number, true or false")
+        raise ConfigError(
+            f"{where}: {key}: was a {type(value).__name__}, expected text, a number, true or false"
+        )
     return value
 
 
@@ -150,13 +161,15 @@ def _merge(base: dict[str, Any], top: dict[str, Any], path: KeyPath, origin: Doc
         if isinstance(old, dict) != isinstance(value, dict) and key in merged:
             was = "a mapping" if isinstance(value, dict) else "a value"
             expected = "a mapping" if isinstance(old, dict) else "a value"
-            raise ConfigError(f"{origin.where(here)}: {'.'.join(here)}: was {was}, expected {expected} as in the base")
+            raise ConfigError(
+                f"{origin.where(here)}: {'.'.join(here)}: was {was}, expected {expected} as in the base"
+            )
         merged[key] = _merge(old, value, here, origin) if isinstance(old, dict) else value
     return merged
 
 
 def _keys(at: str) -> KeyPath:
-    """msgspec's path `$.a.b[0]` as keys."""
+    """Msgspec's path `$.a.b[0]` as keys."""
     return tuple(part for part in at.lstrip("$").replace("[", ".").replace("]", "").split(".") if part)
 
 

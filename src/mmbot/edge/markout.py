@@ -1,8 +1,10 @@
-"""Edge of fills, as the bot sees it itself: for the closing table of `mmbot run`. Gates recompute it from the rows.
+"""Edge of fills, as the bot sees it itself: for the closing table of `mmbot run`. Gates recompute it from the
+rows.
 
-Per fill, side = +1 buy, -1 sell, bps of the mid at the fill: gross = side * (mid_t - price) / mid_t, fees = -fee / notional (negative
-cost), adverse = side * (mid_{t+60s} - mid_t) / mid_t, net = gross + adverse + fees. Averages are weighted by notional in settlement
-currency. mid_{t+h} is the last tick's mid at or before t + h; a fill within h of the end has none and is counted apart.
+Per fill, side = +1 buy, -1 sell, bps of the mid at the fill: gross = side * (mid_t - price) / mid_t, fees =
+-fee / notional (negative cost), adverse = side * (mid_{t+60s} - mid_t) / mid_t, net = gross + adverse + fees.
+Averages are weighted by notional in settlement currency. mid_{t+h} is the last tick's mid at or before t + h;
+a fill within h of the end has none and is counted apart.
 """
 
 from bisect import bisect_right

@@ -69,7 +69,9 @@ class Engine:
             bot.finish(now_ns)
 
     def drain(self) -> list[Row]:
-        """Rows since the last drain. Tick rows leave in time order, so an open one holds back those behind it."""
+        """Rows since the last drain. Tick rows leave in time order, so an open one holds back those behind
+        it.
+        """
         rows, self._rows = self._rows, []
         ticks = self._ticks
         horizon = min((bot.waiting[0].ts_ns for bot in self.bots.values() if bot.waiting), default=None)

@@ -1,12 +1,13 @@
 """The pipeline: six stages, a stopwatch between them, one row about it.
 
-fetch_md -> spread -> guards -> inventory -> queue_aware -> emit. Stages are plain calls: an await between them would cost more than all of
-them together (measured: 5 us a hop). The stopwatch is handed in; what it reads is written down and never read again by the bot,
-so decisions do not depend on the machine.
+fetch_md -> spread -> guards -> inventory -> queue_aware -> emit. Stages are plain calls: an await between
+them would cost more than all of them together (measured: 5 us a hop). The stopwatch is handed in; what it
+reads is written down and never read again by the bot, so decisions do not depend on the machine.
 
-On a miss nothing can be priced: the guards say HARD and every quote is pulled. The tick then *waits* for the book: its row stays open
-until a snapshot arrives (`wait_ns` = how long that took) or the deadline passes, and the wait counts into the tick's total. That is
-what a blocking fetch would have cost, measured live and modelled in replay, without stopping the engine.
+On a miss nothing can be priced: the guards say HARD and every quote is pulled. The tick then *waits* for the
+book: its row stays open until a snapshot arrives (`wait_ns` = how long that took) or the deadline passes, and
+the wait counts into the tick's total. That is what a blocking fetch would have cost, measured live and
+modelled in replay, without stopping the engine.
 """
 
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from mmbot.model.records import TickRow
 from mmbot.strategy.emit import Emit
 from mmbot.strategy.fetch_md import FetchMd
 from mmbot.strategy.guards import Guards, Level
-from mmbot.strategy.queue_aware import QueueAware, Working
+from mmbot.strategy.queue_aware import Preferred, QueueAware, Working
 from mmbot.strategy.spread import AdaptiveSpread
 from mmbot.units import MS
 
@@ -65,7 +66,12 @@ class Pipeline:
         self._seq = 0
 
     def tick(
-        self, now_ns: int, position: float, position_quote: float, working: Working, place: Callable[[list[Quote]], None]
+        self,
+        now_ns: int,
+        position: float,
+        position_quote: float,
+        working: Working,
+        place: Callable[[list[Quote]], None],
     ) -> tuple[TickRow, bool]:
         """One pass. `place` turns wanted quotes into commands and is part of the emit stage's time.
 
@@ -78,7 +84,7 @@ class Pipeline:
         read, view = fetch_md(now_ns)
         t1 = clock()
         volatility_bps = fetch_md.volatility.bps
-        half_spread_bps = None if view is None else stages.spread(now_ns, volatility_bps, view.depth_lots)
+        half_spread_bps = 0.0 if view is None else stages.spread(now_ns, volatility_bps, view.depth_lots)
         t2 = clock()
         guards = stages.guards
         age_ns = fetch_md.age_ns
@@ -86,13 +92,12 @@ class Pipeline:
         t3 = clock()
         skew_bps = stages.inventory(inventory_ratio)
         t4 = clock()
-        quoting = view is not None and half_spread_bps is not None and level is not Level.HARD
-        preferred = (None, None)
-        if quoting and level is Level.NONE:
+        preferred: Preferred = (None, None)
+        if view is not None and level is Level.NONE:
             preferred = stages.queue_aware(now_ns, view, fetch_md.fair_ticks, working)
         t5 = clock()
         quotes: list[Quote] = []
-        if quoting:
+        if view is not None and level is not Level.HARD:
             half_spread_bps = guards.half_spread_bps(half_spread_bps)
             size_ratio = guards.size_ratio()
             quotes = stages.emit(
@@ -123,7 +128,7 @@ class Pipeline:
             None if view is None else price(view.mid),
             None if bid is None else price(bid),
             None if ask is None else price(ask),
-            half_spread_bps if quoting else None,
+            half_spread_bps if quotes else None,
             position,
             position_quote,
         )

@@ -65,7 +65,9 @@ class SymbolBot:
         self._order_price: dict[str, float] = {}
 
     def on_market(self, event: MarketEvent) -> None:
-        """A market event reached us. A crossed book is trouble found here; sequence trouble was found by the session."""
+        """A market event reached us. A crossed book is trouble found here; sequence trouble was found by the
+        session.
+        """
         now_ns = event.recv_ns
         match event:
             case BookDelta():
@@ -189,7 +191,9 @@ class SymbolBot:
     def _filled(self, fill: Fill) -> None:
         order = self._blotter.filled(fill.client_id, fill.lots)
         if fill.side is not order.side:
-            raise LocalProtocolError(f"fill {fill.fill_id} was a {fill.side.word}, order {order.client_id} was not")
+            raise LocalProtocolError(
+                f"fill {fill.fill_id} was a {fill.side.word}, order {order.client_id} was not"
+            )
         fee = self.position.book(fill)
         price = self.instrument.price
         self.rows.append(
@@ -215,5 +219,5 @@ class SymbolBot:
         self._stages.queue_aware.on_gone(client_id)
         self._order_price.pop(client_id, None)
 
-    def _event(self, now_ns: int, kind: str, **detail: str | int | float | None) -> None:
+    def _event(self, now_ns: int, kind: str, **detail: str | float | None) -> None:
         self.rows.append(EventRow(now_ns, self.instrument.key, kind, detail))

@@ -1,7 +1,7 @@
 """Timeline: what is due next, over all sources, with one tie rule.
 
-At the same nanosecond the venue acts before we do, and we tick last: a tick sees everything of its own moment. Within a rank, first
-come, first served. This order is part of the result; nothing else decides ties.
+At the same nanosecond the venue acts before we do, and we tick last: a tick sees everything of its own
+moment. Within a rank, first come, first served. This order is part of the result; nothing else decides ties.
 """
 
 import heapq

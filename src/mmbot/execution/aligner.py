@@ -1,8 +1,9 @@
 """Aligner: wanted quotes against working orders -> the fewest commands that make them agree.
 
-An order that already serves its quote keeps its queue place: it stays while its price is within `hold_bps` of the wanted one and not
-more aggressive, and its open rest is at most `hold_size_ratio` above the wanted size (a part-filled order stays). One slot, one order: a wrong order is cancelled first, its successor follows when the cancel is
-confirmed. Orders in flight are left alone.
+An order that already serves its quote keeps its queue place: it stays while its price is within `hold_bps` of
+the wanted one and not more aggressive, and its open rest is at most `hold_size_ratio` above the wanted size
+(a part-filled order stays). One slot, one order: a wrong order is cancelled first, its successor follows when
+the cancel is confirmed. Orders in flight are left alone.
 """
 
 from collections.abc import Iterable

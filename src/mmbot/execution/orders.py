@@ -1,7 +1,7 @@
 """Blotter: every order of ours that may still be at the venue, by client id and by slot.
 
-A slot is (side, level) of the quote that an order serves; it holds at most one order, so a cancel is confirmed before its
-successor is sent and exposure never doubles while messages fly.
+A slot is (side, level) of the quote that an order serves; it holds at most one order, so a cancel is
+confirmed before its successor is sent and exposure never doubles while messages fly.
 """
 
 from mmbot.errors import LocalProtocolError
@@ -22,7 +22,7 @@ class WorkingOrder:
         self.side = submit.side
         self.slot = slot
         self.tick = submit.tick
-        self.leaves_lots = submit.lots
+        self.leaves_lots: int = submit.lots
         self.status = OrderStatus.PENDING_NEW
 
 

@@ -1,7 +1,7 @@
 """What can happen, as the engine sees it. Events never change after creation and are not subclassed.
 
-Market events carry two stamps: `exch_ns` by the venue's clock and `recv_ns` by ours. The two clocks are not synchronised
-in most captures (a recorder 1.5 s slow is in our test data), so nothing may assume recv >= exch.
+Market events carry two stamps: `exch_ns` by the venue's clock and `recv_ns` by ours. The two clocks are not
+synchronised in most captures (a recorder 1.5 s slow is in our test data), so nothing may assume recv >= exch.
 """
 
 from enum import StrEnum
@@ -49,7 +49,9 @@ class Trade(msgspec.Struct, frozen=True, gc=False):
 
 
 class TopOfBook(msgspec.Struct, frozen=True, gc=False):
-    """The venue's own statement of best bid and ask at an update id: an oracle for the rebuilt book, not an input."""
+    """The venue's own statement of best bid and ask at an update id: an oracle for the rebuilt book, not an
+    input.
+    """
 
     symbol: str
     exch_ns: Ns
@@ -131,7 +133,9 @@ class CancelReject(msgspec.Struct, frozen=True, gc=False):
 
 
 class Fill(msgspec.Struct, frozen=True, gc=False):
-    """Our execution. `mid_x2` is best bid + best ask in ticks at the venue just before it (None on a one-sided book)."""
+    """Our execution. `mid_x2` is best bid + best ask in ticks at the venue just before it (None on a
+    one-sided book).
+    """
 
     symbol: str
     client_id: str

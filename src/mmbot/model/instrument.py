@@ -1,7 +1,7 @@
 """What is traded: price and size grids, contract arithmetic, fees.
 
-Decimal text becomes ticks and lots here and nowhere else, exactly: a price that is off the tick grid is an error, never
-rounded. Rounding of *our* prices is one function, bids down and asks up.
+Decimal text becomes ticks and lots here and nowhere else, exactly: a price that is off the tick grid is an
+error, never rounded. Rounding of *our* prices is one function, bids down and asks up.
 """
 
 import math
@@ -41,8 +41,8 @@ class Fees(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Instrument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One instrument of one venue.
 
-    `contract_value`: base units per unit of quantity for a linear contract (1 for spot), quote units per contract for an
-    inverse one. Sizes: quantity = lots * lot_size, price = ticks * tick_size.
+    `contract_value`: base units per unit of quantity for a linear contract (1 for spot), quote units per
+    contract for an inverse one. Sizes: quantity = lots * lot_size, price = ticks * tick_size.
     """
 
     venue: str
@@ -78,10 +78,11 @@ class Instrument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return _steps(lots, self.lot)
 
     def worth(self, price: float) -> float:
-        """Worth of one lot held long, as a function of price, in settlement currency (quote, or base for inverse).
+        """Worth of one lot held long, as a function of price, in settlement currency (quote, or base for
+        inverse).
 
-        Profit of a position is lots * (worth(now) - worth(then)) for both kinds of contract. An inverse contract pays
-        contract_value * (1/entry - 1/exit) in base currency.
+        Profit of a position is lots * (worth(now) - worth(then)) for both kinds of contract. An inverse
+        contract pays contract_value * (1/entry - 1/exit) in base currency.
         """
         if self.contract is Contract.INVERSE:
             return -self.contract_value * self.lot / price
@@ -103,16 +104,22 @@ class Instrument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def _steps(count: float, step: float) -> float:
-    """count * step as the nearest float to the decimal: dividing by a whole 1/step rounds once, multiplying twice."""
+    """Count * step as the nearest float to the decimal: dividing by a whole 1/step rounds once, multiplying
+    twice.
+    """
     per_unit = round(1.0 / step)
-    return count / per_unit if per_unit >= 1 and math.isclose(1.0 / step, per_unit, rel_tol=1e-12) else count * step
+    return (
+        count / per_unit
+        if per_unit >= 1 and math.isclose(1.0 / step, per_unit, rel_tol=1e-12)
+        else count * step
+    )
 
 
 def parser(step: str, what: str) -> Callable[[str], int]:
     """Exact decimal text -> whole steps: `parser("0.05", ...)("1.20") == 24`.
 
-    A book repeats its prices, so results are remembered; the memory is bounded. Raises RemoteProtocolError for text that is
-    no plain decimal or is off the grid, ConfigError for a step that is none.
+    A book repeats its prices, so results are remembered; the memory is bounded. Raises RemoteProtocolError
+    for text that is no plain decimal or is off the grid, ConfigError for a step that is none.
     """
     digits = len(step.partition(".")[2])
     scaled_step = _scaled(step, digits)
@@ -125,7 +132,9 @@ def parser(step: str, what: str) -> Callable[[str], int]:
         if steps is None:
             scaled = _scaled(text, digits)
             if scaled is None:
-                raise RemoteProtocolError(f"{what} was {text!r}, expected a plain decimal of at most {digits} places")
+                raise RemoteProtocolError(
+                    f"{what} was {text!r}, expected a plain decimal of at most {digits} places"
+                )
             steps, rest = divmod(scaled, scaled_step)
             if rest:
                 raise RemoteProtocolError(f"{what} was {text!r}, expected a multiple of {step}")
@@ -140,7 +149,9 @@ _REMEMBERED = 200_000
 
 
 def _scaled(text: str, digits: int) -> int | None:
-    """Decimal text times 10**digits; None if it is no plain non-negative decimal or has more places than that."""
+    """Decimal text times 10**digits; None if it is no plain non-negative decimal or has more places than
+    that.
+    """
     whole, _, fraction = text.partition(".")
     fraction = fraction.rstrip("0")
     if len(fraction) > digits or not (whole + fraction).isdecimal() or not text.isascii():

@@ -1,14 +1,17 @@
-"""What a run writes down: the rows that gates see. Field names are a public interface (see docs/run-directory.md).
+"""What a run writes down: the rows that gates see. Field names are a public interface (see
+docs/run-directory.md).
 
-Rows are built once per tick on the hot path, hence plain mutable structs; `run_id`, `arm` and `data_kind` are constant over
-a run and are put in front by the writer.
+Rows are built once per tick on the hot path, hence plain mutable structs; `run_id`, `arm` and `data_kind` are
+constant over a run and are put in front by the writer.
 """
 
 import msgspec
 
 
 class TickRow(msgspec.Struct, gc=False):
-    """One pass of the pipeline for one symbol. `*_ns` durations are measured; `wait_ns` is I/O wait inside fetch_md."""
+    """One pass of the pipeline for one symbol. `*_ns` durations are measured; `wait_ns` is I/O wait inside
+    fetch_md.
+    """
 
     ts_ns: int
     symbol: str
@@ -35,7 +38,9 @@ class TickRow(msgspec.Struct, gc=False):
 
 
 class FillRow(msgspec.Struct, gc=False):
-    """One execution. `ts_ns` is the venue's time of it, `recv_ns` when we learned of it; `fee` positive = we pay."""
+    """One execution. `ts_ns` is the venue's time of it, `recv_ns` when we learned of it; `fee` positive = we
+    pay.
+    """
 
     ts_ns: int
     recv_ns: int

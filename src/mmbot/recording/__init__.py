@@ -1,1 +1,3 @@
-"""Recordings: raw frames exactly as received are the truth; integer columns derived from them are a disposable cache."""
+"""Recordings: raw frames exactly as received are the truth; integer columns derived from them are a
+disposable cache.
+"""

@@ -1,9 +1,10 @@
 """Columns of a recording: what replay reads instead of parsing frames again.
 
-Five integer columns, 25 bytes a row, memory-mapped: `exch_ns, recv_ns` (int64), `tick, lots` (int32), `kind` (uint8). One row is
-one level, one trade, one confirmation or one trouble; the rows of one message stand together and the last one carries the LAST bit.
-They hold exactly the events that the venue's session yields (a test compares them), so the fast path and the frames agree. The
-cache is derived: its key is the hash of the raw files, the grids and the codec version; delete it at any time.
+Five integer columns, 25 bytes a row, memory-mapped: `exch_ns, recv_ns` (int64), `tick, lots` (int32), `kind`
+(uint8). One row is one level, one trade, one confirmation or one trouble; the rows of one message stand
+together and the last one carries the LAST bit. They hold exactly the events that the venue's session yields
+(a test compares them), so the fast path and the frames agree. The cache is derived: its key is the hash of
+the raw files, the grids and the codec version; delete it at any time.
 """
 
 from array import array
@@ -44,7 +45,9 @@ _DTYPES: dict[str, npt.DTypeLike] = {
 
 
 class ColumnsMeta(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What does not fit into columns. `troubles` are (kind, detail), indexed by the lots column of a TROUBLE row."""
+    """What does not fit into columns. `troubles` are (kind, detail), indexed by the lots column of a TROUBLE
+    row.
+    """
 
     frames: int
     first_ns: int
@@ -69,7 +72,9 @@ class Columns:
             meta = msgspec.json.decode((folder / "meta.json").read_bytes(), type=ColumnsMeta)
             arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _DTYPES}
         except (OSError, ValueError, msgspec.DecodeError) as error:
-            raise RecordingError(f"{folder}: columnar cache cannot be read ({error}); delete it and run again") from error
+            raise RecordingError(
+                f"{folder}: columnar cache cannot be read ({error}); delete it and run again"
+            ) from error
         return cls(meta, arrays)
 
     def save(self, folder: Path) -> None:
@@ -101,7 +106,9 @@ class Columns:
     def _rows(self) -> Iterator[tuple[int, int, int, int, int]]:
         names = list(_DTYPES)
         for start in range(0, len(self), _CHUNK):
-            yield from zip(*(self._arrays[name][start : start + _CHUNK].tolist() for name in names), strict=True)
+            yield from zip(
+                *(self._arrays[name][start : start + _CHUNK].tolist() for name in names), strict=True
+            )
 
 
 def _levels(
@@ -126,7 +133,9 @@ class ColumnsBuilder:
         self.snapshots = 0
 
     def add(self, events: Iterable[MarketEvent]) -> None:
-        """Raises OverflowError if a price or size does not fit 32 bits: the instrument's lot is too small for this market."""
+        """Raises OverflowError if a price or size does not fit 32 bits: the instrument's lot is too small for
+        this market.
+        """
         for event in events:
             match event:
                 case BookDelta(bids=bids, asks=asks):
@@ -135,14 +144,18 @@ class ColumnsBuilder:
                     self._message(event, [(BUY if event.side is Side.BUY else SELL, event.tick, event.lots)])
                 case BookSnapshot(bids=bids, asks=asks):
                     self.snapshots += 1
-                    self._message(event, [(SNAPSHOT, 0, 0), *((BID, *b) for b in bids), *((ASK, *a) for a in asks)])
+                    self._message(
+                        event, [(SNAPSHOT, 0, 0), *((BID, *b) for b in bids), *((ASK, *a) for a in asks)]
+                    )
                 case BookTrouble():
                     self._troubles.append((event.trouble.value, event.detail))
                     self._message(event, [(TROUBLE, 0, len(self._troubles) - 1)])
                 case Confirmed() | TopOfBook():
                     self._row(event.recv_ns, event.recv_ns, CONFIRMED | LAST, 0, 0)
 
-    def _message(self, event: BookDelta | Trade | BookSnapshot | BookTrouble, rows: list[tuple[int, int, int]]) -> None:
+    def _message(
+        self, event: BookDelta | Trade | BookSnapshot | BookTrouble, rows: list[tuple[int, int, int]]
+    ) -> None:
         if not rows:  # a delta without levels says only that the stream lives
             rows = [(CONFIRMED, 0, 0)]
         for index, (kind, tick, lots) in enumerate(rows, start=1):

@@ -1,7 +1,7 @@
 """Raw files -> columns, once: frames through the venue's own session, then the cache.
 
-Nothing is judged here but wholeness. Gaps, duplicates and crossed books pass on as events; a corrupt line, a frame of another
-symbol or a stream without any snapshot is an error with file and line.
+Nothing is judged here but wholeness. Gaps, duplicates and crossed books pass on as events; a corrupt line, a
+frame of another symbol or a stream without any snapshot is an error with file and line.
 """
 
 import hashlib
@@ -24,7 +24,9 @@ from mmbot.venues.binance.session import BinanceSession
 from mmbot.venues.bybit.session import BybitSession
 
 CODEC_VERSION = 1
-"""Raise it when a codec, a session or the column layout changes what comes out: old caches are then left alone."""
+"""Raise it when a codec, a session or the column layout changes what comes out: old caches are then left
+alone.
+"""
 
 
 BYBIT_VENUES = ("bybit_linear", "bybit_spot", "bybit_inverse")
@@ -37,7 +39,9 @@ class Session(Protocol):
 
 
 def open_session(instrument: Instrument, trade_stream: str = "trade") -> Session:
-    """The session that reads this instrument's venue. Raises RecordingError for a venue that we have no codec for."""
+    """The session that reads this instrument's venue. Raises RecordingError for a venue that we have no codec
+    for.
+    """
     if instrument.venue in BINANCE_VENUES:
         return BinanceSession([instrument], trade_stream)
     if instrument.venue in BYBIT_VENUES:
@@ -54,7 +58,14 @@ def columns_of(
     Raises RecordingError for a recording that cannot be read, OutputError for a cache that cannot be written.
     """
     raw_hash = sha256(paths)
-    parts = (raw_hash, instrument.key, instrument.tick_size, instrument.lot_size, trade_stream, str(CODEC_VERSION))
+    parts = (
+        raw_hash,
+        instrument.key,
+        instrument.tick_size,
+        instrument.lot_size,
+        trade_stream,
+        str(CODEC_VERSION),
+    )
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
     folder = cache / "columns" / key
     if folder.is_dir():
@@ -93,5 +104,7 @@ def _import(paths: Sequence[Path], instrument: Instrument, trade_stream: str) ->
         count += 1
     if not builder.snapshots:
         names = ", ".join(path.name for path in paths)
-        raise RecordingError(f"{names}: no book snapshot in {count} frames of {instrument.key}; a book cannot be built")
+        raise RecordingError(
+            f"{names}: no book snapshot in {count} frames of {instrument.key}; a book cannot be built"
+        )
     return builder.build(count)

@@ -1,8 +1,8 @@
 """Raw frames from a recording: `<receive time> <payload>` a line, plain, gzip or zstd.
 
-The receive time is since the epoch, in ns (19 digits) or us (16 digits). A venue's downloadable archive has none: a bare JSON
-line is stamped with the message's own `ts` (ms). Every error says file and line; a torn file is an error, because a gate on half
-a market would be a gate on another market.
+The receive time is since the epoch, in ns (19 digits) or us (16 digits). A venue's downloadable archive has
+none: a bare JSON line is stamped with the message's own `ts` (ms). Every error says file and line; a torn
+file is an error, because a gate on half a market would be a gate on another market.
 """
 
 import gzip
@@ -38,7 +38,9 @@ def frames(paths: Iterable[Path]) -> Iterator[Frame]:
         for number, line in _lines(path):
             recv_ns, payload = _split(path, number, line)
             if recv_ns < previous:
-                raise RecordingError(f"{path}:{number}: receive time was {recv_ns}, expected at least {previous}")
+                raise RecordingError(
+                    f"{path}:{number}: receive time was {recv_ns}, expected at least {previous}"
+                )
             previous = recv_ns
             yield Frame(path, number, recv_ns, payload)
 
@@ -60,18 +62,22 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     number = 0
     try:
         with path.open("rb") as raw, _decompressed(path, raw) as file:
-            for number, line in enumerate(file, start=1):  # noqa: B007 (the number is in the error below)
+            for number, line in enumerate(file, start=1):
                 if not line.endswith(b"\n"):
-                    raise RecordingError(f"{path}:{number}: last line was torn ({len(line)} bytes, no line end)")
+                    raise RecordingError(
+                        f"{path}:{number}: last line was torn ({len(line)} bytes, no line end)"
+                    )
                 yield number, line
     except OSError as error:  # gzip reports a wrong magic number or checksum this way too
         reason = error.strerror or error
         raise RecordingError(f"{path}:{number + 1}: cannot be read: {reason}") from error
     except (EOFError, zlib.error, zstandard.ZstdError) as error:
-        raise RecordingError(f"{path}:{number + 1}: compressed file was truncated or corrupt: {error}") from error
+        raise RecordingError(
+            f"{path}:{number + 1}: compressed file was truncated or corrupt: {error}"
+        ) from error
 
 
-def _decompressed(path: Path, raw: IO[bytes]) -> IO[bytes]:
+def _decompressed(path: Path, raw: IO[bytes]) -> IO[bytes] | gzip.GzipFile | io.BufferedReader:
     if path.suffix == ".gz":
         return gzip.open(raw)
     if path.suffix == ".zst":

@@ -1,6 +1,8 @@
-"""A synthetic recording: the generator's events as raw Bybit v5 frames, read back through the same door as a capture.
+"""A synthetic recording: the generator's events as raw Bybit v5 frames, read back through the same door as a
+capture.
 
-The generated file lies in the cache under the hash of everything that made it, with `kind: synthetic` in its manifest.
+The generated file lies in the cache under the hash of everything that made it, with `kind: synthetic` in its
+manifest.
 """
 
 import hashlib
@@ -26,7 +28,9 @@ GENERATOR_VERSION = 1
 def synthetic_recording(
     settings: MarketSettings, instrument: Instrument, *, seed: int, start_ns: Ns, cache: Path
 ) -> Path:
-    """Path of the raw recording, generated on first use. Raises OutputError for a cache that cannot be written."""
+    """Path of the raw recording, generated on first use. Raises OutputError for a cache that cannot be
+    written.
+    """
     facts = msgspec.json.encode([settings, instrument, seed, start_ns, GENERATOR_VERSION, CODEC_VERSION])
     path = cache / "synthetic" / f"{hashlib.sha256(facts).hexdigest()[:32]}.zst"
     try:

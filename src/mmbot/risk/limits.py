@@ -22,7 +22,9 @@ class Limits:
         self._settings = settings
         self._instrument = instrument
 
-    def refusal(self, side: Side, lots: int, price: float, *, position_lots: int, open_lots: int) -> str | None:
+    def refusal(
+        self, side: Side, lots: int, price: float, *, position_lots: int, open_lots: int
+    ) -> str | None:
         """Why this order may not go out; None if it may. `open_lots`: working size on the same side.
 
         The position that counts is the worst one: everything working on this side filled, this order too.

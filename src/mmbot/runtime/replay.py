@@ -1,11 +1,11 @@
 """The replay shell: a recording, the simulated venue, a virtual clock that jumps to what is due next.
 
-Every market event acts twice: at the venue when it happened there, and at the bot when it arrived. Between the two, and for orders and
-answers, stand the latency models. Measured durations are written into rows and never move this clock, so fills and profit do not
-depend on the machine.
+Every market event acts twice: at the venue when it happened there, and at the bot when it arrived. Between
+the two, and for orders and answers, stand the latency models. Measured durations are written into rows and
+never move this clock, so fills and profit do not depend on the machine.
 
-Ticks start at the first whole interval at which every symbol has a book, and end after `duration_ns` or with the recording. A tape is
-never looped.
+Ticks start at the first whole interval at which every symbol has a book, and end after `duration_ns` or with
+the recording. A tape is never looped.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -82,7 +82,18 @@ _Item = _AtVenue | _Arrival | _Request | _Answer | _SnapshotAnswer | Tick
 class _Symbol:
     """One instrument's venue half: its market still to come, its simulated venue, its channels."""
 
-    __slots__ = ("_feed", "_market_data", "entry", "events", "included", "key", "resync", "response", "seq", "venue")
+    __slots__ = (
+        "_feed",
+        "_market_data",
+        "entry",
+        "events",
+        "included",
+        "key",
+        "response",
+        "resync",
+        "seq",
+        "venue",
+    )
 
     def __init__(self, feed: TapeFeed, settings: SimSettings, seed: tuple[int, int]) -> None:
         self._feed = feed
@@ -127,7 +138,8 @@ class Replay:
         self._tape_end_ns = tape.last_ns
         self._rss_bytes = rss_bytes
         self._symbols = {
-            feed.instrument.key: _Symbol(feed, settings, (seed, index)) for index, feed in enumerate(tape.feeds)
+            feed.instrument.key: _Symbol(feed, settings, (seed, index))
+            for index, feed in enumerate(tape.feeds)
         }
         self._timeline: Timeline[_Item] = Timeline()
         self._digest = RunDigest()

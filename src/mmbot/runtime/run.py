@@ -1,7 +1,7 @@
 """One run: scenario and settings in, a run directory out. What `mmbot run` and the gates both drive.
 
-The directory holds a manifest (written when the run starts, and again when it ends) and the feeds. A run that dies leaves a manifest
-that says so.
+The directory holds a manifest (written when the run starts, and again when it ends) and the feeds. A run that
+dies leaves a manifest that says so.
 """
 
 import hashlib
@@ -105,12 +105,16 @@ class Run:
         self._replay.halt(reason)
 
     def __iter__(self) -> Iterator[Batch]:
-        """Batches of (feed, bytes written), in time order. Raises OutputError for a directory that cannot be written."""
+        """Batches of (feed, bytes written), in time order. Raises OutputError for a directory that cannot be
+        written.
+        """
         request = self._request
         try:
             request.directory.mkdir(parents=True)
         except OSError as error:
-            raise OutputError(f"{request.directory}: run directory cannot be made: {error.strerror}") from error
+            raise OutputError(
+                f"{request.directory}: run directory cannot be made: {error.strerror}"
+            ) from error
         self._write_manifest("running", None)
         try:
             yield from self._play()
@@ -122,7 +126,9 @@ class Run:
 
     def _play(self) -> Iterator[Batch]:
         request = self._request
-        writer = FeedWriter(request.directory, run_id=request.run_id, arm=request.arm, data_kind=self.tape.kind)
+        writer = FeedWriter(
+            request.directory, run_id=request.run_id, arm=request.arm, data_kind=self.tape.kind
+        )
         for index, rows in enumerate(self._replay.run()):
             if index == 0:
                 writer.touch(rows[0].ts_ns)

@@ -1,4 +1,6 @@
-"""What a run did, in a few lines: for the closing table of `mmbot run`. Gates do their own sums from the rows."""
+"""What a run did, in a few lines: for the closing table of `mmbot run`. Gates do their own sums from the
+rows.
+"""
 
 from array import array
 from collections import Counter
@@ -51,7 +53,10 @@ class Summary:
         measured, waits = np.array(self._measured), np.array(self._waits)
         yield "tick_total p95", _p95(measured, waits)
         yield "deadline misses", f"{self._misses} of {self.ticks} ({self._misses / self.ticks:.3%})"
-        yield "guards", ", ".join(f"{name} {count / self.ticks:.1%}" for name, count in sorted(self._guards.items()))
+        yield (
+            "guards",
+            ", ".join(f"{name} {count / self.ticks:.1%}" for name, count in sorted(self._guards.items())),
+        )
 
     def trading(self, bot: SymbolBot) -> Iterator[tuple[str, str]]:
         """Lines about one symbol's fills, edge and profit."""
@@ -70,10 +75,16 @@ class Summary:
             yield "net edge", f"{edge.net_bps:+.2f} bps ({parts}; {edge.fills} fills, {edge.open_fills} open)"
         mid = self._markouts[instrument.key].last_mid
         if mid is not None:
-            yield "profit after fees", f"{position.pnl(mid):+.4f} {currency}, position {position.quantity():g}"
+            yield (
+                "profit after fees",
+                f"{position.pnl(mid):+.4f} {currency}, position {position.quantity():g}",
+            )
 
 
-def _p95(measured: "np.ndarray[tuple[int], np.dtype[np.int64]]", waits: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> str:
+def _p95(
+    measured: "np.ndarray[tuple[int], np.dtype[np.int64]]",
+    waits: "np.ndarray[tuple[int], np.dtype[np.int64]]",
+) -> str:
     def p95_ms(values: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> float:
         return float(np.quantile(values, 0.95, method="inverted_cdf")) / MS
 

@@ -61,9 +61,13 @@ def open_tape(scenario: Scenario, name: str, data: Path | None, cache: Path) -> 
             market.settings, market.instrument, seed=market.seed, start_ns=Ns(market.start_ns), cache=cache
         )
         columns, raw_hash = columns_of([path], market.instrument, cache)
-        return Tape("synthetic", [TapeFeed(market.instrument, columns, [path.name], raw_hash, exchange_clock=True)])
+        return Tape(
+            "synthetic", [TapeFeed(market.instrument, columns, [path.name], raw_hash, exchange_clock=True)]
+        )
     if data is None:
-        raise RecordingError(f"scenario {name}: needs recorded data; name its folder with --data or --mmgates-data")
+        raise RecordingError(
+            f"scenario {name}: needs recorded data; name its folder with --data or --mmgates-data"
+        )
     return Tape(scenario.kind, [_recorded(spec, name, data, cache) for spec in scenario.feeds])
 
 

@@ -1,6 +1,7 @@
 """Latency models: named, seeded, and printed beside every number that they made.
 
-A model draws nanoseconds. One channel delivers in order: a message never overtakes the one before it on the same connection.
+A model draws nanoseconds. One channel delivers in order: a message never overtakes the one before it on the
+same connection.
 """
 
 import math
@@ -21,8 +22,15 @@ class LatencySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sigma: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.median_ms) and self.median_ms >= 0 and math.isfinite(self.sigma) and self.sigma >= 0):
-            raise ValueError(f"latency was median_ms {self.median_ms}, sigma {self.sigma}; expected finite, not negative")
+        if not (
+            math.isfinite(self.median_ms)
+            and self.median_ms >= 0
+            and math.isfinite(self.sigma)
+            and self.sigma >= 0
+        ):
+            raise ValueError(
+                f"latency was median_ms {self.median_ms}, sigma {self.sigma}; expected finite, not negative"
+            )
         if self.model == "constant" and self.sigma:
             raise ValueError("a constant latency has no sigma")
 

@@ -1,11 +1,12 @@
 """Queue models: who stood in front when a displayed size shrank without a trade?
 
-A level-2 feed does not tell. `risk_averse`: everybody who left stood behind us, so only a display below our estimate moves us up.
-`power`: leavers are spread over the queue by a power of each part's size, front^n / (front^n + back^n) of them in front of us (the
-probability queue models of R. Shi's work, as popularised by hftbacktest's documentation).
+A level-2 feed does not tell. `risk_averse`: everybody who left stood behind us, so only a display below our
+estimate moves us up. `power`: leavers are spread over the queue by a power of each part's size, front^n /
+(front^n + back^n) of them in front of us (the probability queue models of R. Shi's work, as popularised by
+hftbacktest's documentation).
 
-Trades at our price always take from the front. A trade is printed before the display that reflects it, so what it took is remembered
-and not counted a second time when the display shrinks.
+Trades at our price always take from the front. A trade is printed before the display that reflects it, so
+what it took is remembered and not counted a second time when the display shrinks.
 """
 
 from typing import Literal
@@ -21,7 +22,9 @@ class QueueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         if (self.model == "power") != (self.power > 0):
-            raise ValueError(f"queue model was {self.model} with power {self.power:g}; a power above 0 belongs to 'power' alone")
+            raise ValueError(
+                f"queue model was {self.model} with power {self.power:g}; a power above 0 belongs to 'power' alone"
+            )
 
     @property
     def name(self) -> str:

@@ -3,11 +3,14 @@
 Assumptions, each of which decides numbers:
 
 * Our orders are invisible: the recorded market does not react to them.
-* A resting order joins behind the displayed size of its price. A trade at the price eats that queue, then us (partially if it is
-  small); a trade through the price fills us whole; so does a display that reaches or crosses our price from the other side.
+* A resting order joins behind the displayed size of its price. A trade at the price eats that queue, then us
+  (partially if it is small); a trade through the price fills us whole; so does a display that reaches or
+  crosses our price from the other side.
 * Displayed size that vanishes without a trade is shared by the queue model (`sim.queue`).
-* Post-only orders that would take on arrival are rejected. Others take displayed levels at their prices, and rest with what is left.
-* Without a book that can be believed (before a snapshot, after a gap or a cross) new orders are rejected, and resting ones wait.
+* Post-only orders that would take on arrival are rejected. Others take displayed levels at their prices, and
+  rest with what is left.
+* Without a book that can be believed (before a snapshot, after a gap or a cross) new orders are rejected, and
+  resting ones wait.
 """
 
 from collections.abc import Iterator

@@ -1,8 +1,8 @@
 """Stage 6, emit: fair value, half spread and skew -> quotes on the venue's grid.
 
-Promises, each a property test: bids round down and asks up; no quote crosses the book (post-only) and none crosses fair value,
-whatever the skew; a side whose size is below the venue's minimum notional is not quoted; a side that would grow a position at
-its cap is not quoted; levels of a side never share a price.
+Promises, each a property test: bids round down and asks up; no quote crosses the book (post-only) and none
+crosses fair value, whatever the skew; a side whose size is below the venue's minimum notional is not quoted;
+a side that would grow a position at its cap is not quoted; levels of a side never share a price.
 """
 
 import msgspec

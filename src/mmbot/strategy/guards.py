@@ -1,6 +1,7 @@
 """Stage 3, guards: NONE, SOFT or HARD, with named reasons. SOFT widens and shrinks, HARD pulls both quotes.
 
-A reason that has fired holds until it has been quiet for `recovery_s`, so that a quote does not flicker around a threshold.
+A reason that has fired holds until it has been quiet for `recovery_s`, so that a quote does not flicker
+around a threshold.
 """
 
 from enum import IntEnum
@@ -39,9 +40,17 @@ class Guards:
         self.reasons: tuple[str, ...] = ()
 
     def __call__(
-        self, now_ns: int, age_ns: int | None, volatility_bps: float | None, inventory_ratio: float, *, priced: bool
+        self,
+        now_ns: int,
+        age_ns: int | None,
+        volatility_bps: float | None,
+        inventory_ratio: float,
+        *,
+        priced: bool,
     ) -> Level:
-        """`inventory_ratio`: signed position as a share of its cap; `priced`: there is a two-sided, uncrossed view."""
+        """`inventory_ratio`: signed position as a share of its cap; `priced`: there is a two-sided, uncrossed
+        view.
+        """
         settings = self._settings
         if age_ns is None or age_ns > self._fresh_ns:
             self._hold("stale", now_ns, Level.HARD)
@@ -59,7 +68,9 @@ class Guards:
 
     def half_spread_bps(self, half_spread_bps: float) -> float:
         """Never tighter than without the guard."""
-        return half_spread_bps * self._settings.soft_widen_ratio if self.level is Level.SOFT else half_spread_bps
+        return (
+            half_spread_bps * self._settings.soft_widen_ratio if self.level is Level.SOFT else half_spread_bps
+        )
 
     def size_ratio(self) -> float:
         """Share of the full size to quote; never above one."""

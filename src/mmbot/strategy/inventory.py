@@ -1,7 +1,7 @@
 """Stage 4, inventory: shift of both quotes against the position, in bps of fair value.
 
-Zero inside the dead band, then linear in the position's share of its cap, never beyond `max_skew_bps`. Positive skew moves both
-quotes up (we are short and want to buy).
+Zero inside the dead band, then linear in the position's share of its cap, never beyond `max_skew_bps`.
+Positive skew moves both quotes up (we are short and want to buy).
 """
 
 import msgspec

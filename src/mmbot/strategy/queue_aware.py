@@ -1,13 +1,15 @@
 """Stage 5, queue_aware: where do we stand in the queue, and is it worth a tick to stand in front?
 
-Position is estimated from the local book, as it would be live: on acknowledgement everything displayed at our price is ahead of us;
-trades at the price take from the front; a display smaller than our estimate clips it (sizes that vanish without a trade are taken to
-have stood behind us, the risk-averse reading). ETA = size ahead / rate at which the market trades against that side.
+Position is estimated from the local book, as it would be live: on acknowledgement everything displayed at our
+price is ahead of us; trades at the price take from the front; a display smaller than our estimate clips it
+(sizes that vanish without a trade are taken to have stood behind us, the risk-averse reading). ETA = size
+ahead / rate at which the market trades against that side.
 
-The nudge: an order that rests at the touch with an ETA above `max_eta_s` would rather stand one tick better, if the spread has room, the
-tick costs at most `max_reprice_bps`, and the edge that is left clears `min_edge_bps`. A nudged side keeps that price while the last two
-hold: the ETA of the new place (nobody ahead) would otherwise send it straight back. The stage names a preferred price; emit takes it
-only if it is exactly one tick better than the price that the other stages want.
+The nudge: an order that rests at the touch with an ETA above `max_eta_s` would rather stand one tick better,
+if the spread has room, the tick costs at most `max_reprice_bps`, and the edge that is left clears
+`min_edge_bps`. A nudged side keeps that price while the last two hold: the ETA of the new place (nobody
+ahead) would otherwise send it straight back. The stage names a preferred price; emit takes it only if it is
+exactly one tick better than the price that the other stages want.
 """
 
 import msgspec
@@ -65,8 +67,7 @@ class QueueAware:
     def on_book(self, bids: dict[int, int], asks: dict[int, int]) -> None:
         for place in self._places.values():
             displayed = (bids if place.side is Side.BUY else asks).get(place.tick, 0)
-            if displayed < place.ahead_lots:
-                place.ahead_lots = displayed
+            place.ahead_lots = min(place.ahead_lots, displayed)
 
     def ahead_lots(self, client_id: str) -> int | None:
         """Estimated size in front of a resting order; None if it does not rest."""

@@ -1,7 +1,7 @@
 """Stage 2, spread: adaptive half spread in bps = base + weighted scores, clamped, and slowed.
 
-Scores are 0..1. Volatility: how far the short-window volatility is above its reference, 1 at twice the reference. Liquidity: how far
-depth near the touch is below its own recent mean, 1 when it is gone.
+Scores are 0..1. Volatility: how far the short-window volatility is above its reference, 1 at twice the
+reference. Liquidity: how far depth near the touch is below its own recent mean, 1 when it is gone.
 """
 
 import msgspec
@@ -21,7 +21,9 @@ class SpreadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AdaptiveSpread:
-    """Half spread with memory: the mean depth it compares with, and the last value it may move away from only slowly."""
+    """Half spread with memory: the mean depth it compares with, and the last value it may move away from only
+    slowly.
+    """
 
     __slots__ = ("_halflife_ns", "_last_bps", "_mean_depth", "_now_ns", "_settings")
 
@@ -36,7 +38,9 @@ class AdaptiveSpread:
         """Half spread of this tick, bps of fair value."""
         settings = self._settings
         elapsed = now_ns - self._now_ns
-        wanted = settings.base_bps + settings.liquidity_weight_bps * self._liquidity_score(depth_lots, elapsed)
+        wanted = settings.base_bps + settings.liquidity_weight_bps * self._liquidity_score(
+            depth_lots, elapsed
+        )
         if volatility_bps is not None:
             excess = volatility_bps / settings.volatility_reference_bps - 1.0
             wanted += settings.volatility_weight_bps * min(max(excess, 0.0), 1.0)

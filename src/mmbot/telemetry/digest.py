@@ -1,6 +1,7 @@
 """Run digest: one hash over every decision and every fill, in order, integers and ids only.
 
-Measured durations are left out: two runs with equal digests decided the same and traded the same, on whatever machine.
+Measured durations are left out: two runs with equal digests decided the same and traded the same, on whatever
+machine.
 """
 
 import hashlib

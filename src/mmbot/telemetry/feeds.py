@@ -1,7 +1,8 @@
 """Feeds of a run: one JSON line per row, one file per feed and UTC day, append-only.
 
-Every line starts with what is constant over the run (run_id, arm, data_kind), so that a line cut out of its file still says where it
-is from. Lines are written in batches; a batch is handed back as the very bytes that went to disk.
+Every line starts with what is constant over the run (run_id, arm, data_kind), so that a line cut out of its
+file still says where it is from. Lines are written in batches; a batch is handed back as the very bytes that
+went to disk.
 """
 
 import datetime
@@ -51,7 +52,9 @@ class FeedWriter:
         return [(key[0], self._append(key, bytes(lines))) for key, lines in batches.items()]
 
     def touch(self, now_ns: int) -> None:
-        """Create the day's files of every feed: an empty feed means nothing happened, a missing one means nothing is known."""
+        """Create the day's files of every feed: an empty feed means nothing happened, a missing one means
+        nothing is known.
+        """
         for feed in _FEEDS.values():
             self._append((feed, now_ns // SECOND // _DAY_S), b"")
 
@@ -71,5 +74,7 @@ class FeedWriter:
                 file = self._files[key] = path.open("ab")
             file.write(lines)
         except OSError as error:
-            raise OutputError(f"{self._directory}: feed {key[0]} cannot be written: {error.strerror}") from error
+            raise OutputError(
+                f"{self._directory}: feed {key[0]} cannot be written: {error.strerror}"
+            ) from error
         return lines

@@ -3,8 +3,8 @@
 A combined-stream frame, as recorded:
     {"stream":"nexousdt@depth@100ms","data":{"e":"depthUpdate","E":1721749183710,"s":"NEXOUSDT","U":134180600,
      "u":134180600,"b":[["1.18800000","169.66000000"]],"a":[]}}
-A REST depth reply lies between the frames, bare (`{"lastUpdateId":...}`) or as `{"_rest":url,"body":{...}}`. Keys that are not
-named here are ignored: the 2026 messages carry extra ones (`ps`, `st`).
+A REST depth reply lies between the frames, bare (`{"lastUpdateId":...}`) or as `{"_rest":url,"body":{...}}`.
+Keys that are not named here are ignored: the 2026 messages carry extra ones (`ps`, `st`).
 """
 
 from typing import Any
@@ -37,7 +37,9 @@ class DepthUpdate(msgspec.Struct):
 
 
 class TradeMessage(msgspec.Struct):
-    """`m` true: the buyer was the maker, so the taker sold. `X` (futures): only MARKET prints come from the book."""
+    """`m` true: the buyer was the maker, so the taker sold. `X` (futures): only MARKET prints come from the
+    book.
+    """
 
     s: str
     p: str
@@ -86,8 +88,8 @@ _other = msgspec.json.Decoder(Symbol)
 
 
 def decode(payload: bytes) -> tuple[str, Frame]:
-    """One frame -> (kind, message). Kind is the stream's name without its symbol: `depth`, `trade`, `aggTrade`,
-    `bookTicker`, `snapshot:<SYMBOL or empty>`, or another stream's (as a bare Symbol).
+    """One frame -> (kind, message). Kind is the stream's name without its symbol: `depth`, `trade`,
+    `aggTrade`, `bookTicker`, `snapshot:<SYMBOL or empty>`, or another stream's (as a bare Symbol).
 
     Raises RemoteProtocolError for anything else, malformed JSON included.
     """
@@ -104,7 +106,9 @@ def decode(payload: bytes) -> tuple[str, Frame]:
             return "note", Symbol()
     except msgspec.DecodeError as error:
         raise RemoteProtocolError(f"frame was not a Binance message: {error}") from error
-    raise RemoteProtocolError("frame was JSON without stream, lastUpdateId or _rest; expected a Binance message")
+    raise RemoteProtocolError(
+        "frame was JSON without stream, lastUpdateId or _rest; expected a Binance message"
+    )
 
 
 def _query_symbol(url: str) -> str:

@@ -1,16 +1,16 @@
 """Binance market-data session, sans-IO: bytes in, market events out, by the venue's rule for a local book.
 
-Rule, "How to manage a local order book correctly" (developers.binance.com): buffer the stream, take the REST snapshot, drop
-what it already contains, bridge with the event that spans it, then chain.
+Rule, "How to manage a local order book correctly" (developers.binance.com): buffer the stream, take the REST
+snapshot, drop what it already contains, bridge with the event that spans it, then chain.
 
 * Spot: drop u <= lastUpdateId; the first event has U <= lastUpdateId + 1 <= u; then U = previous u + 1.
-* Futures: drop u < lastUpdateId; the first event has U <= lastUpdateId <= u; then pu = previous u. U is usually not
-  previous u + 1, so the chain is on pu alone.
+* Futures: drop u < lastUpdateId; the first event has U <= lastUpdateId <= u; then pu = previous u. U is
+  usually not previous u + 1, so the chain is on pu alone.
 
-The bridging event may arrive before the snapshot reply, hence the buffer from the first message. What was buffered is stamped
-with the snapshot's receive time: only then could anybody apply it. A broken chain is a BookTrouble(GAP) and the session waits,
-buffering, for the next snapshot. `bookTicker` is an oracle of the same update ids, not an input: the two streams are not ordered
-against each other.
+The bridging event may arrive before the snapshot reply, hence the buffer from the first message. What was
+buffered is stamped with the snapshot's receive time: only then could anybody apply it. A broken chain is a
+BookTrouble(GAP) and the session waits, buffering, for the next snapshot. `bookTicker` is an oracle of the
+same update ids, not an input: the two streams are not ordered against each other.
 """
 
 from collections import deque
@@ -18,10 +18,27 @@ from collections.abc import Callable, Sequence
 
 from mmbot.book.sequencer import Sequencer
 from mmbot.errors import RemoteProtocolError
-from mmbot.model.events import BookDelta, BookSnapshot, BookTrouble, Confirmed, Level, MarketEvent, TopOfBook, Trade
+from mmbot.model.events import (
+    BookDelta,
+    BookSnapshot,
+    BookTrouble,
+    Confirmed,
+    Level,
+    MarketEvent,
+    TopOfBook,
+    Trade,
+)
 from mmbot.model.instrument import Instrument, Side, parser
 from mmbot.units import MS, Lots, Ns, Ticks
-from mmbot.venues.binance.codec import BookTicker, DepthUpdate, Frame, Snapshot, TradeMessage, WireLevel, decode
+from mmbot.venues.binance.codec import (
+    BookTicker,
+    DepthUpdate,
+    Frame,
+    Snapshot,
+    TradeMessage,
+    WireLevel,
+    decode,
+)
 
 _BUFFER = 10_000
 """Depth events kept while waiting for a snapshot; the venue's own advice needs a few dozen."""
@@ -30,7 +47,9 @@ VENUES = ("binance_spot", "binance_usdm", "binance_coinm")
 
 
 class BinanceSession:
-    """One connection's instruments. `trade_stream`: which of `trade` and `aggTrade` to believe when both are recorded."""
+    """One connection's instruments. `trade_stream`: which of `trade` and `aggTrade` to believe when both are
+    recorded.
+    """
 
     def __init__(self, instruments: Sequence[Instrument], trade_stream: str = "trade") -> None:
         self._feeds = {instrument.symbol: _Feed(instrument) for instrument in instruments}
@@ -53,7 +72,9 @@ class BinanceSession:
             return next(iter(self._feeds.values()))
         feed = self._feeds.get(symbol or "")
         if feed is None:
-            raise RemoteProtocolError(f"symbol was {symbol or 'not named'}, expected {', '.join(self._feeds)}")
+            raise RemoteProtocolError(
+                f"symbol was {symbol or 'not named'}, expected {', '.join(self._feeds)}"
+            )
         return feed
 
 
@@ -114,7 +135,7 @@ class _Feed:
     def _links(self, message: DepthUpdate, last: int) -> bool:
         if self._chain.fresh:
             return message.U <= (last + 1 if self._spot else last) <= message.u
-        return message.U == last + 1 if self._spot else message.pu == last
+        return last + 1 == message.U if self._spot else message.pu == last
 
     def _trade(self, message: TradeMessage, recv_ns: Ns) -> MarketEvent:
         if message.X != "MARKET":
@@ -125,7 +146,10 @@ class _Feed:
 
     def _top(self, message: BookTicker, recv_ns: Ns) -> TopOfBook:
         exch_ns = Ns(message.T * MS) if message.T is not None else recv_ns
-        bid, ask = (self._price(message.b), self._size(message.B)), (self._price(message.a), self._size(message.A))
+        bid, ask = (
+            (self._price(message.b), self._size(message.B)),
+            (self._price(message.a), self._size(message.A)),
+        )
         return TopOfBook(
             self._key, exch_ns, recv_ns, Ticks(bid[0]), Lots(bid[1]), Ticks(ask[0]), Lots(ask[1]), message.u
         )
