@@ -1,0 +1,380 @@
+"""Synthetic market: what every message must keep, sameness by seed, and that its parameters do what they
+say."""
+
+import hashlib
+import math
+import os
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from itertools import pairwise
+
+import msgspec
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from mmbot.model.events import BookDelta, BookSnapshot, Trade
+from mmbot.model.instrument import Fees, Instrument, Side
+from mmbot.sim.market import MarketSettings, SyntheticMarket
+from mmbot.units import BPS, MS, SECOND, Ns
+from mmbot.venues.bybit.feed import BybitFeed
+from mmbot.venues.bybit.session import BybitSession
+
+START = Ns(1_785_542_400 * SECOND)
+
+SYNTH = Instrument(
+    venue="bybit_linear",
+    symbol="SYNTHUSDT",
+    base="SYNTH",
+    quote="USDT",
+    tick_size="0.01",
+    lot_size="0.1",
+    min_notional=5.0,
+    fees=Fees(tier="vip0", maker_bps=2.0, taker_bps=5.5),
+)
+
+MarketData = BookSnapshot | BookDelta | Trade
+
+rough = st.builds(
+    MarketSettings,
+    duration_s=st.sampled_from([0.05, 1.0, 4.0]),
+    start_price_ticks=st.sampled_from([600, 7_500, 10**9]),
+    depth_levels=st.sampled_from([1, 2, 5, 30]),
+    message_interval_ms=st.sampled_from([20, 100, 1_000]),
+    volatility_bps_per_sqrt_min=st.sampled_from([0.0, 4.0, 100.0]),
+    volatility_log_sigma=st.sampled_from([0.0, 0.5, 2.0]),
+    trades_per_s=st.sampled_from([0.0, 3.0, 100.0]),
+    informed_ratio=st.floats(0, 1),
+    run_persistence_ratio=st.floats(0, 0.999),
+    impact_bps=st.sampled_from([0.0, 1.0, 10.0]),
+    trade_lots_log_mean=st.sampled_from([0.0, 4.0, 16.0]),
+    sweep_levels=st.sampled_from([1, 5, 100]),
+    provider_delay_ms=st.sampled_from([0.0, 500.0, 5_000.0]),
+    provider_edge_ticks=st.sampled_from([0.0, 0.25, 100.0]),
+    pull_ratio=st.floats(0, 1),
+    improve_ratio=st.floats(0.001, 1),
+    level_changes_per_message=st.sampled_from([0.0, 8.0, 100.0]),
+    level_lots_log_mean=st.sampled_from([0.0, 6.0]),
+    level_lots_log_sigma=st.sampled_from([0.0, 0.8, 3.0]),
+    latency_min_ms=st.sampled_from([0.0, 5.0]),
+    latency_max_ms=st.sampled_from([5.0, 2_000.0]),
+)
+seeds = st.integers(0, 2**64 - 1)
+
+
+def market(seed: int = 1, **changes: object) -> SyntheticMarket:
+    return SyntheticMarket(MarketSettings(**changes), seed, START)
+
+
+class Watcher:
+    """A plain book that holds every message to what the module promises."""
+
+    def __init__(self, depth: int) -> None:
+        self.depth = depth
+        self.bids: dict[int, int] = {}
+        self.asks: dict[int, int] = {}
+        self.eaten: defaultdict[tuple[Side, int], int] = defaultdict(int)
+
+    def see(self, event: MarketData) -> None:
+        if isinstance(event, Trade):
+            self._trade(event)
+        else:
+            self._book(event)
+
+    def _trade(self, event: Trade) -> None:
+        shown = self.asks if event.side is Side.BUY else self.bids
+        self.eaten[event.side, event.tick] += event.lots
+        assert 0 < self.eaten[event.side, event.tick] <= shown[event.tick]
+
+    def _book(self, event: BookSnapshot | BookDelta) -> None:
+        for taker, side, levels in (
+            (Side.SELL, self.bids, event.bids),
+            (Side.BUY, self.asks, event.asks),
+        ):
+            assert len({tick for tick, _ in levels}) == len(levels)
+            for tick, lots in levels:
+                assert lots != side.get(tick, 0) or (taker, tick) in self.eaten  # says only what happened
+                side[tick] = lots
+                if not lots:
+                    del side[tick]
+        assert len(self.bids) == len(self.asks) == self.depth
+        assert min(self.bids) > 0
+        assert max(self.bids) < min(self.asks)
+        assert min(*self.bids.values(), *self.asks.values()) > 0
+        self.eaten.clear()
+
+
+REFILLED = MarketSettings(
+    duration_s=1.0,
+    depth_levels=2,
+    message_interval_ms=20,
+    volatility_log_sigma=0.0,
+    trades_per_s=100.0,
+    trade_lots_log_mean=0.0,
+    trade_lots_log_sigma=0.0,
+    sweep_levels=1,
+    provider_edge_ticks=0.0,
+    pull_ratio=0.0,
+    improve_ratio=1.0,
+    level_changes_per_message=0.0,
+    level_lots_log_mean=0.0,
+    level_lots_log_sigma=0.0,
+)
+"""One lot eaten and one lot back within a message, again and again."""
+
+
+@given(rough, seeds)
+@example(REFILLED, 0)
+def test_every_message_keeps_the_book_whole_and_trades_within_it(some, seed):
+    events = list(SyntheticMarket(some, seed, START).events())
+
+    watcher = Watcher(some.depth_levels)
+    for event in events:
+        watcher.see(event)
+    assert isinstance(events[0], BookSnapshot)
+    assert not any(isinstance(event, BookSnapshot) for event in events[1:])
+
+
+@given(rough, seeds)
+def test_times_and_ids_are_in_order(some, seed):
+    events = list(SyntheticMarket(some, seed, START).events())
+
+    books = [event for event in events if not isinstance(event, Trade)]
+    first_id = books[0].update_id
+    assert first_id > 1
+    assert [book.update_id for book in books] == list(range(first_id, first_id + len(books)))
+    assert all(book.exch_ns % (some.message_interval_ms * MS) == START % MS for book in books)
+    assert all(event.exch_ns % MS == 0 and event.symbol == some.symbol for event in events)
+    assert events[0].exch_ns == START
+    assert events[-1].exch_ns <= START + some.duration_s * SECOND
+    for earlier, later in pairwise(events):
+        assert earlier.exch_ns <= later.exch_ns
+        assert earlier.recv_ns < later.recv_ns
+
+
+@given(rough, seeds)
+def test_latency_stays_within_its_bounds_but_for_waiting_in_line(some, seed):
+    events = list(SyntheticMarket(some, seed, START).events())
+
+    least, most = int(some.latency_min_ms) * MS, int(some.latency_max_ms) * MS
+    waited = START
+    for event in events:
+        assert event.exch_ns + least <= event.recv_ns <= max(event.exch_ns + most, waited + 1)
+        waited = event.recv_ns
+
+
+@given(seeds)
+@settings(max_examples=20)
+def test_the_market_survives_the_wire(seed):
+    """Encoded as the venue's frames and read by our session: the same events, and no trouble."""
+    events = list(market(seed, duration_s=10.0).events())
+    feed = BybitFeed(SYNTH, 50)
+    session = BybitSession([SYNTH], 50)
+
+    read = [found for event in events for found in session.receive(feed.frame(event), event.recv_ns)]
+
+    assert read == events
+
+
+def test_the_same_seed_tells_the_same_and_another_another():
+    first = market(1, duration_s=30.0)
+
+    told = list(first.events())
+
+    assert told == list(first.events())
+    assert told == list(market(1, duration_s=30.0).events())
+    assert told != list(market(2, duration_s=30.0).events())
+
+
+def test_a_longer_market_begins_like_a_shorter_one():
+    short = list(market(duration_s=10.0).events())
+    long = list(market(duration_s=20.0).events())
+
+    assert long[: len(short)] == short
+
+
+DIGEST = """
+import hashlib
+from mmbot.sim.market import MarketSettings, SyntheticMarket
+from mmbot.units import Ns
+digest = hashlib.sha256()
+for event in SyntheticMarket(MarketSettings(duration_s=60.0), 1, Ns(%d)).events():
+    digest.update(repr(event).encode())
+print(digest.hexdigest())
+"""
+
+
+@pytest.mark.parametrize("hash_seed", ["0", "4242"])
+def test_another_process_tells_the_same_whatever_its_hash_seed(hash_seed):
+    here = hashlib.sha256()
+    for event in market(duration_s=60.0).events():
+        here.update(repr(event).encode())
+
+    there = subprocess.run(
+        [sys.executable, "-c", DIGEST % START],
+        env=os.environ | {"PYTHONHASHSEED": hash_seed},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert there.stdout.strip() == here.hexdigest()
+
+
+class Hour:
+    """A stretch of market as a maker would look at it."""
+
+    def __init__(self, events: Iterator[MarketData]) -> None:
+        self.messages = 0
+        self.mids: dict[int, float] = {}
+        self.spreads: Counter[int] = Counter()
+        self.touch_lots: list[int] = []
+        self.trades: list[Trade] = []
+        book = Watcher(50)
+        for event in events:
+            book.see(event)
+            if isinstance(event, Trade):
+                self.trades.append(event)
+                continue
+            self.messages += 1
+            bid, ask = max(book.bids), min(book.asks)
+            self.mids[event.exch_ns // MS] = (bid + ask) / 2
+            self.spreads[ask - bid] += 1
+            self.touch_lots += [book.bids[bid], book.asks[ask]]
+
+    def volatility(self, step_s: int) -> float:
+        """Of the mid, bps a square root minute, from changes over `step_s`."""
+        mids = [mid for ms, mid in self.mids.items() if ms % (step_s * 1_000) == 0]
+        moves = [math.log(later / earlier) for earlier, later in pairwise(mids)]
+        return math.sqrt(sum(move**2 for move in moves) / len(moves) * 60 / step_s) * BPS
+
+    def markouts(self) -> tuple[float, float]:
+        """Mean over trades: what the maker earned against the mid before, and what the next 5 s cost it;
+        bps."""
+        earned, cost, count = 0.0, 0.0, 0
+        for trade in self.trades:
+            before = self.mids.get((trade.exch_ns - MS) // (100 * MS) * 100)
+            after = self.mids.get((trade.exch_ns - MS) // (100 * MS) * 100 + 5_000)
+            if before is not None and after is not None:
+                earned += trade.side * (trade.tick - before) / before * BPS
+                cost += trade.side * (after - before) / before * BPS
+                count += 1
+        return earned / count, cost / count
+
+    def turns(self) -> float:
+        """Share of trades whose side is not the last one's."""
+        pairs = list(pairwise(trade.side for trade in self.trades))
+        return sum(one is not other for one, other in pairs) / len(pairs)
+
+
+@pytest.fixture(scope="module")
+def hour() -> Hour:
+    return Hour(market(seed=7).events())
+
+
+def test_a_default_hour_has_the_size_it_says(hour):
+    assert 35_900 <= hour.messages <= 36_001
+    assert 9_000 < len(hour.trades) < 13_000
+
+
+def test_a_default_hour_has_a_tight_spread_that_sometimes_widens(hour):
+    tight = (hour.spreads[1] + hour.spreads[2]) / hour.messages
+    assert 0.75 < tight < 0.95
+    assert max(hour.spreads) >= 4
+
+
+def test_a_default_hour_moves_like_a_liquid_perpetual(hour):
+    assert 5.0 < hour.volatility(5) < 12.0
+    assert 5.0 < hour.volatility(60) < 12.0
+
+
+def test_queues_at_the_touch_deplete_and_refill(hour):
+    lots = sorted(hour.touch_lots)
+    assert lots[len(lots) // 10] * 3 < lots[len(lots) // 2] < lots[-len(lots) // 10]
+
+
+def test_a_maker_pays_adverse_selection_but_not_everything(hour):
+    earned, cost = hour.markouts()
+    assert 0.2 * earned < cost < earned
+
+
+def test_without_information_and_impact_a_maker_keeps_what_it_earned():
+    calm = Hour(
+        market(
+            duration_s=1_200.0, informed_ratio=0.0, impact_bps=0.0, volatility_bps_per_sqrt_min=0.0
+        ).events()
+    )
+    earned, cost = calm.markouts()
+
+    assert earned > 0.5
+    assert abs(cost) < 0.1 * earned
+
+
+def test_volatility_moves_the_mid():
+    quiet, wild = (
+        Hour(market(duration_s=600.0, volatility_bps_per_sqrt_min=bps, impact_bps=0.0).events()).volatility(5)
+        for bps in (1.0, 20.0)
+    )
+    assert quiet * 5 < wild
+    assert 12.0 < wild < 35.0
+
+
+def test_volatility_clusters():
+    """Squared moves of neighbouring half minutes go together, more than without clustering."""
+    steady, clustered = (
+        _clustering(Hour(market(3, duration_s=3_600.0, volatility_log_sigma=sigma, impact_bps=0.0).events()))
+        for sigma in (0.0, 1.0)
+    )
+    assert clustered > steady + 0.1
+
+
+def _clustering(hour: Hour) -> float:
+    mids = [mid for ms, mid in hour.mids.items() if ms % 10_000 == 0]
+    sizes = [abs(math.log(later / earlier)) for earlier, later in pairwise(mids)]
+    mean = sum(sizes) / len(sizes)
+    spread = sum((size - mean) ** 2 for size in sizes)
+    return sum((one - mean) * (other - mean) for one, other in pairwise(sizes)) / spread
+
+
+def test_runs_get_longer_with_persistence():
+    fickle, steady = (
+        Hour(market(duration_s=600.0, run_persistence_ratio=ratio).events()).turns() for ratio in (0.5, 0.95)
+    )
+    assert steady < fickle / 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("duration_s", 0.0),
+        ("duration_s", math.nan),
+        ("duration_s", math.inf),
+        ("depth_levels", 0),
+        ("message_interval_ms", 0),
+        ("informed_ratio", 1.1),
+        ("run_persistence_ratio", 1.0),
+        ("trades_per_s", -1.0),
+        ("volatility_bps_per_sqrt_min", math.nan),
+        ("latency_max_ms", 1.0),
+        ("start_price_ticks", 999),
+    ],
+)
+def test_settings_that_make_no_market_are_refused_by_name(name, value):
+    with pytest.raises(ValueError, match=f"{name} was {value}, expected"):
+        MarketSettings(**{name: value})
+
+
+def test_settings_from_a_file_are_strict():
+    with pytest.raises(msgspec.ValidationError, match="unknown field `spread`"):
+        msgspec.convert({"spread": 1}, MarketSettings)
+    with pytest.raises(msgspec.ValidationError, match=r"pull_ratio was 2\.0"):
+        msgspec.convert({"pull_ratio": 2.0}, MarketSettings)
+    with pytest.raises(msgspec.ValidationError, match="Expected `int`"):
+        msgspec.convert({"depth_levels": "50"}, MarketSettings)
+
+
+def test_a_start_finer_than_a_millisecond_is_refused():
+    with pytest.raises(ValueError, match="start_ns was 1, expected whole milliseconds"):
+        SyntheticMarket(MarketSettings(), 1, Ns(1))
