@@ -33,7 +33,7 @@ class L2Book:
         self.best_ask = min(self.asks, default=None)
 
     def apply(self, bids: Iterable[Level], asks: Iterable[Level]) -> None:
-        """Apply one delta. Sizes are absolute, zero removes; removing an absent level is normal on Binance."""
+        """Apply one delta. Sizes are absolute, zero removes; removing an absent one is normal on Binance."""
         side = self.bids
         best = self.best_bid
         for tick, lots in bids:

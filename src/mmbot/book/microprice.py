@@ -64,7 +64,7 @@ class Microprice:
         if not move.any():
             return None
         weight = np.divide(1.0, total, out=np.zeros(_STATES), where=total > 0)
-        # a state from which no move was ever seen would make (I - Q) singular; it adds nothing to the estimate
+        # a state from which no move was ever seen would make (I - Q) singular; it adds nothing
         reach = np.linalg.pinv(np.eye(_STATES) - stay * weight[:, None])
         first = reach @ (moved * weight)
         after = reach @ (move * weight[:, None])

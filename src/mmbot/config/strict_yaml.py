@@ -29,7 +29,7 @@ class Document:
         self.name = name
 
     def overlaid(self, other: "Document") -> "Document":
-        """This document with the other's values on top. A mapping merges, anything else replaces.
+        """Return this document with the other's values on top. A mapping merges, anything else replaces.
 
         Raises ConfigError where one has a mapping and the other a value: that is a mistake of shape, not an
         override.

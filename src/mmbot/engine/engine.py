@@ -1,4 +1,4 @@
-"""The engine: one event in, commands out; rows in an outbox. The same object live, in shadow and in replay."""
+"""The engine: one event in, commands out; rows in an outbox. One object live, in shadow and in replay."""
 
 from collections import deque
 from collections.abc import Mapping, Sequence

@@ -58,7 +58,7 @@ class Instrument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def key(self) -> str:
-        """Name of the instrument in every row: venue and symbol, since one symbol trades on several venues."""
+        """Name in every row: venue and symbol, since one symbol trades on several venues."""
         return f"{self.venue}:{self.symbol}"
 
     @property
@@ -89,7 +89,7 @@ class Instrument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.contract_value * self.lot * price
 
     def notional(self, lots: int, price: float) -> float:
-        """Size of a trade in settlement currency, positive: the base of fees and the weight of edge averages."""
+        """Size of a trade in settlement currency, positive: base of fees, weight of edge averages."""
         return abs(lots * self.worth(price))
 
     def notional_quote(self, lots: int, price: float) -> float:

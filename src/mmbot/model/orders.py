@@ -39,7 +39,7 @@ MOVES: dict[tuple[OrderStatus, OrderMove], OrderStatus] = {
     (_S.PENDING_CANCEL, _M.PARTIAL_FILL): _S.PENDING_CANCEL,
     (_S.PENDING_CANCEL, _M.LAST_FILL): _S.CLOSED,
     (_S.PENDING_CANCEL, _M.CANCELLED): _S.CLOSED,
-    # the cancel lost its race against the last fill; which of the two answers comes first is the venue's choice
+    # the cancel lost its race against the last fill; which answer comes first is the venue's choice
     (_S.PENDING_CANCEL, _M.CANCEL_REJECT): _S.PENDING_CANCEL,
     (_S.CLOSED, _M.CANCEL_REJECT): _S.CLOSED,
 }

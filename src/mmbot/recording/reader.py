@@ -32,7 +32,7 @@ class Frame(NamedTuple):
 
 
 def frames(paths: Iterable[Path]) -> Iterator[Frame]:
-    """Frames of several files played as one stream. Raises RecordingError; receive times never run backwards."""
+    """Frames of several files as one stream. Raises RecordingError; receive times never run backwards."""
     previous = 0
     for path in paths:
         for number, line in _lines(path):
@@ -86,7 +86,7 @@ def _decompressed(path: Path, raw: IO[bytes]) -> IO[bytes] | gzip.GzipFile | io.
 
 
 class _WholeZstd(io.RawIOBase):
-    """A zstd stream that ends only where its last frame ends; the library itself reads a torn one in silence."""
+    """A zstd stream that ends only where its last frame ends; the library reads a torn one in silence."""
 
     def __init__(self, raw: IO[bytes]) -> None:
         self._raw = raw

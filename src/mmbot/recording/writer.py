@@ -1,4 +1,4 @@
-"""Raw frames to a zstd file: `<recv_ns> <payload>\\n`, exactly as received, and a manifest beside it.
+"""Raw frames to a zstd file, one `<recv_ns> <payload>` a line, exactly as received, and a manifest beside it.
 
 The file appears under its name only when it is complete, so that a reader never meets a half-written
 recording.

@@ -1,1 +1,1 @@
-"""Shells: the only rooms that know what mode a run is in. `assemble` is the only place where rooms are wired."""
+"""Shells: the only rooms that know a run's mode. `assemble` is the only place where rooms are wired."""

@@ -38,7 +38,7 @@ class Observer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What to run and where to write it. `duration_s`: None = the scenario's own, infinity = the whole tape."""
+    """What to run and where to write it. `duration_s`: None = the scenario's own, inf = the whole tape."""
 
     scenario: str
     scenarios: Path

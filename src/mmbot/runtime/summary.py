@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from mmbot.edge.markout import Markouts
 from mmbot.engine.symbol import SymbolBot
@@ -71,8 +72,9 @@ class Summary:
         if edge is None:
             yield "net edge", "NO_DATA: no fill has a mid 60 s later"
         else:
-            parts = f"gross {edge.gross_bps:+.2f}, fees {edge.fees_bps:+.2f}, adverse 60 s {edge.adverse_bps:+.2f}"
-            yield "net edge", f"{edge.net_bps:+.2f} bps ({parts}; {edge.fills} fills, {edge.open_fills} open)"
+            costs = f"fees {edge.fees_bps:+.2f}, adverse 60 s {edge.adverse_bps:+.2f}"
+            yield "net edge", f"{edge.net_bps:+.2f} bps (gross {edge.gross_bps:+.2f}, {costs})"
+            yield "fills with a mid 60 s later", f"{edge.fills}, {edge.open_fills} without"
         mid = self._markouts[instrument.key].last_mid
         if mid is not None:
             yield (
@@ -81,11 +83,8 @@ class Summary:
             )
 
 
-def _p95(
-    measured: "np.ndarray[tuple[int], np.dtype[np.int64]]",
-    waits: "np.ndarray[tuple[int], np.dtype[np.int64]]",
-) -> str:
-    def p95_ms(values: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> float:
-        return float(np.quantile(values, 0.95, method="inverted_cdf")) / MS
+def _p95(measured: npt.NDArray[np.int64], waits: npt.NDArray[np.int64]) -> str:
+    def ms(values: npt.NDArray[np.int64]) -> str:
+        return f"{np.quantile(values, 0.95, method='inverted_cdf') / MS:.3f}"
 
-    return f"{p95_ms(measured + waits):.3f} ms (measured {p95_ms(measured):.3f}, modelled wait {p95_ms(waits):.3f})"
+    return f"{ms(measured + waits)} ms (measured {ms(measured)}, modelled wait {ms(waits)})"

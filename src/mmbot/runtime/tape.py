@@ -51,7 +51,7 @@ def cache_folder() -> Path:
 
 
 def open_tape(scenario: Scenario, name: str, data: Path | None, cache: Path) -> Tape:
-    """Import or generate what the scenario names. Raises ConfigError or RecordingError with place and reason."""
+    """Import or generate what the scenario names. Raises ConfigError or RecordingError."""
     if scenario.market is not None:
         market = scenario.market
         if market.settings.symbol != market.instrument.key:

@@ -23,7 +23,7 @@ class QueueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if (self.model == "power") != (self.power > 0):
             raise ValueError(
-                f"queue model was {self.model} with power {self.power:g}; a power above 0 belongs to 'power' alone"
+                f"queue model was {self.model} with power {self.power:g}; only 'power' takes one, above 0"
             )
 
     @property

@@ -18,11 +18,19 @@ class FetchMdSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FetchMd:
-    """Reads the cache, prices the book when it has changed, and keeps volatility and microprice up to date."""
+    """Reads the cache, prices a changed book, keeps volatility and microprice up to date."""
 
     __slots__ = (
-        "_book", "_cache", "_depth_ticks", "_microprice", "_source", "_view", "changed", "fair_ticks", "volatility",
-    )  # fmt: skip
+        "_book",
+        "_cache",
+        "_depth_ticks",
+        "_microprice",
+        "_source",
+        "_view",
+        "changed",
+        "fair_ticks",
+        "volatility",
+    )
 
     def __init__(self, settings: FetchMdSettings, book: L2Book, cache: MdCache) -> None:
         self._book = book

@@ -23,7 +23,8 @@ class RunDigest:
             case RequestSnapshot():
                 text = f"{now_ns} refresh {command.symbol}\n"
             case _:
-                order = f"{command.client_id} {command.side:d} {command.tick} {command.lots} {command.post_only:d}"
+                price = f"{command.side:d} {command.tick} {command.lots}"
+                order = f"{command.client_id} {price} {command.post_only:d}"
                 text = f"{now_ns} submit {command.symbol} {order}\n"
         self._hash.update(text.encode())
 

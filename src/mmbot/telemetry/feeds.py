@@ -5,7 +5,7 @@ file still says where it is from. Lines are written in batches; a batch is hande
 went to disk.
 """
 
-import datetime
+import datetime as dt
 from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
@@ -69,7 +69,7 @@ class FeedWriter:
         try:
             file = self._files.get(key)
             if file is None:
-                day = datetime.datetime.fromtimestamp(key[1] * _DAY_S, datetime.UTC)
+                day = dt.datetime.fromtimestamp(key[1] * _DAY_S, dt.UTC)
                 path = self._directory / f"{key[0]}_{day:%Y%m%d}.jsonl"
                 file = self._files[key] = path.open("ab")
             file.write(lines)
