@@ -1,8 +1,9 @@
 """May this delta follow? One small state machine for every venue's snapshot + delta rule.
 
 A venue's session says how its ids link (that is the venue's rule, quoted there); this machine says what
-follows from it: before a snapshot nothing is applied, an id at or below the last is a duplicate, a broken
-link ends the chain until the next snapshot. Nothing is repaired in silence: each refusal has a name.
+follows from it: before a snapshot nothing is applied, an id at or below the last is a duplicate (the
+snapshot's own id may still bridge), a broken link ends the chain until the next snapshot. Nothing is repaired
+in silence: each refusal has a name.
 """
 
 from mmbot.model.events import Trouble

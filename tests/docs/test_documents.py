@@ -1,0 +1,54 @@
+"""The documents say what is so."""
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from mmbot.model.events import Trouble
+from mmbot.model.records import EventRow, FillRow, SampleRow, TickRow
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+RUN_DIRECTORY = (ROOT / "docs/run-directory.md").read_text(encoding="utf-8")
+
+
+def test_readme_opens_with_two_commands_and_ci_runs_the_second_to_the_letter() -> None:
+    commands = re.findall(r"```bash\n(.+?)\n```", README, re.DOTALL)
+    set_up, tests = commands[:2]
+
+    assert set_up.endswith(".venv/bin/pytest -m shadow")
+    assert (ROOT / ".ci/run").read_text(encoding="utf-8").rstrip().splitlines()[-1] == tests
+
+
+@pytest.mark.parametrize("row", [TickRow, FillRow, SampleRow, EventRow])
+def test_every_field_of_every_row_is_documented(row: type[msgspec.Struct]) -> None:
+    documented = set(
+        re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", RUN_DIRECTORY, re.MULTILINE)))
+    )
+
+    assert set(row.__struct_fields__) <= documented
+
+
+def test_every_kind_of_book_trouble_is_documented() -> None:
+    kinds = next(line for line in RUN_DIRECTORY.splitlines() if line.startswith("| `kind`"))
+
+    assert {trouble.value for trouble in Trouble} <= set(re.findall(r"`(\w+)`", kinds))
+
+
+def test_every_scenario_file_is_named_in_the_readme() -> None:
+    names = {path.stem for path in (ROOT / "scenarios").glob("*.yaml")}
+
+    assert names == set(re.findall(r"^\| `([\w-]+)` \| .* min", README, re.MULTILINE))
+
+
+def test_every_linked_file_exists() -> None:
+    links = [
+        (path, link)
+        for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+        for link in re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8"))
+    ]
+
+    assert links
+    assert [str(link) for path, link in links if not (path.parent / link).exists()] == []
