@@ -1,4 +1,4 @@
-"""Each shadow gate fails on a run of the real engine when its cause is injected; without its data it is NO_DATA.
+"""Each shadow gate fails on the real engine when its cause is injected, and is NO_DATA without its data.
 
 The bot that runs is the shipped one. A cause is injected where it would arise: a stage that takes longer on
 the stopwatch, a time to live that the market cannot meet. The hour is the demo's, ticked once a second to
