@@ -57,6 +57,8 @@ NATURAL_UNIT: Mapping[Dimension, str] = MappingProxyType(
     }
 )
 
+_LONG = 10_000
+_LARGEST_WHOLE = 10**15
 _DURATION = re.compile(r"(?P<number>[0-9]{1,12}(?:\.[0-9]{1,9})?)(?P<unit>ms|s|m|h)")
 
 
@@ -92,8 +94,8 @@ def show(value: float, *, near: float | None = None) -> str:
     """A number for people: four significant digits, more only where a limit `near` it would otherwise look
     equal.
     """
-    texts = [f"{value:.{digits}g}" for digits in (4, 7, 12, 17)]
-    text = next((text for text in texts if near is None or value == near or float(text) != near), texts[-1])
-    if value == int(value) and abs(value) < 10**15:
+    if value == int(value) and abs(value) < _LARGEST_WHOLE:
         return str(int(value))
-    return f"{value:.1f}" if "e+" in text else text
+    first = f"{value:.1f}" if abs(value) >= _LONG else f"{value:.4g}"
+    texts = (first, f"{value:.7g}", f"{value:.12g}", repr(value))
+    return next((text for text in texts if near is None or float(text) != near), first)

@@ -15,10 +15,8 @@ def table(rows: Sequence[Row]) -> list[str]:
     ordered = sorted(rows, key=lambda row: -row[1].verdict.badness)
     cells = [_HEAD, *(_cells(name, rule) for name, rule in ordered)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(_HEAD))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in cells
-    ]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)
+    return [line.rstrip().encode("ascii", "backslashreplace").decode() for line in lines]
 
 
 def short(result: RunResult) -> list[str]:
@@ -58,5 +56,5 @@ def _cells(name: str, rule: RuleVerdict) -> tuple[str, ...]:
         figure(rule.measured, rule),
         figure(rule.modelled, rule),
         str(rule.n),
-        note(rule).encode("ascii", "backslashreplace").decode(),
+        note(rule),
     )
