@@ -2,8 +2,8 @@
 
 A gate is text that people trust, so nothing in it is guessed: an unknown or duplicate key, an alias, a value
 that YAML would turn into something else than the text written, an empty `require`, a rule that cannot be
-checked are all errors with file, line and caret. `stop`, `safety`, `accept` and `regress` sections are such
-unknown keys: a section that is read but not judged would look like a gate. All keys are required; a gate
+checked are all errors with file, line and caret. `stop`, `safety`, `accept` and `regress` sections are
+refused by name: a section that is read but not judged would look like a gate. All keys are required; a gate
 without evidence rules could pass on ten ticks.
 """
 
@@ -21,6 +21,7 @@ from pytest_mmgates.units import Dimension
 
 DATA_KINDS: tuple[str, ...] = get_args(DataKind)
 _KEYS = ("gate", "evidence", "owner", "runbook", "require")
+_LATER_KEYS = ("stop", "safety", "accept", "regress")
 _EVIDENCE_KEYS = ("duration", "ticks", "source")
 _LARGEST_BYTES = 256 * 1024
 _DEEPEST = 6
@@ -127,6 +128,8 @@ class _Document:
         found: dict[str, yaml.Node] = {}
         for key_node, value in node.value:
             key = self._text(key_node)
+            if key in _LATER_KEYS:
+                raise self._error(f"`{key}` rules are not supported here yet", key_node)
             if key not in expected:
                 raise self._error(f"unknown key {key!r}: expected {', '.join(expected)}", key_node)
             if key in found:

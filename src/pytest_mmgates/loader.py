@@ -86,23 +86,19 @@ class _Feeds:
                 last = _check_order([getattr(row, clock) for row in rows], last, path, line)
                 yield rows
 
-    def codes(self, symbols: Sequence[str | None]) -> list[int]:
-        try:
-            return [self._codes[symbol] for symbol in symbols]
-        except KeyError as error:
-            raise RunlogError(
-                f"{self._directory}: rows of {error}, which is not among the feeds of manifest.json"
-            ) from None
+    def codes(self, rows: Sequence[Row]) -> list[int]:
+        return [self._codes[row.symbol] for row in rows]
 
     def _check_identity(self, rows: Sequence[Row], path: Path, line: int) -> None:
-        run_id, kind = self._manifest.run_id, self._manifest.data.kind
-        wrong = next(
-            (at for at, row in enumerate(rows) if row.run_id != run_id or row.data_kind != kind), None
-        )
-        if wrong is not None:
-            row = rows[wrong]
-            found = f"run_id {row.run_id!r} and data_kind {row.data_kind!r}"
-            raise RunlogError(f"{path}:{line + wrong}: row of {found}; this is run {run_id!r} on {kind} data")
+        run_id, kind, codes = self._manifest.run_id, self._manifest.data.kind, self._codes
+        for at, row in enumerate(rows, line):
+            if row.run_id != run_id or row.data_kind != kind:
+                found = f"run_id {row.run_id!r} and data_kind {row.data_kind!r}"
+                raise RunlogError(f"{path}:{at}: row of {found}; this is run {run_id!r} on {kind} data")
+            if row.symbol not in codes:
+                raise RunlogError(
+                    f"{path}:{at}: symbol {row.symbol!r} is not among the feeds of manifest.json"
+                )
 
 
 def _check_order(times: list[int], last: int, path: Path, line: int) -> int:
@@ -151,7 +147,7 @@ def _ticks(feeds: _Feeds) -> Ticks:
     for rows in feeds.blocks("pipeline_ticks", TickRow):
         columns.add(
             ts_ns=[row.ts_ns for row in rows],
-            symbol=feeds.codes([row.symbol for row in rows]),
+            symbol=feeds.codes(rows),
             cache=[CACHE_CODES[row.cache] for row in rows],
             age_ns=[_NAN if row.age_ns is None else row.age_ns for row in rows],
             wait_ns=[row.wait_ns for row in rows],
@@ -178,7 +174,7 @@ def _fills(feeds: _Feeds) -> Fills:
     for rows in feeds.blocks("fills", FillRow, clock="recv_ns"):
         columns.add(
             ts_ns=[row.ts_ns for row in rows],
-            symbol=feeds.codes([row.symbol for row in rows]),
+            symbol=feeds.codes(rows),
             side=[1 if row.side == "buy" else -1 for row in rows],
             price=[row.price for row in rows],
             qty=[row.qty for row in rows],
@@ -196,7 +192,7 @@ def _samples(feeds: _Feeds) -> Samples:
     values: list[float] = []
     for rows in feeds.blocks("samples", SampleRow):
         times += [row.ts_ns for row in rows]
-        codes += feeds.codes([row.symbol for row in rows])
+        codes += feeds.codes(rows)
         names += [row.name for row in rows]
         values += [row.value for row in rows]
     symbol: Codes = np.array(codes, dtype=np.int16)
@@ -214,5 +210,5 @@ def _events(feeds: _Feeds) -> Counter[tuple[str, int]] | None:
         return None
     counts: Counter[tuple[str, int]] = Counter()
     for rows in feeds.blocks("events", EventRow):
-        counts.update(zip([row.kind for row in rows], feeds.codes([row.symbol for row in rows]), strict=True))
+        counts.update(zip([row.kind for row in rows], feeds.codes(rows), strict=True))
     return counts

@@ -23,11 +23,12 @@ DataKind = Literal["recorded", "live", "synthetic"]
 
 
 class Row(msgspec.Struct, gc=False):
-    """What every row carries."""
+    """What every row carries. The symbol is null where a row is about the whole process."""
 
     ts_ns: Ns
     run_id: str
     data_kind: str
+    symbol: str | None
 
 
 class TickRow(Row, gc=False):
@@ -61,13 +62,11 @@ class FillRow(Row, gc=False):
 
 
 class SampleRow(Row, gc=False):
-    symbol: str | None
     name: str
     value: float
 
 
 class EventRow(Row, gc=False):
-    symbol: str | None
     kind: str
 
 

@@ -55,7 +55,7 @@ class Ticks:
 
     def of(self, symbol: int | None) -> "Ticks":
         """The rows of one symbol, or all of them."""
-        return self if symbol is None else replace(self, **_rows_where(self, self.symbol == symbol))
+        return self if symbol is None else replace(self, **_rows_of(self, symbol))
 
     def duration(self, name: str) -> Ints:
         """Measured time of a stage or of the whole tick."""
@@ -82,7 +82,7 @@ class Fills:
         return len(self.ts_ns)
 
     def of(self, symbol: int | None) -> "Fills":
-        return self if symbol is None else replace(self, **_rows_where(self, self.symbol == symbol))
+        return self if symbol is None else replace(self, **_rows_of(self, symbol))
 
 
 @dataclass(frozen=True)
@@ -158,5 +158,7 @@ def full_name(venue: str, symbol: str) -> str:
     return symbol if ":" in symbol else f"{venue}:{symbol}"
 
 
-def _rows_where(table: Ticks | Fills, keep: Flags) -> dict[str, Any]:
-    return {field.name: getattr(table, field.name)[keep] for field in fields(table)}
+def _rows_of(table: Ticks | Fills, symbol: int) -> dict[str, Any]:
+    """The columns to replace: none where the table holds no other symbol, so that a day is not copied."""
+    keep = table.symbol == symbol
+    return {} if keep.all() else {field.name: getattr(table, field.name)[keep] for field in fields(table)}
