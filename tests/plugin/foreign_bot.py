@@ -1,0 +1,232 @@
+"""A bot that pytest_mmgates has never seen: it keeps the protocol of `pytest_mmgates.sut` with nothing but
+the standard library.
+
+A scenario file is JSON (which is YAML) with any of the settings below. Its market is arithmetic: every figure
+that a gate can ask for is known beforehand. Each run that is opened adds its request to `requests.jsonl` in
+the working directory, so that a test can count engine runs.
+"""
+
+import json
+from pathlib import Path
+
+START_NS = 1_700_000_040_000_000_000
+SYMBOL = "paper:ABCUSDT"
+STAGES = ("fetch_md", "spread", "guards", "inventory", "queue_aware", "emit")
+
+SETTINGS = {
+    "minutes": 60.0,
+    "tick_ms": 1000,
+    "kind": "synthetic",
+    "stop_after": 1.0,  # share of the duration after which ticks stop coming
+    "hits": 0.9,  # share of cache hits
+    "stage_ms": 2.0,
+    "fetch_ms": 4.0,
+    "wait_ms": 0.0,
+    "misses": 0.0,  # share of deadline misses
+    "gaps": 0,
+    "crossed": 0,
+    "fills": 40,
+    "fills_from": 0.0,  # share of the ticks before the first fill
+    "updates": True,  # whether book updates are sampled
+    "events": True,  # whether there is an events feed at all
+    "clock": "virtual",
+    "status": "complete",
+    "reason": None,
+    "fail": None,  # "open": bad input at once; "middle": bad input half way; "bug": an exception of another kind
+    "corrupt": None,  # (feed, row index): that row becomes garbage
+    "lose_ticks": 0,  # rows cut off the end
+}
+
+
+class CaptureError(Exception):
+    """Bad input, in one line."""
+
+    user_error = True
+
+
+def open_run(request):
+    with Path("requests.jsonl").open("a") as file:
+        file.write(json.dumps(request, default=str) + "\n")
+    settings = {**SETTINGS, **json.loads(Path("scenarios", f"{request['scenario']}.yaml").read_text())}
+    if settings["fail"] == "open":
+        raise CaptureError("captures/abc.zst: no such file")
+    return Run(request, settings)
+
+
+class Run:
+    def __init__(self, request, settings):
+        self.request = request
+        self.settings = settings
+        self.halted = None
+
+    def halt(self, reason):
+        self.halted = reason
+
+    def __iter__(self):
+        if self.settings["fail"] == "bug":
+            raise ZeroDivisionError("a bug of the bot")
+        directory = Path(self.request["run_dir"])
+        run_id, scenario = self.request["run_id"], self.request["scenario"]
+        for name, lines in write_run(directory, self.settings, run_id=run_id, scenario=scenario):
+            if self.settings["fail"] == "middle":
+                raise CaptureError("captures/abc.zst:17: corrupt frame")
+            yield name, lines
+
+
+def write_run(directory, settings=None, *, run_id="r1", scenario="demo"):
+    """Write a whole run directory and return its batches."""
+    settings = {**SETTINGS, **(settings or {})}
+    feeds = {"pipeline_ticks": ticks(settings), "fills": fills(settings), "samples": samples(settings)}
+    if settings["events"]:
+        feeds["events"] = events(settings)
+    counts = {
+        "ticks": len(feeds["pipeline_ticks"]),
+        "fills": len(feeds["fills"]),
+        "orders": 80,
+        "cancels": 70,
+        "rejects": 0,
+    }
+    if settings["lose_ticks"]:
+        del feeds["pipeline_ticks"][-settings["lose_ticks"] :]
+    manifest = {**manifest_of(settings, counts), "run_id": run_id, "scenario": scenario}
+    return write_feeds(directory, feeds, manifest, corrupt=settings["corrupt"])
+
+
+def write_feeds(directory, feeds, manifest, *, corrupt=None):
+    """Write rows as they are, each with the identity of the run."""
+    directory.mkdir(parents=True)
+    identity = {"run_id": manifest["run_id"], "arm": "A", "data_kind": manifest["data"]["kind"]}
+    batches = []
+    for feed, rows in feeds.items():
+        lines = [json.dumps({**identity, **row}) for row in rows]
+        if corrupt and corrupt[0] == feed:
+            lines[corrupt[1]] = '{"ts_ns": 17, "symb'
+        text = "".join(line + "\n" for line in lines).encode()
+        (directory / f"{feed}_20231114.jsonl").write_bytes(text)
+        batches.append((feed, text))
+    (directory / "manifest.json").write_text(json.dumps(manifest))
+    return batches
+
+
+def duration_ns(settings):
+    return round(settings["minutes"] * 60e9)
+
+
+def tick_times(settings):
+    last = START_NS + round(duration_ns(settings) * settings["stop_after"])
+    return range(START_NS, last + 1, settings["tick_ms"] * 1_000_000)
+
+
+def share(index, part):
+    """True for `part` of all indices, spread evenly."""
+    return int((index + 1) * part) > int(index * part)
+
+
+def ticks(settings):
+    return [tick(settings, index, ts_ns) for index, ts_ns in enumerate(tick_times(settings))]
+
+
+def tick(settings, index, ts_ns):
+    mid = 100.0 + 0.01 * (index % 50)
+    stage_ns = round(settings["stage_ms"] * 1e6)
+    fetch_ns = round(settings["fetch_ms"] * 1e6)
+    return {
+        "ts_ns": ts_ns,
+        "symbol": SYMBOL,
+        "seq": index,
+        "cache": "hit" if share(index, settings["hits"]) else "stale",
+        "age_ns": 20_000_000 + index % 7 * 1_000_000,
+        **{f"{stage}_ns": fetch_ns if stage == "fetch_md" else stage_ns for stage in STAGES},
+        "tick_total_ns": fetch_ns + 5 * stage_ns,
+        "wait_ns": round(settings["wait_ms"] * 1e6),
+        "deadline_miss": share(index, settings["misses"]),
+        "guard": "NONE",
+        "reasons": [],
+        "mid": mid,
+        "bid": mid - 0.05,
+        "ask": mid + 0.05,
+        "half_spread_bps": 5.0,
+        "position": float(index % 3 - 1),
+        "position_quote": 100.0 * (index % 3 - 1),
+    }
+
+
+def fills(settings):
+    times = list(tick_times(settings))
+    times = times[round(len(times) * settings["fills_from"]) :]
+    step = max(1, len(times) // (settings["fills"] + 1)) if settings["fills"] else 1
+    return [fill(index, ts_ns) for index, ts_ns in enumerate(times[step::step][: settings["fills"]])]
+
+
+def fill(index, ts_ns):
+    return {
+        "ts_ns": ts_ns,
+        "recv_ns": ts_ns + 5_000_000,
+        "symbol": SYMBOL,
+        "fill_id": index,
+        "client_id": f"c{index}",
+        "side": "buy" if index % 2 else "sell",
+        "price": 100.0 if index % 2 else 100.2,
+        "qty": 1.0 + index % 3,
+        "liquidity": "maker" if index % 10 else "taker",
+        "fee": 0.01,
+        "order_price": 100.0,
+        "mid": 100.1,
+    }
+
+
+def samples(settings):
+    rows = []
+    for index, ts_ns in enumerate(list(tick_times(settings))[::60]):
+        rows.append({"ts_ns": ts_ns, "symbol": None, "name": "rss_bytes", "value": 100_000_000 + index})
+        if settings["updates"]:
+            rows.append(
+                {"ts_ns": ts_ns, "symbol": SYMBOL, "name": "book_updates", "value": 120 * (index + 1)}
+            )
+    return rows
+
+
+def events(settings):
+    kinds = ["gap"] * settings["gaps"] + ["crossed"] * settings["crossed"] + ["order"]
+    return [{"ts_ns": START_NS, "symbol": SYMBOL, "kind": kind, "detail": {}} for kind in kinds]
+
+
+def manifest_of(settings, counts):
+    return {
+        "schema": 1,
+        "step": "shadow",
+        "arm": "A",
+        "mode": "replay",
+        "clock": settings["clock"],
+        "status": settings["status"],
+        "reason": settings["reason"],
+        "started_ns": START_NS,
+        "ended_ns": START_NS + duration_ns(settings),
+        "seed": 7,
+        "data": {
+            "kind": settings["kind"],
+            "sha256": "ab" * 32,
+            "feeds": [{"symbol": "ABCUSDT", "venue": "paper", "files": ["abc.zst"], "sha256": "cd" * 32}],
+        },
+        "config": {"md_cache": {"ttl_ms": 500}, "pipeline": {"deadline_ms": 200}},
+        "config_sha256": "ef" * 32,
+        "code": {"version": "0.1", "commit": None, "dirty": None},
+        "host": {"python": "3.11", "numpy": "2", "platform": "linux", "cpus": 2},
+        "models": {"queue": "risk_averse", "market_impact": "none"},
+        "instruments": [
+            {
+                "symbol": "ABCUSDT",
+                "venue": "paper",
+                "tick_size": "0.01",
+                "lot_size": "0.01",
+                "contract": "linear",
+                "contract_value": 1.0,
+                "base": "ABC",
+                "quote": "USDT",
+                "maker_fee_bps": 1.0,
+                "taker_fee_bps": 5.0,
+            }
+        ],
+        "counts": counts,
+        "run_digest": "12" * 32,
+    }

@@ -1,0 +1,246 @@
+"""Every metric against a plain computation over the rows themselves."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_mmgates.loader import load
+from pytest_mmgates.metrics import METRICS
+from pytest_mmgates.metrics.edge import edge_summary
+from pytest_mmgates.metrics.measurement import statistic_of
+from pytest_mmgates.runlog import DURATIONS
+
+LINEAR, INVERSE = "paper:ABCUSDT", "paper:ABCUSD_PERP"
+START = 1_700_000_040_000_000_000
+
+
+def rows_of(run_dir, feed):
+    text = (run_dir / f"{feed}_20231114.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def random_dir(foreign_bot, tmp_path_factory):
+    """Two contracts, 400 ticks each, jittery figures, holes in the mids, 60 fills."""
+    rng = np.random.default_rng(5)
+    settings = {**foreign_bot.SETTINGS, "tick_ms": 500}
+    ticks, fills, samples = [], [], []
+    for index in range(400):
+        for symbol in (LINEAR, INVERSE):
+            row = foreign_bot.tick(settings, index, START + index * 500_000_000)
+            durations = {f"{name}_ns": int(rng.integers(1, 10**8)) for name in DURATIONS}
+            row |= {"symbol": symbol, **durations, "wait_ns": int(rng.choice([0, 10**8]))}
+            row |= {
+                "cache": str(rng.choice(["hit", "stale", "miss"])),
+                "deadline_miss": bool(rng.random() < 0.3),
+            }
+            row |= {
+                "mid": None if rng.random() < 0.2 else 100 + float(rng.normal()),
+                "position_quote": rng.normal(),
+            }
+            row |= {"age_ns": None if rng.random() < 0.1 else int(rng.integers(0, 10**9))}
+            ticks.append(row)
+    for index in range(60):
+        row = foreign_bot.fill(index, START + index * 3_100_000_000 + 1)
+        row |= {
+            "symbol": LINEAR if index % 3 else INVERSE,
+            "fee": float(rng.normal()),
+            "qty": float(rng.uniform(1, 9)),
+        }
+        row |= {"price": 100 + float(rng.normal()), "mid": None if index == 7 else 100 + float(rng.normal())}
+        fills.append(row)
+    for symbol in (LINEAR, INVERSE):
+        samples.append({"ts_ns": START + 10**11, "symbol": symbol, "name": "book_updates", "value": 900})
+    samples.append({"ts_ns": START + 10**11, "symbol": None, "name": "rss_bytes", "value": 5e8})
+    manifest = foreign_bot.manifest_of(settings, {"ticks": len(ticks), "fills": len(fills)})
+    manifest |= {"run_id": "r1", "scenario": "demo"}
+    inverse = {"symbol": "ABCUSD_PERP", "contract": "inverse", "contract_value": 10.0, "quote": "USD"}
+    manifest["instruments"].append({**manifest["instruments"][0], **inverse})
+    manifest["data"]["feeds"].append({**manifest["data"]["feeds"][0], "symbol": "ABCUSD_PERP"})
+    directory = tmp_path_factory.mktemp("metrics") / "r"
+    feeds = {
+        "pipeline_ticks": ticks,
+        "fills": fills,
+        "samples": samples,
+        "events": foreign_bot.events(settings),
+    }
+    foreign_bot.write_feeds(directory, feeds, manifest)
+    return directory
+
+
+def measure(run_dir, metric, symbol=None):
+    run = load(run_dir)
+    return METRICS[metric].measure(run, None if symbol is None else run.code(symbol))
+
+
+def quantile(values, percent):
+    """Smallest value with at least that share of all values not above it."""
+    ordered = sorted(values)
+    return next(
+        value for value in ordered if 100 * sum(item <= value for item in ordered) >= percent * len(ordered)
+    )
+
+
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=60))
+def test_quantiles_are_observed_values(values):
+    column = np.array(values, dtype=np.int64)
+    for name, percent in (("p50", 50), ("p95", 95), ("p99", 99)):
+        assert statistic_of(column, name) == quantile(values, percent)
+    assert statistic_of(column, "max") == max(values)
+    assert statistic_of(column, "mean") == pytest.approx(sum(values) / len(values))
+
+
+@pytest.mark.parametrize("symbol", [None, LINEAR, INVERSE])
+@pytest.mark.parametrize("stage", DURATIONS)
+def test_latency_is_the_statistic_of_the_sum_with_its_parts_apart(random_dir, stage, symbol):
+    rows = [row for row in rows_of(random_dir, "pipeline_ticks") if symbol in (None, row["symbol"])]
+    own = [row[f"{stage}_ns"] for row in rows]
+    wait = [row["wait_ns"] if stage in ("fetch_md", "tick_total") else 0 for row in rows]
+    for name, percent in (("p50", 50), ("p95", 95), ("p99", 99)):
+        found = measure(random_dir, f"{stage}.{name}", symbol)
+        assert found.value == quantile([a + b for a, b in zip(own, wait, strict=True)], percent)
+        assert (found.measured, found.modelled) == (quantile(own, percent), quantile(wait, percent))
+        assert found.n == len(rows)
+    assert measure(random_dir, f"{stage}.mean", symbol).value == pytest.approx(
+        (sum(own) + sum(wait)) / len(rows)
+    )
+
+
+def test_under_a_wall_clock_the_wait_was_measured(make_run):
+    virtual = METRICS["fetch_md.p95"].measure(make_run(minutes=1, wait_ms=30), None)
+    assert (virtual.value, virtual.measured, virtual.modelled) == (34e6, 4e6, 30e6)
+    wall = METRICS["fetch_md.p95"].measure(make_run(minutes=1, wait_ms=30, clock="wall"), None)
+    assert (wall.value, wall.measured, wall.modelled) == (34e6, 34e6, 0)
+
+
+def test_a_deadline_missed_only_by_waiting_is_modelled(random_dir):
+    rows = rows_of(random_dir, "pipeline_ticks")
+    found = measure(random_dir, "deadline_miss.ratio")
+    assert found.value == sum(row["deadline_miss"] for row in rows) / len(rows)
+    assert (found.measured, found.modelled) == (0, found.value)  # no tick takes 200 ms by itself
+
+
+@pytest.mark.parametrize("outcome", ["hit", "stale", "miss"])
+def test_cache_shares(random_dir, outcome):
+    rows = [row for row in rows_of(random_dir, "pipeline_ticks") if row["symbol"] == INVERSE]
+    found = measure(random_dir, f"md_cache.{outcome}_ratio", INVERSE)
+    assert found.value == sum(row["cache"] == outcome for row in rows) / len(rows)
+
+
+def test_cache_ages_leave_out_reads_without_a_view(random_dir):
+    ages = [row["age_ns"] for row in rows_of(random_dir, "pipeline_ticks") if row["age_ns"] is not None]
+    assert measure(random_dir, "md_cache.age_p95").value == quantile(ages, 95)
+    assert measure(random_dir, "md_cache.age_max").n == len(ages)
+
+
+def test_reads_per_update_counts_reads_up_to_the_last_sample(random_dir):
+    reads = sum(row["ts_ns"] <= START + 10**11 for row in rows_of(random_dir, "pipeline_ticks"))
+    assert measure(random_dir, "md_cache.reads_per_update").value == reads / 1800
+    assert measure(random_dir, "md_cache.reads_per_update", LINEAR).value == reads / 2 / 900
+
+
+def brute_edge(run_dir, symbol, component):
+    """One loop per fill, from the definitions."""
+    ticks = [row for row in rows_of(run_dir, "pipeline_ticks") if row["symbol"] == symbol]
+    total = weights = count = 0
+    for row in (row for row in rows_of(run_dir, "fills") if row["symbol"] == symbol and row["mid"]):
+        mid, side = row["mid"], 1 if row["side"] == "buy" else -1
+        weight = row["qty"] * mid if symbol == LINEAR else row["qty"] * 10.0 / mid
+        parts = {"gross": side * (mid - row["price"]) / mid, "fees": -row["fee"] / weight}
+        for seconds in (1, 5, 60):
+            until = row["ts_ns"] + seconds * 10**9
+            later = [tick["mid"] for tick in ticks if tick["ts_ns"] <= until and tick["mid"]]
+            reached = later and until <= ticks[-1]["ts_ns"]
+            parts[f"adverse_{seconds}s"] = side * (later[-1] - mid) / mid if reached else math.nan
+        parts["net"] = parts["gross"] + parts["adverse_60s"] + parts["fees"]
+        if not math.isnan(parts[component]):
+            total, weights, count = total + parts[component] * weight, weights + weight, count + 1
+    return 1e4 * total / weights, count
+
+
+@pytest.mark.parametrize("symbol", [LINEAR, INVERSE])
+@pytest.mark.parametrize("component", ["net", "gross", "fees", "adverse_1s", "adverse_5s", "adverse_60s"])
+def test_edge_is_its_definition(random_dir, component, symbol):
+    value, count = brute_edge(random_dir, symbol, component)
+    found = measure(random_dir, f"{component}_bps", symbol)
+    assert found.value == pytest.approx(value, rel=1e-12)
+    assert found.n == count
+
+
+def test_a_good_fill_is_positive(foreign_bot, make_run):
+    """Bought at 100.0 below a mid of 100.1 that then falls to 100.0 .. 100.49: gross +10 bps."""
+    run = make_run(fills=2)
+    assert METRICS["gross_bps"].measure(run, None).value == pytest.approx(9.99001, rel=1e-6)
+    assert METRICS["fees_bps"].measure(run, None).value < 0
+
+
+def test_components_add_up_over_the_fills_that_net_is_averaged_over(random_dir):
+    run = load(random_dir)
+    summary = edge_summary(run, run.code(LINEAR))
+    parts = (summary.means[name] for name in ("gross", "adverse_60s", "fees"))
+    assert sum(parts) == pytest.approx(summary.means["net"], rel=1e-12)
+    assert summary.fills + summary.excluded == len(run.fills.of(run.code(LINEAR)))
+    assert summary.excluded > 0
+
+
+def test_fills_that_weigh_in_two_currencies_are_not_averaged(random_dir):
+    for metric in ("net_bps", "maker_share", "inventory.abs_p99_quote"):
+        found = measure(random_dir, metric)
+        assert found.value is None
+        assert "select a symbol" in found.reason
+
+
+def test_more_than_a_tenth_of_fills_without_a_markout_is_a_doubt(random_dir, make_run):
+    assert "fills excluded" in measure(random_dir, "net_bps", LINEAR).doubt
+    assert METRICS["net_bps"].measure(make_run(), None).doubt is None
+
+
+def test_shares_are_by_notional(random_dir):
+    for symbol, notional in (
+        (LINEAR, lambda row: row["qty"] * row["price"]),
+        (INVERSE, lambda row: row["qty"] * 10.0),
+    ):
+        rows = [row for row in rows_of(random_dir, "fills") if row["symbol"] == symbol]
+        makers = sum(notional(row) for row in rows if row["liquidity"] == "maker")
+        found = measure(random_dir, "maker_share", symbol)
+        assert found.value == pytest.approx(makers / sum(map(notional, rows)))
+        assert measure(random_dir, "taker_share", symbol).value == pytest.approx(1 - found.value)
+
+
+def test_inventory_and_counts(random_dir):
+    rows = [row for row in rows_of(random_dir, "pipeline_ticks") if row["symbol"] == LINEAR]
+    positions = [abs(row["position_quote"]) for row in rows]
+    assert measure(random_dir, "inventory.abs_p99_quote", LINEAR).value == quantile(positions, 99)
+    assert measure(random_dir, "inventory.abs_max_quote", LINEAR).value == max(positions)
+    assert measure(random_dir, "ticks.count").value == 800
+    assert measure(random_dir, "fills.count", INVERSE).value == 20
+    assert measure(random_dir, "memory.rss_max").value == 5e8
+
+
+def test_book_events_are_counted_out_of_updates(make_run):
+    run = make_run(minutes=2, gaps=3, crossed=1)
+    assert METRICS["book.gaps"].measure(run, None).value == 3
+    assert METRICS["book.crossed"].measure(run, 0).value == 1
+    assert METRICS["book.gaps"].measure(run, None).n == 360
+    assert METRICS["book.gaps"].measure(make_run(minutes=1, events=False), None).value is None
+    assert METRICS["book.gaps"].measure(make_run(minutes=1, updates=False), None).value is None
+
+
+def test_too_few_values_are_not_measured(make_run):
+    run = make_run(minutes=0.2)  # 13 ticks
+    assert METRICS["fetch_md.p50"].measure(run, None).value is not None
+    assert METRICS["fetch_md.p95"].measure(run, None).reason == "p95 needs at least 20 values, there were 13"
+    assert METRICS["fetch_md.p99"].measure(run, None).value is None
+
+
+@pytest.mark.parametrize("name", sorted(METRICS))
+def test_a_run_without_rows_gives_no_value_and_a_reason(name, foreign_bot, tmp_path):
+    manifest = foreign_bot.manifest_of(foreign_bot.SETTINGS, {"ticks": 0, "fills": 0})
+    foreign_bot.write_feeds(tmp_path / "r", {}, {**manifest, "run_id": "r1", "scenario": "demo"})
+    found = METRICS[name].measure(load(tmp_path / "r"), None)
+    assert found.value is None
+    assert found.reason
