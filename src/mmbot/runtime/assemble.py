@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from mmbot.book.cache import MdCache
 from mmbot.book.l2 import L2Book
@@ -24,21 +24,18 @@ from mmbot.strategy.spread import AdaptiveSpread
 def build_engine(
     settings: Settings, instruments: Sequence[Instrument], *, arm: str, clock: Stopwatch = stopwatch
 ) -> Engine:
-    """One engine for these instruments. Client ids are `mm<arm>-<counter>`, so that a fill names its arm."""
-    counter = itertools.count(1)
-
-    def next_client_id() -> str:
-        return f"mm{arm}-{next(counter)}"
-
+    """One engine. Client ids are `mm<arm>-<symbol>-<counter>`: a fill names its arm, and a
+    symbol's ids do not depend on what else is traded.
+    """
     bots = {
-        instrument.key: _symbol_bot(settings, instrument, clock, next_client_id) for instrument in instruments
+        instrument.key: _symbol_bot(settings, instrument, clock, f"mm{arm}-{instrument.symbol}")
+        for instrument in instruments
     }
     return Engine(bots, settings.md_cache)
 
 
-def _symbol_bot(
-    settings: Settings, instrument: Instrument, clock: Stopwatch, next_client_id: Callable[[], str]
-) -> SymbolBot:
+def _symbol_bot(settings: Settings, instrument: Instrument, clock: Stopwatch, id_prefix: str) -> SymbolBot:
+    ids = itertools.count(1)
     book, cache = L2Book(), MdCache(settings.md_cache)
     stages = Stages(
         fetch_md=FetchMd(settings.fetch_md, book, cache),
@@ -50,4 +47,13 @@ def _symbol_bot(
     )
     pipeline = Pipeline(settings.pipeline, settings.inventory.max_position_quote, instrument, stages, clock)
     limits = Limits(settings.limits, instrument)
-    return SymbolBot(instrument, book, cache, stages, pipeline, limits, settings.aligner, next_client_id)
+    return SymbolBot(
+        instrument,
+        book,
+        cache,
+        stages,
+        pipeline,
+        limits,
+        settings.aligner,
+        lambda: f"{id_prefix}-{next(ids)}",
+    )

@@ -22,7 +22,7 @@ from mmbot.model.records import EventRow, Row, SampleRow
 from mmbot.runtime.tape import Tape, TapeFeed
 from mmbot.sim.latency import Channel
 from mmbot.sim.venue import SimVenue
-from mmbot.telemetry.digest import RunDigest
+from mmbot.telemetry.digest import RunDigest, combined
 from mmbot.units import SECOND, Ns
 
 _CHUNK_ROWS = 4096
@@ -142,7 +142,7 @@ class Replay:
             for index, feed in enumerate(tape.feeds)
         }
         self._timeline: Timeline[_Item] = Timeline()
-        self._digest = RunDigest()
+        self._digests = {key: RunDigest() for key in self._symbols}
         self._rows: list[Row] = []
         self._end_ns = self._tape_end_ns
         self._next_sample_ns = 0
@@ -158,7 +158,7 @@ class Replay:
 
     @property
     def digest(self) -> str:
-        return self._digest.hexdigest()
+        return combined(self._digests)
 
     def halt(self, reason: str) -> None:
         """Ask the run to stop at its next tick: quotes are pulled, their cancels awaited."""
@@ -230,7 +230,7 @@ class Replay:
     def _answered(self, now_ns: int, event: OrderEvent) -> None:
         answer = msgspec.structs.replace(event, recv_ns=Ns(now_ns))
         if isinstance(answer, Fill):
-            self._digest.fill(answer)
+            self._digests[answer.symbol].fill(answer)
             self.counts.fills += 1
         self._route(now_ns, self._engine.step(answer))
 
@@ -270,8 +270,8 @@ class Replay:
 
     def _route(self, now_ns: int, commands: Sequence[Command]) -> None:
         for command in commands:
-            self._digest.command(now_ns, command)
             symbol = self._symbols[command.symbol]
+            self._digests[symbol.key].command(now_ns, command)
             due_ns = now_ns
             if not isinstance(command, RequestSnapshot):
                 due_ns = symbol.entry.due(now_ns)

@@ -1,10 +1,12 @@
-"""Run digest: one hash over every decision and every fill, in order, integers and ids only.
+"""Run digest: one hash over every decision and every fill of a symbol, in order, integers and ids only.
 
-Measured durations are left out: two runs with equal digests decided the same and traded the same, on whatever
-machine.
+The digest of a run is a hash over its symbols' digests, so that symbols may be played apart and put together
+again. Measured durations are left out: two runs with equal digests decided the same and traded the same, on
+whatever machine.
 """
 
 import hashlib
+from collections.abc import Mapping
 
 from mmbot.model.commands import CancelOrder, Command, RequestSnapshot
 from mmbot.model.events import Fill
@@ -34,3 +36,9 @@ class RunDigest:
 
     def hexdigest(self) -> str:
         return self._hash.hexdigest()
+
+
+def combined(digests: Mapping[str, RunDigest]) -> str:
+    """Digest of a run from those of its symbols, whatever order they were played in."""
+    lines = (f"{symbol} {digests[symbol].hexdigest()}\n" for symbol in sorted(digests))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
