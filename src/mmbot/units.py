@@ -18,6 +18,7 @@ BPS = 1e4
 """Basis points in one: `ratio * BPS` is bps."""
 
 _DURATION_UNITS = {"ms": MS, "s": SECOND, "m": 60 * SECOND, "h": 3_600 * SECOND, "d": 86_400 * SECOND}
+_DURATION_DIGITS = 20
 
 
 def parse_duration(text: str) -> Ns:
@@ -26,7 +27,8 @@ def parse_duration(text: str) -> Ns:
     """
     number = text.rstrip("abcdefghijklmnopqrstuvwxyz")
     unit = text[len(number) :]
-    if unit not in _DURATION_UNITS or not number.replace(".", "", 1).isdigit():
+    plain = number.isascii() and number.replace(".", "", 1).isdigit() and len(number) <= _DURATION_DIGITS
+    if unit not in _DURATION_UNITS or not plain:
         raise ValueError(f"duration was {text!r}, expected a number and one of {', '.join(_DURATION_UNITS)}")
     value = round(float(number) * _DURATION_UNITS[unit])
     if value <= 0:

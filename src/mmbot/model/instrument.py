@@ -146,6 +146,8 @@ def parser(step: str, what: str) -> Callable[[str], int]:
 
 
 _REMEMBERED = 200_000
+_LONGEST = 100
+"""Characters of a decimal; venues write some twenty, and int() itself gives up at thousands."""
 
 
 def _scaled(text: str, digits: int) -> int | None:
@@ -154,7 +156,8 @@ def _scaled(text: str, digits: int) -> int | None:
     """
     whole, _, fraction = text.partition(".")
     fraction = fraction.rstrip("0")
-    if len(fraction) > digits or not (whole + fraction).isdecimal() or not text.isascii():
+    plain = text.isascii() and (whole + fraction).isdecimal() and len(text) <= _LONGEST
+    if not plain or len(fraction) > digits:
         return None
     return int(whole + fraction.ljust(digits, "0"))
 
