@@ -1,0 +1,163 @@
+"""Real things, built shortly: instruments, settings, books, engines, markets, run requests."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from mmbot.book.l2 import L2Book
+from mmbot.book.measures import PricedView
+from mmbot.config.settings import Settings, load_settings
+from mmbot.engine.engine import Engine
+from mmbot.model.events import BookDelta, BookSnapshot, Confirmed, Fill, Level, Trade
+from mmbot.model.instrument import Contract, Fees, Instrument, Side
+from mmbot.runtime.assemble import build_engine
+from mmbot.runtime.run import RunRequest
+from mmbot.units import MS, SECOND, Lots, Ns, Ticks
+
+REPO = Path(__file__).parents[2]
+START_NS = 1_767_225_600 * SECOND
+"""2026-01-01T00:00:00Z."""
+
+
+def linear(**changes: Any) -> Instrument:
+    """A perpetual with a tick of 0.01 and a lot of 0.01; maker 2 bps, taker 5.5 bps."""
+    facts: dict[str, Any] = {
+        "venue": "bybit_linear",
+        "symbol": "SYNTHUSDT",
+        "base": "SYNTH",
+        "quote": "USDT",
+        "tick_size": "0.01",
+        "lot_size": "0.01",
+        "min_notional": 5.0,
+        "fees": Fees("test", 2.0, 5.5),
+    }
+    return Instrument(**facts | changes)
+
+
+def inverse(**changes: Any) -> Instrument:
+    """COIN-M ETHUSD_PERP: contracts of 10 USD, settled in ETH."""
+    facts: dict[str, Any] = {
+        "venue": "binance_coinm",
+        "symbol": "ETHUSD_PERP",
+        "base": "ETH",
+        "quote": "USD",
+        "tick_size": "0.01",
+        "lot_size": "1",
+        "min_notional": 10.0,
+        "fees": Fees("test", 2.0, 5.0),
+        "contract": Contract.INVERSE,
+        "contract_value": 10.0,
+    }
+    return Instrument(**facts | changes)
+
+
+KEY = linear().key
+
+
+def shipped_settings(**sections: Mapping[str, Any]) -> Settings:
+    """config.yaml with some values of some sections changed: `shipped_settings(emit={"levels": 3})`."""
+    loaded = load_settings([REPO / "config.yaml"])
+    changed = {name: msgspec.structs.replace(getattr(loaded, name), **new) for name, new in sections.items()}
+    return msgspec.structs.replace(loaded, **changed)
+
+
+def book(bids: list[Level], asks: list[Level]) -> L2Book:
+    built = L2Book()
+    built.replace(bids, asks)
+    return built
+
+
+def view(bid: int, ask: int, bid_lots: int = 100, ask_lots: int = 100, depth_lots: int = 0) -> PricedView:
+    return PricedView(bid, ask, bid_lots, ask_lots, depth_lots or bid_lots + ask_lots)
+
+
+def snapshot(
+    bids: list[Level], asks: list[Level], *, ns: int = START_NS, symbol: str = KEY, update_id: int = 0
+) -> BookSnapshot:
+    return BookSnapshot(symbol, Ns(ns), Ns(ns), bids, asks, update_id)
+
+
+def delta(
+    bids: list[Level], asks: list[Level], *, ns: int = START_NS, symbol: str = KEY, update_id: int = 0
+) -> BookDelta:
+    return BookDelta(symbol, Ns(ns), Ns(ns), bids, asks, update_id)
+
+
+def trade(taker: Side, tick: int, lots: int, *, ns: int = START_NS, symbol: str = KEY) -> Trade:
+    return Trade(symbol, Ns(ns), Ns(ns), taker, Ticks(tick), Lots(lots))
+
+
+def confirmed(ns: int, symbol: str = KEY) -> Confirmed:
+    return Confirmed(symbol, Ns(ns))
+
+
+def fill(
+    side: Side,
+    tick: int,
+    lots: int,
+    *,
+    client_id: str = "mmA-1",
+    maker: bool = True,
+    mid_x2: int | None = None,
+    ns: int = START_NS,
+    symbol: str = KEY,
+) -> Fill:
+    return Fill(symbol, client_id, 1, Ns(ns), Ns(ns), side, Ticks(tick), Lots(lots), maker, mid_x2)
+
+
+class HandStopwatch:
+    """A stopwatch moved by hand: it shows the sum of the steps, one step a reading, the last one for ever."""
+
+    def __init__(self, *steps_ns: int) -> None:
+        self._steps = list(steps_ns)
+        self._shown = 0
+
+    def __call__(self) -> int:
+        step = self._steps.pop(0) if len(self._steps) > 1 else self._steps[0]
+        self._shown += step
+        return self._shown
+
+
+def engine_of(settings: Settings, *instruments: Instrument, clock: Callable[[], int] | None = None) -> Engine:
+    return build_engine(settings, instruments or (linear(),), arm="A", clock=clock or HandStopwatch(1_000))
+
+
+MARKET: dict[str, Any] = {"symbol": KEY, "duration_s": 20.0, "depth_levels": 20}
+
+
+def scenario_file(folder: Path, name: str = "short", **changes: Any) -> Path:
+    """A synthetic scenario of some seconds, as a file; JSON is YAML."""
+    facts = msgspec.to_builtins(linear())
+    scenario: dict[str, Any] = {
+        "title": "some seconds of a synthetic market",
+        "kind": "synthetic",
+        "duration": "15s",
+        "seed": 1,
+        "market": {"seed": 7, "start_ns": START_NS, "instrument": facts, "settings": MARKET},
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.yaml"
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(scenario | changes), indent=1))
+    return path
+
+
+def run_request(folder: Path, run_id: str = "run", **changes: Any) -> RunRequest:
+    """A run of the short synthetic scenario under `folder`."""
+    if not (folder / "scenarios" / "short.yaml").is_file():
+        scenario_file(folder / "scenarios")
+    facts: dict[str, Any] = {
+        "scenario": "short",
+        "scenarios": folder / "scenarios",
+        "config": [REPO / "config.yaml"],
+        "data": None,
+        "run_id": run_id,
+        "directory": folder / run_id,
+    }
+    return RunRequest(**facts | changes)
+
+
+def ms(count: float) -> int:
+    """Nanoseconds after START_NS."""
+    return START_NS + round(count * MS)

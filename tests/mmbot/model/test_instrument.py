@@ -1,0 +1,206 @@
+"""Grids are exact, our rounding is passive, and contract arithmetic is the venue's."""
+
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+from tests.mmbot.builders import inverse, linear
+
+from mmbot.errors import ConfigError, RemoteProtocolError
+from mmbot.model.instrument import Fees, Side, floor_lots, parser, round_passive
+
+STEPS = [
+    "1",
+    "5",
+    "10",
+    "0.5",
+    "0.1",
+    "0.05",
+    "0.01",
+    "0.25",
+    "0.025",
+    "0.001",
+    "0.00001",
+    "0.00000001",
+    "0.10",
+]
+
+steps = st.sampled_from(STEPS)
+decimals = st.decimals(0, 10**7, allow_nan=False, allow_infinity=False, places=9)
+
+
+@given(steps, st.integers(0, 10**12), st.integers(0, 4))
+def test_a_multiple_of_the_step_parses_to_that_multiple(step: str, count: int, zeros: int):
+    text = f"{Decimal(step) * count:f}"
+    if "." in text:
+        text += "0" * zeros
+    assert parser(step, "price")(text) == count
+
+
+@given(steps, decimals)
+def test_parsing_agrees_with_exact_fractions_or_refuses(step: str, value: Decimal):
+    text = f"{value:f}"
+    exact = Fraction(text) / Fraction(step)
+    if exact.denominator == 1:
+        assert parser(step, "price")(text) == exact
+    else:
+        with pytest.raises(RemoteProtocolError, match="price was"):
+            parser(step, "price")(text)
+
+
+def test_the_example_of_the_docstring_holds():
+    assert parser("0.05", "price")("1.20") == 24
+
+
+@pytest.mark.parametrize("text", ["1.02", "0.01", "1.049", "0.000000001"])
+def test_a_price_off_the_grid_is_refused_and_never_rounded(text: str):
+    with pytest.raises(RemoteProtocolError, match=f"price was '{text}'"):
+        parser("0.05", "price")(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", ".", " 1", "1 ", "+1", "-1", "-0.05", "1e3", "1E3", "0x10", "1,5", "1.2.3", "1_000"),
+        *("nan", "inf", "٣", "1.٣", "①", "½", "1\n", "\x00", "9" * 5_000),
+    ],
+)
+def test_text_that_is_no_plain_decimal_is_a_protocol_error(text: str):
+    with pytest.raises(RemoteProtocolError, match="size was"):
+        parser("0.05", "size")(text)
+
+
+@given(st.text(max_size=12))
+@example("0.00")
+def test_no_text_makes_anything_but_whole_steps_or_a_protocol_error(text: str):
+    try:
+        steps_found = parser("0.05", "price")(text)
+    except RemoteProtocolError:
+        return
+    assert steps_found * Fraction("0.05") == Fraction(text if text[-1] != "." else text[:-1])
+
+
+@given(st.lists(st.sampled_from(["1.20", "1.2", "1.02", "junk", "3"]), max_size=20))
+def test_remembered_results_are_the_first_results(texts: list[str]):
+    remembering = parser("0.05", "price")
+    for text in texts:
+        try:
+            expected: int | None = parser("0.05", "price")(text)
+        except RemoteProtocolError:
+            expected = None
+        try:
+            found: int | None = remembering(text)
+        except RemoteProtocolError:
+            found = None
+        assert found == expected
+
+
+@pytest.mark.parametrize("step", ["0", "0.0", "", "abc", "-0.1", "1e-5", "nan", "٣"])
+def test_a_step_that_is_no_positive_decimal_is_a_config_error(step: str):
+    with pytest.raises(ConfigError, match="price step was"):
+        parser(step, "price")
+
+
+@given(st.sampled_from(Side), st.floats(0.5, 1e9))
+def test_passive_rounding_moves_less_than_a_tick_and_never_towards_the_other_side(side: Side, ticks: float):
+    rounded = round_passive(side, ticks)
+    assert 0 <= (ticks - rounded) * side < 1
+
+
+@given(st.sampled_from(Side), st.integers(1, 10**9))
+def test_a_price_on_the_grid_stays(side: Side, tick: int):
+    assert round_passive(side, float(tick)) == tick
+
+
+@given(st.integers(0, 10**9), steps)
+def test_whole_lots_survive_float_division(lots: int, step: str):
+    assert floor_lots(float(Decimal(step) * lots), float(step)) == lots
+
+
+@given(st.floats(0, 1e9), steps)
+def test_lots_never_exceed_the_quantity_by_more_than_float_noise(quantity: float, step: str):
+    lots = floor_lots(quantity, float(step))
+    exact = Fraction(quantity) / Fraction(float(step))
+    assert lots <= exact * (1 + Fraction(1, 10**11))
+    assert lots > exact - 1 - exact / 10**11
+
+
+def test_three_tenths_are_three_lots_of_one_tenth():
+    assert floor_lots(0.3, 0.1) == 3
+
+
+@given(st.integers(0, 10**9), steps)
+def test_price_and_quantity_are_the_floats_nearest_to_the_decimal(count: int, step: str):
+    instrument = linear(tick_size=step, lot_size=step)
+    exact = float(Decimal(step) * count)
+    assert instrument.price(count) == exact
+    assert instrument.quantity(count) == exact
+    assert instrument.quantity(-count) == -exact
+
+
+@given(st.integers(0, 10**9), steps)
+def test_a_mid_on_half_ticks_is_exact_too(mid_x2: int, step: str):
+    assert linear(tick_size=step).price(mid_x2 / 2) == float(Decimal(step) * mid_x2 / 2)
+
+
+lots_of = st.integers(-(10**6), 10**6)
+prices = st.floats(0.01, 1e6)
+
+
+@given(lots_of, prices, prices)
+def test_profit_of_a_linear_position_is_size_times_price_difference(lots: int, then: float, now: float):
+    instrument = linear()
+    profit = lots * (instrument.worth(now) - instrument.worth(then))
+    scale = abs(lots) * 0.01 * max(now, then)
+    assert profit == pytest.approx(lots * 0.01 * (now - then), abs=1e-9 * scale + 1e-12)
+
+
+@given(lots_of, prices, prices)
+def test_profit_of_an_inverse_position_is_paid_in_base_as_the_venue_states(
+    lots: int, then: float, now: float
+):
+    instrument = inverse()
+    profit = lots * (instrument.worth(now) - instrument.worth(then))
+    scale = abs(lots) * 10.0 / min(now, then)
+    assert profit == pytest.approx(lots * 10.0 * (1 / then - 1 / now), abs=1e-9 * scale + 1e-12)
+
+
+@given(st.integers(1, 10**6), prices)
+def test_notional_is_positive_and_the_same_for_long_and_short(lots: int, price: float):
+    for instrument in (linear(), inverse()):
+        assert instrument.notional(lots, price) == instrument.notional(-lots, price) > 0
+        assert instrument.notional_quote(lots, price) == instrument.notional_quote(-lots, price) > 0
+
+
+def test_linear_sizes_are_stated_in_quote_currency_both_ways():
+    assert linear().notional(250, 75.0) == pytest.approx(2.5 * 75)
+    assert linear().notional_quote(250, 75.0) == pytest.approx(2.5 * 75)
+
+
+def test_an_inverse_contract_is_ten_dollars_at_any_price_and_ten_over_price_in_ether():
+    assert inverse().notional_quote(3, 2_500.0) == 30.0 == inverse().notional_quote(3, 4_000.0)
+    assert inverse().notional(3, 2_500.0) == pytest.approx(30 / 2_500)
+
+
+@given(st.integers(1, 10**6), prices, st.floats(-2, 10), st.floats(0, 10))
+def test_a_fee_is_bps_of_notional_by_role_and_a_rebate_is_negative(
+    lots: int, price: float, maker_bps: float, taker_bps: float
+):
+    assume(maker_bps == 0 or abs(maker_bps) > 1e-6)
+    for build in (linear, inverse):
+        instrument = build(fees=Fees("test", maker_bps, taker_bps))
+        notional = instrument.notional(lots, price)
+        assert instrument.fee(lots, price, maker=True) == pytest.approx(notional * maker_bps * 1e-4)
+        assert instrument.fee(lots, price, maker=False) == pytest.approx(notional * taker_bps * 1e-4)
+
+
+def test_a_key_names_venue_and_symbol():
+    assert linear().key == "bybit_linear:SYNTHUSDT"
+
+
+def test_sides_are_signs():
+    assert (Side.BUY, Side.SELL) == (1, -1)
+    assert (Side.BUY.word, Side.SELL.word) == ("buy", "sell")
+    assert Side(-Side.BUY) is Side.SELL
