@@ -35,7 +35,7 @@ class GateCheck:
             gate = self._item.config.stash[STATE].gate(mark.gate if mark else run.manifest.step)
             parsed = parse_rule(rule, self._place(rule)) if isinstance(rule, str) else rule
         except GateError as error:
-            pytest.fail(str(error), pytrace=False)
+            raise _failed(error) from None
         return judge_rule(parsed, gate, run)
 
     def _message(self, run: RunLog, verdict: RuleVerdict) -> str:
@@ -84,7 +84,12 @@ def shadow_run(request: pytest.FixtureRequest) -> RunLog:
     try:
         return request.config.stash[STATE].runs.run(_param(request))
     except MmgatesError as error:
-        pytest.fail(str(error), pytrace=False)
+        raise _failed(error) from None
+
+
+def _failed(error: MmgatesError) -> BaseException:
+    """Its message alone: no traceback, and no chain of exceptions."""
+    return pytest.fail.Exception(str(error), pytrace=False)
 
 
 def _param(request: pytest.FixtureRequest) -> Any:
