@@ -1,6 +1,7 @@
 """A project of its own for each test: a foreign bot, scenario and gate files, and pytest run in it."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 pytest_plugins = ["pytester"]
 
 HERE = Path(__file__).parent
-SHIPPED = HERE.parents[1] / "gates"
+ROOT = HERE.parents[1]
 
 INI = """
 [pytest]
@@ -33,12 +34,14 @@ class Project:
     def __init__(self, pytester):
         self.pytester = pytester
         self.path = pytester.path
-        for name in ("shadow", "capture"):
-            self.gate(name, (SHIPPED / f"{name}.yaml").read_text())
-        (self.path / "foreign_bot.py").write_text((HERE / "foreign_bot.py").read_text())
-        (self.path / "pytest.ini").write_text(INI)
+        shutil.copytree(ROOT / "gates", self.path / "gates")
+        shutil.copy(HERE / "foreign_bot.py", self.path)
+        self.ini(INI)
         self.scenario("demo")
         self.test(GATED)
+
+    def ini(self, text):
+        (self.path / "pytest.ini").write_text(text)
 
     def test(self, text):
         (self.path / "test_gates.py").write_text(text)
@@ -47,15 +50,27 @@ class Project:
         (self.path / "scenarios").mkdir(exist_ok=True)
         (self.path / "scenarios" / f"{name}.yaml").write_text(json.dumps(settings))
 
-    def gate(self, name, text):
-        (self.path / "gates").mkdir(exist_ok=True)
-        (self.path / "gates" / f"{name}.yaml").write_text(text)
+    def gate(self, name, old="", new=""):
+        """Edit a shipped gate file, or begin another from `shadow`."""
+        text = (ROOT / "gates" / "shadow.yaml").read_text().replace("gate: shadow", f"gate: {name}")
+        assert old in text
+        (self.path / "gates" / f"{name}.yaml").write_text(text.replace(old, new))
+
+    def shipped_scenarios(self):
+        """The repository's own scenario tests instead of `test_gates.py`, under its own strictness."""
+        (self.path / "test_gates.py").unlink()
+        shutil.copy(ROOT / "conftest.py", self.path)
+        for name in ("test_2_shadow.py", "conftest.py"):
+            shutil.copy(ROOT / "scenarios" / name, self.path / "scenarios")
+        self.scenario("btcusdt-8m", minutes=8, tick_ms=250, kind="recorded")
+        self.scenario("eth-3venues", minutes=6, tick_ms=250, kind="recorded")
+        strict = (
+            "addopts = --import-mode=importlib --strict-markers --strict-config\nfilterwarnings = error\n"
+        )
+        self.ini(f"{INI}{strict}")
 
     def run(self, *args):
         return self.pytester.runpytest_inprocess("-p", "no:asyncio", *args)
-
-    def run_apart(self, *args):
-        return self.pytester.runpytest_subprocess("-p", "no:asyncio", *args)
 
     def requests(self):
         """What the bot was asked for, run by run."""
@@ -68,9 +83,9 @@ class Project:
     def verdict(self, name="shadow"):
         return json.loads(self.artifact(f"verdicts/{name}.json").read_text())
 
-    def written(self):
+    def written(self, out="artifacts"):
         """Every file under the output directory except the runs themselves."""
-        root = self.path / "artifacts"
+        root = self.path / out
         files = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
         return sorted(name for name in files if not name.startswith("runs/"))
 

@@ -32,7 +32,7 @@ SETTINGS = {
     "clock": "virtual",
     "status": "complete",
     "reason": None,
-    "fail": None,  # "open": bad input at once; "middle": bad input half way; "bug": an exception of another kind
+    "fail": None,  # "open" or "middle": bad input, at once or half way; "bug": another exception
     "corrupt": None,  # (feed, row index): that row becomes garbage
     "lose_ticks": 0,  # rows cut off the end
 }

@@ -113,7 +113,6 @@ def test_any_bytes_are_a_gate_or_one_gate_error(tmp_path_factory, content):
 def test_a_damaged_gate_is_a_gate_or_one_gate_error(tmp_path_factory, at, junk):
     try:
         gate = read(tmp_path_factory.getbasetemp(), GOOD[:at] + junk + GOOD[at:])
-    except GateError as error:
-        assert str(error).startswith("gates/g.yaml:")
-    else:
-        assert gate.require
+    except GateError:
+        return
+    assert gate.require

@@ -28,7 +28,7 @@ def random_dir(foreign_bot, tmp_path_factory):
     """Two contracts, 400 ticks each, jittery figures, holes in the mids, 60 fills."""
     rng = np.random.default_rng(5)
     settings = {**foreign_bot.SETTINGS, "tick_ms": 500}
-    ticks, fills, samples = [], [], []
+    ticks, fills = [], []
     for index in range(400):
         for symbol in (LINEAR, INVERSE):
             row = foreign_bot.tick(settings, index, START + index * 500_000_000)
@@ -53,9 +53,11 @@ def random_dir(foreign_bot, tmp_path_factory):
         }
         row |= {"price": 100 + float(rng.normal()), "mid": None if index == 7 else 100 + float(rng.normal())}
         fills.append(row)
-    for symbol in (LINEAR, INVERSE):
-        samples.append({"ts_ns": START + 10**11, "symbol": symbol, "name": "book_updates", "value": 900})
-    samples.append({"ts_ns": START + 10**11, "symbol": None, "name": "rss_bytes", "value": 5e8})
+    late = {"ts_ns": START + 10**11}
+    samples = [
+        {**late, "symbol": symbol, "name": "book_updates", "value": 900} for symbol in (LINEAR, INVERSE)
+    ]
+    samples.append({**late, "symbol": None, "name": "rss_bytes", "value": 5e8})
     manifest = foreign_bot.manifest_of(settings, {"ticks": len(ticks), "fills": len(fills)})
     manifest |= {"run_id": "r1", "scenario": "demo"}
     inverse = {"symbol": "ABCUSD_PERP", "contract": "inverse", "contract_value": 10.0, "quote": "USD"}
@@ -171,7 +173,7 @@ def test_edge_is_its_definition(random_dir, component, symbol):
     assert found.n == count
 
 
-def test_a_good_fill_is_positive(foreign_bot, make_run):
+def test_a_good_fill_is_positive(make_run):
     """Bought at 100.0 below a mid of 100.1 that then falls to 100.0 .. 100.49: gross +10 bps."""
     run = make_run(fills=2)
     assert METRICS["gross_bps"].measure(run, None).value == pytest.approx(9.99001, rel=1e-6)
