@@ -1,6 +1,11 @@
-"""With `-p no:mmgates` the plugin's ini key in pyproject.toml stays known, and `--strict-config` clean."""
+"""For the whole repository: pytest's own plugin tester, and clean runs without our plugin.
+
+With `-p no:mmgates` the plugin's ini key in pyproject.toml stays known, and `--strict-config` clean.
+"""
 
 import pytest
+
+pytest_plugins = ["pytester"]
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
