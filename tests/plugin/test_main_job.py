@@ -1,7 +1,10 @@
 """The main job: `pytest -m shadow`."""
 
 import json
+import re
+from pathlib import Path
 
+ROOT = Path(__file__).parents[2]
 OWN_NAMES = ["baseline/stage_budgets.json", "md_cache/shadow_report.md", "verdicts/shadow.json"]
 
 
@@ -100,3 +103,12 @@ def test_a_bare_run_collects_nothing_of_a_step(project):
     result.assert_outcomes(passed=1, deselected=9)
     assert project.requests() == []
     assert not project.artifact("").exists()
+
+
+def test_the_function_in_the_guide_works(project):
+    guide = (ROOT / "docs" / "writing-gates.md").read_text()
+    [text] = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    project.test(text)
+    project.scenario("nexo-24h", kind="recorded")
+    project.run("-m", "shadow", "--strict-markers", "-W", "error").assert_outcomes(passed=1)
+    assert [request["duration_s"] for request in project.requests()] == [3600]

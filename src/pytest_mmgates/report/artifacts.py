@@ -34,7 +34,7 @@ def artifacts(results: Sequence[RunResult], first: str, out_dir: Path) -> dict[P
         for verdict in result.verdicts:
             path = out_dir / "verdicts" / f"{verdict.gate.name}{suffix}.json"
             files[path] = _json(verdict_json(result, verdict))
-        for name, render in STEP_ARTIFACTS[result.step].items():
+        for name, render in STEP_ARTIFACTS.get(result.step, {}).items():
             path = out_dir / name
             files[path.with_name(f"{path.stem}{suffix}{path.suffix}")] = render(result)
     return files
