@@ -76,7 +76,8 @@ class Bench:
 
     def slow(self, run: Run, clock: HeldStopwatch, stage: str, ms: float, every: int = 1) -> None:
         for bot in run.engine.bots.values():
-            setattr(bot._stages, stage, Slowed(getattr(bot._stages, stage), clock, ms, every))
+            stages = bot._pipeline._stages
+            setattr(stages, stage, Slowed(getattr(stages, stage), clock, ms, every))
 
     def judged(self, run: Run) -> GateVerdict:
         for _ in run:

@@ -82,6 +82,33 @@ class Volatility:
         self.bps = math.sqrt(self._variance)
 
 
+class Liquidity:
+    """Depth near the touch against its own recent mean: score 0..1, 0 at or above the mean, 1 when it is
+    gone.
+
+    The score compares with the mean before this depth entered it.
+    """
+
+    __slots__ = ("_halflife_ns", "_mean", "_now_ns", "score")
+
+    def __init__(self, halflife_s: float) -> None:
+        self._halflife_ns = halflife_s * SECOND
+        self._mean = 0.0
+        self._now_ns = 0
+        self.score = 0.0
+
+    def update(self, now_ns: int, depth_lots: int) -> None:
+        """Take the depth of this moment; call it at a steady pace (every tick)."""
+        elapsed, first = now_ns - self._now_ns, self._now_ns == 0
+        self._now_ns = now_ns
+        if first:
+            self._mean = float(depth_lots)
+            return
+        mean = self._mean
+        self._mean = mean + (1.0 - 0.5 ** (elapsed / self._halflife_ns)) * (depth_lots - mean)
+        self.score = max(1.0 - depth_lots / mean, 0.0)
+
+
 class DecayedRate:
     """Amount per second, exponentially weighted: trades in, lots per second out."""
 

@@ -22,58 +22,71 @@ _ROUNDS = 6
 """Terms of the series; the paper finds it flat after about six."""
 
 
+class Transitions:
+    """Counts of what followed what, one observation a tick.
+
+    `counts` rows 0..29: from that state to each state, mid unchanged; rows 30..59: mid moved; row 60: sum of
+    the moves out of each state, ticks. A kernel may own the array and count into it.
+    """
+
+    __slots__ = ("_mid_x2", "counts", "seen", "state")
+
+    def __init__(self) -> None:
+        self.counts = np.zeros((2 * _STATES + 1, _STATES))
+        self.seen = 0
+        self.state = -1
+        self._mid_x2 = 0
+
+    def observe(self, view: PricedView) -> None:
+        before, state = self.state, _state(view)
+        if before >= 0:
+            moved_x2 = view.mid_x2 - self._mid_x2
+            if moved_x2:
+                self.counts[_STATES + before, state] += 1
+                self.counts[2 * _STATES, before] += moved_x2 / 2
+            else:
+                self.counts[before, state] += 1
+        self.state, self._mid_x2 = state, view.mid_x2
+        self.seen += 1
+
+
 class Microprice:
-    """Estimator for one instrument; prices in ticks."""
+    """Estimator over a market's transitions; prices in ticks."""
+
+    __slots__ = ("_next_fit", "_refit_every", "_table")
 
     def __init__(self, refit_every: int) -> None:
         self._refit_every = refit_every
-        self._stay = np.zeros((_STATES, _STATES))
-        self._move = np.zeros((_STATES, _STATES))
-        self._move_sum = np.zeros(_STATES)
+        self._next_fit = refit_every
         self._table: list[float] | None = None
-        self._state = -1
-        self._mid_x2 = 0
-        self._seen = 0
 
-    def update(self, view: PricedView) -> float:
-        """Observe this tick's view; return the microprice in ticks."""
-        state = _state(view)
-        if self._state >= 0 and (state != self._state or view.mid_x2 != self._mid_x2):
-            self._observe(self._state, state, view.mid_x2 - self._mid_x2)
-        elif self._state >= 0:
-            self._stay[state, state] += 1
-        self._state, self._mid_x2 = state, view.mid_x2
-        self._seen += 1
-        if self._seen % self._refit_every == 0:
-            self._table = self._fit()
-        return view.mid if self._table is None else view.mid + self._table[state]
+    def __call__(self, transitions: Transitions, mid: float) -> float:
+        """Microprice of the view that was observed last."""
+        if transitions.seen >= self._next_fit:
+            self._next_fit += self._refit_every
+            self._table = fit(transitions.counts)
+        return mid if self._table is None else mid + self._table[transitions.state]
 
-    def _observe(self, before: int, after: int, moved_x2: int) -> None:
-        if moved_x2:
-            self._move[before, after] += 1
-            self._move_sum[before] += moved_x2 / 2
-        else:
-            self._stay[before, after] += 1
 
-    def _fit(self) -> list[float] | None:
-        mirror = np.array([_mirror(state) for state in range(_STATES)])
-        stay = self._stay + self._stay[np.ix_(mirror, mirror)]
-        move = self._move + self._move[np.ix_(mirror, mirror)]
-        moved = self._move_sum - self._move_sum[mirror]
-        total = stay.sum(axis=1) + move.sum(axis=1)
-        if not move.any():
-            return None
-        weight = np.divide(1.0, total, out=np.zeros(_STATES), where=total > 0)
-        # a state from which no move was ever seen would make (I - Q) singular; it adds nothing
-        reach = np.linalg.pinv(np.eye(_STATES) - stay * weight[:, None])
-        first = reach @ (moved * weight)
-        after = reach @ (move * weight[:, None])
-        adjustment: npt.NDArray[np.float64] = first
-        term = first
-        for _ in range(_ROUNDS):
-            term = after @ term
-            adjustment = adjustment + term
-        return [float(value) for value in adjustment]
+def fit(counts: npt.NDArray[np.float64]) -> list[float] | None:
+    """Adjustment of each state in ticks; None while no mid has moved."""
+    mirror = np.array([_mirror(state) for state in range(_STATES)])
+    one_way = counts[:_STATES], counts[_STATES : 2 * _STATES]
+    stay, move = (part + part[np.ix_(mirror, mirror)] for part in one_way)
+    moved = counts[2 * _STATES] - counts[2 * _STATES][mirror]
+    if not move.any():
+        return None
+    total = stay.sum(axis=1) + move.sum(axis=1)
+    weight = np.divide(1.0, total, out=np.zeros(_STATES), where=total > 0)
+    # a state from which no move was ever seen would make (I - Q) singular; it adds nothing to the estimate
+    reach = np.linalg.pinv(np.eye(_STATES) - stay * weight[:, None])
+    term = reach @ (moved * weight)
+    after = reach @ (move * weight[:, None])
+    adjustment = term
+    for _ in range(_ROUNDS):
+        term = after @ term
+        adjustment = adjustment + term
+    return [float(value) for value in adjustment]
 
 
 def _state(view: PricedView) -> int:

@@ -4,29 +4,25 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 
 from mmbot.book.cache import MdCacheSettings
+from mmbot.book.market import PlainMarket
 from mmbot.engine.symbol import SymbolBot
 from mmbot.model.commands import Command, RequestSnapshot
-from mmbot.model.events import (
-    BookSnapshot,
-    CancelReject,
-    Event,
-    Fill,
-    OrderAck,
-    OrderCancelled,
-    OrderReject,
-    Tick,
-)
+from mmbot.model.events import BookSnapshot, Event, MarketEvent, OrderEvent, Tick, Trouble
 from mmbot.model.records import EventRow, Row, TickRow
 from mmbot.units import MS
-
-_ORDER_EVENTS = (OrderAck, OrderReject, OrderCancelled, CancelReject, Fill)
 
 
 class Engine:
     """All symbols of one bot. Refreshes are single flight per symbol and bounded over all of them."""
 
-    def __init__(self, bots: Mapping[str, SymbolBot], cache: MdCacheSettings) -> None:
+    def __init__(
+        self, bots: Mapping[str, SymbolBot], feeds: Mapping[str, PlainMarket], cache: MdCacheSettings
+    ) -> None:
+        """`feeds`: the markets that take market events from `step`; a compiled one is fed by its kernel
+        instead.
+        """
         self.bots = dict(bots)
+        self._feeds = dict(feeds)
         self._max_inflight = cache.max_inflight_refresh
         self._retry_ns = round(cache.refresh_retry_ms * MS)
         self._refreshing: dict[str, int] = {}
@@ -40,13 +36,23 @@ class Engine:
         if isinstance(event, Tick):
             return self._tick(event.now_ns)
         bot = self.bots[event.symbol]
-        if isinstance(event, _ORDER_EVENTS):
+        if isinstance(event, OrderEvent):
             bot.on_order(event)
         else:
-            bot.on_market(event)
-            if isinstance(event, BookSnapshot) and self._refreshing.pop(event.symbol, None) is not None:
-                self._rows.append(EventRow(event.recv_ns, event.symbol, "resync_done", {}))
+            self._market(event)
         return self._collect(bot)
+
+    def book_replaced(self, symbol: str, now_ns: int) -> None:
+        """A symbol's market took over a whole book."""
+        self.bots[symbol].on_snapshot(now_ns)
+        if self._refreshing.pop(symbol, None) is not None:
+            self._rows.append(EventRow(now_ns, symbol, "resync_done", {}))
+
+    def book_trouble(self, symbol: str, now_ns: int, trouble: Trouble, detail: str) -> None:
+        """A symbol's market met trouble."""
+        bot = self.bots[symbol]
+        bot.on_trouble(now_ns, trouble, detail)
+        self._collect(bot)
 
     def halt(self, now_ns: int, reason: str) -> Sequence[Command]:
         """Pull every quote and quote no more."""
@@ -61,7 +67,7 @@ class Engine:
     @property
     def ready(self) -> bool:
         """Every symbol has had its first whole book."""
-        return all(bot.cache.synced or bot.book_updates for bot in self.bots.values())
+        return all(bot.market.updates for bot in self.bots.values())
 
     def finish(self, now_ns: int) -> None:
         """The run ends: close what still waits."""
@@ -78,6 +84,14 @@ class Engine:
         while ticks and (horizon is None or ticks[0].ts_ns < horizon):
             rows.append(ticks.popleft())
         return rows
+
+    def _market(self, event: MarketEvent) -> None:
+        symbol, now_ns = event.symbol, event.recv_ns
+        trouble = self._feeds[symbol].apply(event)
+        if trouble is not None:
+            self.book_trouble(symbol, now_ns, *trouble)
+        if isinstance(event, BookSnapshot):
+            self.book_replaced(symbol, now_ns)
 
     def _tick(self, now_ns: int) -> Sequence[Command]:
         commands: list[Command] = []

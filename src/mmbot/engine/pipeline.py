@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import msgspec
 
 from mmbot.book.cache import Read
+from mmbot.book.market import Market
 from mmbot.clock import Stopwatch
 from mmbot.model.instrument import Instrument, Side
 from mmbot.model.quotes import Quote
@@ -48,19 +49,29 @@ class Stages:
 class Pipeline:
     """Runs the stages of one symbol at a tick."""
 
-    __slots__ = ("_deadline_ns", "_instrument", "_max_position_quote", "_seq", "_stages", "_stopwatch")
+    __slots__ = (
+        "_deadline_ns",
+        "_instrument",
+        "_market",
+        "_max_position_quote",
+        "_seq",
+        "_stages",
+        "_stopwatch",
+    )
 
     def __init__(
         self,
         settings: PipelineSettings,
         max_position_quote: float,
         instrument: Instrument,
+        market: Market,
         stages: Stages,
         stopwatch: Stopwatch,
     ) -> None:
         self._deadline_ns = settings.deadline_ms * MS
         self._max_position_quote = max_position_quote
         self._instrument = instrument
+        self._market = market
         self._stages = stages
         self._stopwatch = stopwatch
         self._seq = 0
@@ -83,11 +94,14 @@ class Pipeline:
         fetch_md = stages.fetch_md
         read, view = fetch_md(now_ns)
         t1 = clock()
-        volatility_bps = fetch_md.volatility.bps
-        half_spread_bps = 0.0 if view is None else stages.spread(now_ns, volatility_bps, view.depth_lots)
+        market = self._market
+        volatility_bps = market.volatility_bps
+        half_spread_bps = 0.0
+        if view is not None:
+            half_spread_bps = stages.spread(now_ns, volatility_bps, market.liquidity_score)
         t2 = clock()
         guards = stages.guards
-        age_ns = fetch_md.age_ns
+        age_ns = market.age_ns
         level = guards(now_ns, age_ns, volatility_bps, inventory_ratio, priced=view is not None)
         t3 = clock()
         skew_bps = stages.inventory(inventory_ratio)

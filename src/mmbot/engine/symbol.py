@@ -1,28 +1,22 @@
-"""One symbol's bot: its book and cache, its stages, its orders and position. Events in, commands out."""
+"""One symbol's bot: its market, its pipeline, its orders and position. Events in, commands out."""
 
 from collections import deque
 from collections.abc import Callable
 
-from mmbot.book.cache import MdCache
-from mmbot.book.l2 import L2Book
-from mmbot.engine.pipeline import Pipeline, Stages
+from mmbot.book.market import Market
+from mmbot.engine.pipeline import Pipeline
 from mmbot.errors import LocalProtocolError
 from mmbot.execution.aligner import AlignerSettings, align
 from mmbot.execution.orders import Blotter
 from mmbot.execution.position import Position
 from mmbot.model.commands import CancelOrder, Command, SubmitOrder
 from mmbot.model.events import (
-    BookDelta,
-    BookSnapshot,
-    BookTrouble,
     CancelReject,
     Fill,
-    MarketEvent,
     OrderAck,
     OrderCancelled,
     OrderEvent,
     OrderReject,
-    Trade,
     Trouble,
 )
 from mmbot.model.instrument import Instrument, Side
@@ -38,24 +32,19 @@ class SymbolBot:
     def __init__(
         self,
         instrument: Instrument,
-        book: L2Book,
-        cache: MdCache,
-        stages: Stages,
+        market: Market,
         pipeline: Pipeline,
         limits: Limits,
         aligner: AlignerSettings,
         next_client_id: Callable[[], str],
     ) -> None:
         self.instrument = instrument
-        self.cache = cache
+        self.market = market
         self.position = Position(instrument)
-        self.book_updates = 0
         self.commands: list[Command] = []
         self.rows: list[Row] = []
         self.waiting: deque[TickRow] = deque()
         """Rows of ticks that missed and whose wait is not known yet, oldest first."""
-        self._book = book
-        self._stages = stages
         self._pipeline = pipeline
         self._limits = limits
         self._aligner = aligner
@@ -64,38 +53,21 @@ class SymbolBot:
         self._refused: str | None = None
         self._order_price: dict[str, float] = {}
 
-    def on_market(self, event: MarketEvent) -> None:
-        """A market event reached us. A crossed book is trouble found here; sequence trouble was found by the
-        session.
-        """
-        now_ns = event.recv_ns
-        match event:
-            case BookDelta():
-                if self.cache.synced:
-                    self._book.apply(event.bids, event.asks)
-                    self._book_changed(now_ns)
-                self.cache.confirm(now_ns)
-            case Trade():
-                self._stages.queue_aware.on_trade(now_ns, event.side, event.tick, event.lots)
-                self.cache.confirm(now_ns)
-            case BookSnapshot():
-                self._book.replace(event.bids, event.asks)
-                self.cache.sync(now_ns)
-                self._book_changed(now_ns)
-                self._close_waiting(now_ns)
-            case BookTrouble():
-                self._trouble(now_ns, event.trouble, event.detail)
-            case _:
-                self.cache.confirm(now_ns)
+    def on_snapshot(self, now_ns: int) -> None:
+        """The market took over a whole book: whoever waited for one has it."""
+        if self.market.synced:
+            self.finish(now_ns)
+
+    def on_trouble(self, now_ns: int, trouble: Trouble, detail: str) -> None:
+        """The market met trouble, and has already drawn its consequences for the book."""
+        self._event(now_ns, trouble.value, detail=detail)
 
     def on_order(self, event: OrderEvent) -> None:
         """The venue answered."""
         match event:
             case OrderAck():
                 order = self._blotter.acked(event.client_id)
-                levels = self._book.bids if order.side is Side.BUY else self._book.asks
-                displayed = levels.get(order.tick, 0)
-                self._stages.queue_aware.on_resting(order.client_id, order.side, order.tick, displayed)
+                self.market.rest(order.client_id, order.side, order.tick)
             case OrderReject():
                 self._blotter.rejected(event.client_id)
                 self._forget(event.client_id)
@@ -114,9 +86,9 @@ class SymbolBot:
             row = self.waiting.popleft()
             self._pipeline.close(row, now_ns - row.ts_ns)
         position = self.position
-        mid_x2 = self._book.mid_x2
         value = 0.0
-        if position.lots and mid_x2 is not None:
+        mid_x2 = self.market.mid_x2 if position.lots else None
+        if mid_x2 is not None:
             value = position.quote_value(self.instrument.price(mid_x2 / 2))
         row, is_open = self._pipeline.tick(
             now_ns, position.quantity(), value, self._working(), lambda quotes: self._place(now_ns, quotes)
@@ -134,22 +106,6 @@ class SymbolBot:
         while self.waiting:
             row = self.waiting.popleft()
             self._pipeline.close(row, now_ns - row.ts_ns)
-
-    def _book_changed(self, now_ns: int) -> None:
-        self.book_updates += 1
-        self._stages.fetch_md.changed = True
-        self._stages.queue_aware.on_book(self._book.bids, self._book.asks)
-        if self._book.crossed:
-            self._trouble(now_ns, Trouble.CROSSED, f"bid {self._book.best_bid} ask {self._book.best_ask}")
-
-    def _trouble(self, now_ns: int, trouble: Trouble, detail: str) -> None:
-        if trouble.breaks_book:
-            self.cache.invalidate()
-        self._event(now_ns, trouble.value, detail=detail)
-
-    def _close_waiting(self, now_ns: int) -> None:
-        if self.cache.synced:
-            self.finish(now_ns)
 
     def _working(self) -> tuple[tuple[str, int] | None, tuple[str, int] | None]:
         slots = self._blotter.slots
@@ -216,7 +172,7 @@ class SymbolBot:
             self._forget(fill.client_id)
 
     def _forget(self, client_id: str) -> None:
-        self._stages.queue_aware.on_gone(client_id)
+        self.market.gone(client_id)
         self._order_price.pop(client_id, None)
 
     def _event(self, now_ns: int, kind: str, **detail: str | float | None) -> None:

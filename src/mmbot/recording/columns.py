@@ -149,7 +149,7 @@ class ColumnsBuilder:
                     )
                 case BookTrouble():
                     self._troubles.append((event.trouble.value, event.detail))
-                    self._message(event, [(TROUBLE, 0, len(self._troubles) - 1)])
+                    self._message(event, [(TROUBLE, int(event.trouble.breaks_book), len(self._troubles) - 1)])
                 case Confirmed() | TopOfBook():
                     self._row(event.recv_ns, event.recv_ns, CONFIRMED | LAST, 0, 0)
 

@@ -2,10 +2,9 @@
 
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from mmbot.book.cache import MdCache
-from mmbot.book.l2 import L2Book
+from mmbot.book.market import FeatureSettings, Market, PlainMarket
 from mmbot.clock import Stopwatch, stopwatch
 from mmbot.config.settings import Settings
 from mmbot.engine.engine import Engine
@@ -21,39 +20,55 @@ from mmbot.strategy.queue_aware import QueueAware
 from mmbot.strategy.spread import AdaptiveSpread
 
 
+def feature_settings(settings: Settings) -> FeatureSettings:
+    """Windows of the market's features, from the sections of the stages that read them."""
+    return FeatureSettings(
+        depth_ticks=settings.fetch_md.depth_ticks,
+        volatility_halflife_s=settings.fetch_md.volatility_halflife_s,
+        liquidity_halflife_s=settings.spread.liquidity_halflife_s,
+        trade_rate_halflife_s=settings.queue_aware.rate_halflife_s,
+    )
+
+
+def plain_markets(settings: Settings, instruments: Sequence[Instrument]) -> dict[str, PlainMarket]:
+    """Markets in ordinary Python, one a symbol."""
+    features = feature_settings(settings)
+    return {instrument.key: PlainMarket(settings.md_cache, features) for instrument in instruments}
+
+
 def build_engine(
-    settings: Settings, instruments: Sequence[Instrument], *, arm: str, clock: Stopwatch = stopwatch
+    settings: Settings,
+    instruments: Sequence[Instrument],
+    markets: Mapping[str, Market],
+    *,
+    arm: str,
+    clock: Stopwatch = stopwatch,
 ) -> Engine:
-    """One engine. Client ids are `mm<arm>-<symbol>-<counter>`: a fill names its arm, and a
+    """One engine over these markets. Client ids are `mm<arm>-<symbol>-<counter>`: a fill names its arm, and a
     symbol's ids do not depend on what else is traded.
     """
     bots = {
-        instrument.key: _symbol_bot(settings, instrument, clock, f"mm{arm}-{instrument.symbol}")
+        instrument.key: _symbol_bot(settings, instrument, markets[instrument.key], clock, arm)
         for instrument in instruments
     }
-    return Engine(bots, settings.md_cache)
+    feeds = {key: market for key, market in markets.items() if isinstance(market, PlainMarket)}
+    return Engine(bots, feeds, settings.md_cache)
 
 
-def _symbol_bot(settings: Settings, instrument: Instrument, clock: Stopwatch, id_prefix: str) -> SymbolBot:
+def _symbol_bot(
+    settings: Settings, instrument: Instrument, market: Market, clock: Stopwatch, arm: str
+) -> SymbolBot:
     ids = itertools.count(1)
-    book, cache = L2Book(), MdCache(settings.md_cache)
     stages = Stages(
-        fetch_md=FetchMd(settings.fetch_md, book, cache),
+        fetch_md=FetchMd(settings.fetch_md, market),
         spread=AdaptiveSpread(settings.spread),
         guards=Guards(settings.guards, settings.md_cache.fresh_ms_for_pricing),
         inventory=functools.partial(skew_bps, settings=settings.inventory),
-        queue_aware=QueueAware(settings.queue_aware),
+        queue_aware=QueueAware(settings.queue_aware, market),
         emit=Emit(settings.emit, instrument),
     )
-    pipeline = Pipeline(settings.pipeline, settings.inventory.max_position_quote, instrument, stages, clock)
+    max_position_quote = settings.inventory.max_position_quote
+    pipeline = Pipeline(settings.pipeline, max_position_quote, instrument, market, stages, clock)
     limits = Limits(settings.limits, instrument)
-    return SymbolBot(
-        instrument,
-        book,
-        cache,
-        stages,
-        pipeline,
-        limits,
-        settings.aligner,
-        lambda: f"{id_prefix}-{next(ids)}",
-    )
+    prefix = f"mm{arm}-{instrument.symbol}"
+    return SymbolBot(instrument, market, pipeline, limits, settings.aligner, lambda: f"{prefix}-{next(ids)}")

@@ -282,7 +282,7 @@ class Replay:
     def _sample(self, now_ns: int) -> None:
         self._rows.append(SampleRow(now_ns, None, "rss_bytes", self._rss_bytes()))
         for key, symbol in self._symbols.items():
-            self._rows.append(SampleRow(now_ns, key, "book_updates", self._engine.bots[key].book_updates))
+            self._rows.append(SampleRow(now_ns, key, "book_updates", self._engine.bots[key].market.updates))
             self._rows.append(SampleRow(now_ns, key, "resting_orders", symbol.venue.resting_count))
 
     def _take_rows(self) -> list[Row]:

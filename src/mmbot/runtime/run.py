@@ -21,7 +21,7 @@ from mmbot.errors import MmbotError, OutputError
 from mmbot.model.instrument import Instrument
 from mmbot.model.records import Row
 from mmbot.runtime import provenance
-from mmbot.runtime.assemble import build_engine
+from mmbot.runtime.assemble import build_engine, plain_markets
 from mmbot.runtime.replay import Counts, Replay
 from mmbot.runtime.tape import Tape, cache_folder, open_tape
 from mmbot.telemetry.feeds import Batch, FeedWriter
@@ -62,9 +62,9 @@ class Run:
         self.tape: Tape = open_tape(scenario, request.scenario, request.data, cache_folder())
         self._seed = scenario.seed if request.seed is None else request.seed
         duration_ns = _duration_ns(request.duration_s, scenario.duration_ns)
-        self.engine = build_engine(
-            self.settings, [feed.instrument for feed in self.tape.feeds], arm=request.arm, clock=clock
-        )
+        instruments = [feed.instrument for feed in self.tape.feeds]
+        markets = plain_markets(self.settings, instruments)
+        self.engine = build_engine(self.settings, instruments, markets, arm=request.arm, clock=clock)
         process = psutil.Process()
         self._replay = Replay(
             self.tape,

@@ -4,9 +4,9 @@ from typing import Literal
 
 import msgspec
 
-from mmbot.book.cache import MdCache, Read
-from mmbot.book.l2 import L2Book
-from mmbot.book.measures import PricedView, Volatility, priced
+from mmbot.book.cache import Read
+from mmbot.book.market import Market
+from mmbot.book.measures import PricedView
 from mmbot.book.microprice import Microprice
 
 
@@ -18,49 +18,25 @@ class FetchMdSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FetchMd:
-    """Reads the cache, prices a changed book, keeps volatility and microprice up to date."""
+    """Observes the market and names its fair value."""
 
-    __slots__ = (
-        "_book",
-        "_cache",
-        "_depth_ticks",
-        "_microprice",
-        "_source",
-        "_view",
-        "changed",
-        "fair_ticks",
-        "volatility",
-    )
+    __slots__ = ("_market", "_microprice", "_source", "fair_ticks")
 
-    def __init__(self, settings: FetchMdSettings, book: L2Book, cache: MdCache) -> None:
-        self._book = book
-        self._cache = cache
-        self._depth_ticks = settings.depth_ticks
+    def __init__(self, settings: FetchMdSettings, market: Market) -> None:
+        self._market = market
         self._source = settings.fair_value
         self._microprice = Microprice(settings.microprice_refit_ticks)
-        self._view: PricedView | None = None
-        self.volatility = Volatility(settings.volatility_halflife_s)
-        self.changed = True
-        """Set by whoever touches the book."""
         self.fair_ticks = 0.0
         """Fair value of the view last returned, in ticks."""
 
-    @property
-    def age_ns(self) -> int | None:
-        """Age of the book at the last call; None if there was none to serve."""
-        return self._cache.age_ns
-
     def __call__(self, now_ns: int) -> tuple[Read, PricedView | None]:
         """View and how it was read; no view on a miss and on a book without two sides."""
-        read = self._cache.read(now_ns)
-        if read is Read.MISS:
-            return read, None
-        if self.changed:
-            self._view = priced(self._book, self._depth_ticks)
-            self.changed = False
-        view = self._view
+        market = self._market
+        read = market.observe(now_ns)
+        view = market.view
         if view is not None:
-            self.volatility.update(now_ns, view.mid_x2)
-            microprice = self._microprice.update(view)
-            self.fair_ticks = microprice if self._source == "microprice" else getattr(view, self._source)
+            if self._source == "microprice":
+                self.fair_ticks = self._microprice(market.transitions, view.mid)
+            else:
+                self.fair_ticks = view.mid if self._source == "mid" else view.weighted_mid
         return read, view

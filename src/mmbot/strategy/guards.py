@@ -1,7 +1,7 @@
 """Stage 3, guards: NONE, SOFT or HARD, with named reasons. SOFT widens and shrinks, HARD pulls both quotes.
 
-A reason that has fired holds until it has been quiet for `recovery_s`, so that a quote does not flicker
-around a threshold.
+A reason that has fired holds at its level until that level has been quiet for `recovery_s`, so that a quote
+does not flicker around a threshold, the hard one included.
 """
 
 from enum import IntEnum
@@ -35,7 +35,8 @@ class Guards:
         self._settings = settings
         self._fresh_ns = fresh_ms_for_pricing * MS
         self._recovery_ns = settings.recovery_s * SECOND
-        self._held: dict[str, tuple[int, Level]] = {}
+        self._held: dict[tuple[str, Level], int] = {}
+        """When each reason last fired at each level."""
         self.level = Level.NONE
         self.reasons: tuple[str, ...] = ()
 
@@ -77,14 +78,14 @@ class Guards:
         return self._settings.soft_size_ratio if self.level is Level.SOFT else 1.0
 
     def _hold(self, reason: str, now_ns: int, level: Level) -> None:
-        self._held[reason] = (now_ns, level)
+        self._held[reason, level] = now_ns
 
     def _settle(self, now_ns: int) -> Level:
         """Let go of reasons that recovered; a missing book recovers at once when it is back."""
-        for reason, (since_ns, _) in list(self._held.items()):
+        for (reason, level), since_ns in list(self._held.items()):
             quiet_ns = now_ns - since_ns
             if quiet_ns > self._recovery_ns or (quiet_ns > 0 and reason in ("stale", "no_book")):
-                del self._held[reason]
-        self.level = max((level for _, level in self._held.values()), default=Level.NONE)
-        self.reasons = tuple(sorted(self._held))
+                del self._held[reason, level]
+        self.level = max((level for _, level in self._held), default=Level.NONE)
+        self.reasons = tuple(sorted({reason for reason, _ in self._held}))
         return self.level
