@@ -1,0 +1,112 @@
+"""Where things lie in a kernel's context: one int64 block of scalars and addresses, one float64 block of
+features.
+
+Constants, so that the compiled code has them as literals; the owner of the arrays is `kernels.context`.
+"""
+
+# --- int64 block: addresses and sizes, set once
+ROWS = 0
+EXCH, RECV, KIND, TICK, LOTS = 1, 2, 3, 4, 5
+VENUE_BIDS, VENUE_ASKS, LOCAL_BIDS, LOCAL_ASKS = 6, 7, 8, 9
+SPAN = 10
+"""Length of a ladder; index = tick - BASE."""
+BASE = 11
+ORDERS, PLACES, REQUESTS, ANSWERS, DELAYS, FEATURES, COUNTS = 12, 13, 14, 15, 16, 17, 18
+
+# --- settings, set once
+CLOCK_RECORDED = 20
+"""1: the venue acts at its own stamps; 0: MARKET_DATA_NS before we receive."""
+MARKET_DATA_NS = 21
+DEPTH_TICKS = 22
+SILENCE_NS = 23
+TTL_NS = 24
+STALE_OK = 25
+
+# --- state of the venue's half
+VENUE_ROW = 30
+VENUE_LAST_NS = 31
+VENUE_SYNCED = 32
+VENUE_BEST_BID, VENUE_BEST_ASK = 33, 34
+"""Ladder indices; -1 and SPAN stand for no level."""
+VENUE_MID_X2 = 35
+"""Of ticks, after the last message; NO_MID on a one-sided book."""
+ORDER_COUNT = 36
+FILLS = 37
+REQUEST_HEAD, REQUEST_TAIL = 38, 39
+ANSWER_HEAD, ANSWER_TAIL = 40, 41
+ANSWER_LAST_NS = 42
+DELAY_HEAD, DELAY_TAIL = 43, 44
+VENUE_LOW, VENUE_HIGH = 45, 46
+"""Ladder range ever touched, to be cleared by a snapshot."""
+
+# --- state of our half
+LOCAL_ROW = 50
+LOCAL_SYNCED = 51
+LOCAL_BEST_BID, LOCAL_BEST_ASK = 52, 53
+CONFIRMED_NS = 54
+UPDATES = 55
+INCLUDED_ROW = 56
+"""Book rows before this one are part of the snapshot that we took over."""
+PLACE_COUNT = 57
+LOCAL_LOW, LOCAL_HIGH = 58, 59
+
+# --- microprice state
+SEEN = 60
+STATE = 61
+STATE_MID_X2 = 62
+
+# --- times of the features (float64 cannot hold nanoseconds since the epoch)
+VOL_NOW_NS, VOL_MID_X2, DEPTH_NOW_NS, BUY_RATE_NS, SELL_RATE_NS = 63, 64, 65, 66, 67
+
+# --- what the last call found
+NOW_NS = 70
+READ, AGE_NS, BID, ASK, BID_LOTS, ASK_LOTS, DEPTH_LOTS, MICRO_STATE = 71, 72, 73, 74, 75, 76, 77, 78
+DETAIL = 79
+INTS = 80
+
+# --- float64 block
+VARIANCE, VOL_HALFLIFE_NS, VOLATILITY_BPS = 0, 1, 2
+MEAN_DEPTH, DEPTH_HALFLIFE_NS, LIQUIDITY_SCORE = 3, 4, 5
+RATE_HALFLIFE_NS, BUY_RATE, SELL_RATE = 6, 7, 8
+"""Decayed rates of the market trading against resting bids and resting asks, lots per second."""
+QUEUE_POWER = 9
+"""0: risk averse."""
+FLOATS = 10
+
+# --- row kinds of a recording (`recording.columns`), and the bit of a message's last row
+BID_ROW, ASK_ROW, BUY_ROW, SELL_ROW, CONFIRMED_ROW, SNAPSHOT_ROW, TROUBLE_ROW = 0, 1, 2, 3, 4, 5, 6
+LAST_ROW = 0x80
+KIND_MASK = 0x7F
+
+# --- columns of the order, place, request and answer tables
+ORDER_ID, ORDER_SIDE, ORDER_TICK, ORDER_LEAVES, ORDER_AHEAD, ORDER_TRADED, ORDER_BEFORE = 0, 1, 2, 3, 4, 5, 6
+ORDER_WIDTH = 7
+UNTOUCHED = -1
+"""ORDER_BEFORE of an order whose level the current message has not named."""
+PLACE_ID, PLACE_SIDE, PLACE_TICK, PLACE_AHEAD = 0, 1, 2, 3
+PLACE_WIDTH = 4
+DUE_NS, WHAT, ID, SIDE, PRICE, SIZE, EXTRA, VENUE_TIME = 0, 1, 2, 3, 4, 5, 6, 7
+RING_WIDTH = 8
+RING = 1024
+"""Length of every ring; a power of two."""
+SLOTS = 64
+"""Orders of ours at one time, per symbol."""
+
+SUBMIT, SUBMIT_POST_ONLY, CANCEL = 1, 2, 3
+ACK, REJECT_NO_BOOK, REJECT_WOULD_TAKE, CANCELLED, CANCEL_REJECT, MAKER_FILL, TAKER_FILL = 1, 2, 3, 4, 5, 6, 7
+NO_MID = -(1 << 62)
+NEVER = 1 << 62
+
+HIT, STALE, MISS = 0, 1, 2
+
+# --- why the kernel came back
+REACHED, ANSWERED, SNAPSHOT_ARRIVED, TROUBLE_ARRIVED, CROSSED, END, DELAYS_LOW, OVERFULL = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+)
