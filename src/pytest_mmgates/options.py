@@ -112,6 +112,8 @@ class Options:
         """The command that makes this run again."""
         words = ["pytest", "-m", step, "--mmgates-scenario", scenario]
         words += ["--mmgates-duration", self.duration] if self.duration else []
+        if self.data_dir not in (None, _captures_beside(self.root)):
+            words += ["--mmgates-data", self.shown(self.data_dir)]
         words += ["--mmgates-seed", str(self.seed)] if self.seed is not None else []
         for path in self.config:
             words += ["--mmgates-config", self.shown(path)]
@@ -140,8 +142,12 @@ def read_options(config: pytest.Config) -> Options:
 def _data_dir(asked: str | None, root: Path, here: Path) -> Path | None:
     if asked is not None:
         return here / asked
-    beside = root.parent / "shared" / "data"
+    beside = _captures_beside(root)
     return beside if beside.is_dir() else None
+
+
+def _captures_beside(root: Path) -> Path:
+    return root.parent / "shared" / "data"
 
 
 def _out_dir(asked: str, root: Path, here: Path) -> Path:
