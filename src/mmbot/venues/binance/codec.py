@@ -104,7 +104,7 @@ def decode(payload: bytes) -> tuple[str, Frame]:
             return f"snapshot:{_query_symbol(envelope.rest)}", _snapshot.decode(envelope.body)
         if envelope.rest or envelope.sent is not None:
             return "note", Symbol()
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RemoteProtocolError(f"frame was not a Binance message: {error}") from error
     raise RemoteProtocolError(
         "frame was JSON without stream, lastUpdateId or _rest; expected a Binance message"
