@@ -78,7 +78,7 @@ class Volatility:
         if self._variance is None:
             self._variance = rate
         else:
-            self._variance += (1.0 - 0.5 ** (elapsed / self._halflife_ns)) * (rate - self._variance)
+            self._variance += (1.0 - math.exp2(-elapsed / self._halflife_ns)) * (rate - self._variance)
         self.bps = math.sqrt(self._variance)
 
 
@@ -105,7 +105,7 @@ class Liquidity:
             self._mean = float(depth_lots)
             return
         mean = self._mean
-        self._mean = mean + (1.0 - 0.5 ** (elapsed / self._halflife_ns)) * (depth_lots - mean)
+        self._mean = mean + (1.0 - math.exp2(-elapsed / self._halflife_ns)) * (depth_lots - mean)
         self.score = max(1.0 - depth_lots / mean, 0.0)
 
 

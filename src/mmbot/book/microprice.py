@@ -31,8 +31,8 @@ class Transitions:
 
     __slots__ = ("_mid_x2", "counts", "seen", "state")
 
-    def __init__(self) -> None:
-        self.counts = np.zeros((2 * _STATES + 1, _STATES))
+    def __init__(self, counts: npt.NDArray[np.float64] | None = None) -> None:
+        self.counts = np.zeros((2 * _STATES + 1, _STATES)) if counts is None else counts
         self.seen = 0
         self.state = -1
         self._mid_x2 = 0

@@ -10,6 +10,8 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+NEVER = 1 << 62
+
 
 class Rank(IntEnum):
     """Order of things that are due at the same nanosecond."""
@@ -30,8 +32,10 @@ class Timeline(Generic[T]):
         self._heap: list[tuple[int, int, int, T]] = []
         self._sequence = 0
 
-    def __len__(self) -> int:
-        return len(self._heap)
+    @property
+    def next_ns(self) -> int:
+        """When the next item is due; NEVER if nothing is."""
+        return self._heap[0][0] if self._heap else NEVER
 
     def push(self, due_ns: int, rank: Rank, item: T) -> None:
         self._sequence += 1

@@ -345,7 +345,8 @@ def _venue_until(c, f, exch, recv, kind, tick, lots, until_ns):
 @kernel
 def _rate_add(c, f, rate, stamp, now_ns, lots):
     """`book.measures.DecayedRate.add`."""
-    decayed = f[rate] * 2.0 ** ((c[stamp] - now_ns) / f[L.RATE_HALFLIFE_NS])
+    # the same libm functions as the oracle, in the same order: results are equal to the last bit
+    decayed = f[rate] * np.exp2((c[stamp] - now_ns) / f[L.RATE_HALFLIFE_NS])
     f[rate] = decayed + lots * math.log(2.0) * 1e9 / f[L.RATE_HALFLIFE_NS]
     c[stamp] = now_ns
 
@@ -475,7 +476,7 @@ def _volatility(c, f, now_ns, mid_x2):
     if f[L.VARIANCE] < 0.0:
         f[L.VARIANCE] = rate
     else:
-        f[L.VARIANCE] += (1.0 - 0.5 ** (elapsed / f[L.VOL_HALFLIFE_NS])) * (rate - f[L.VARIANCE])
+        f[L.VARIANCE] += (1.0 - np.exp2(-elapsed / f[L.VOL_HALFLIFE_NS])) * (rate - f[L.VARIANCE])
     f[L.VOLATILITY_BPS] = math.sqrt(f[L.VARIANCE])
 
 
@@ -489,7 +490,7 @@ def _liquidity(c, f, now_ns, depth):
         f[L.LIQUIDITY_SCORE] = 0.0
         return
     mean = f[L.MEAN_DEPTH]
-    f[L.MEAN_DEPTH] = mean + (1.0 - 0.5 ** (elapsed / f[L.DEPTH_HALFLIFE_NS])) * (depth - mean)
+    f[L.MEAN_DEPTH] = mean + (1.0 - np.exp2(-elapsed / f[L.DEPTH_HALFLIFE_NS])) * (depth - mean)
     f[L.LIQUIDITY_SCORE] = max(1.0 - depth / mean, 0.0)
 
 

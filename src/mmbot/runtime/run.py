@@ -22,7 +22,8 @@ from mmbot.model.instrument import Instrument
 from mmbot.model.records import Row
 from mmbot.runtime import provenance
 from mmbot.runtime.assemble import build_engine, plain_markets
-from mmbot.runtime.replay import Counts, Replay
+from mmbot.runtime.plain_world import PlainWorld
+from mmbot.runtime.replay import Counts, Replay, Times
 from mmbot.runtime.tape import Tape, cache_folder, open_tape
 from mmbot.telemetry.feeds import Batch, FeedWriter
 from mmbot.units import MS, SECOND
@@ -67,14 +68,16 @@ class Run:
         self.engine = build_engine(self.settings, instruments, markets, arm=request.arm, clock=clock)
         process = psutil.Process()
         self._replay = Replay(
-            self.tape,
             self.engine,
-            self.settings.sim,
-            tick_ns=round(self.settings.pipeline.tick_interval_ms * MS),
-            sample_ns=round(self.settings.telemetry.sample_interval_s * SECOND),
-            duration_ns=duration_ns,
-            seed=self._seed,
-            rss_bytes=lambda: int(process.memory_info().rss),
+            Times(
+                first_ns=max(feed.columns.meta.first_ns for feed in self.tape.feeds),
+                tape_end_ns=self.tape.last_ns,
+                tick_ns=round(self.settings.pipeline.tick_interval_ms * MS),
+                sample_ns=round(self.settings.telemetry.sample_interval_s * SECOND),
+                duration_ns=duration_ns,
+            ),
+            lambda on_fill: PlainWorld(self.tape, self.engine, self.settings.sim, self._seed, on_fill),
+            lambda: int(process.memory_info().rss),
         )
         self._duration_ns = duration_ns
         self.observers: list[Observer] = []

@@ -1,0 +1,89 @@
+"""The market of one symbol as a kernel keeps it: the promises of `book.market.Market` over compiled state.
+
+Nothing is worked out here; numbers are read out of the kernel's block. Orders are numbers inside the kernel
+and client ids outside.
+"""
+
+import math
+
+from mmbot.book.cache import Read
+from mmbot.book.measures import PricedView
+from mmbot.book.microprice import Transitions
+from mmbot.kernels import layout as L  # noqa: N812 (a block of constants)
+from mmbot.kernels.context import Context
+from mmbot.model.instrument import Side
+
+_READS = {L.HIT: Read.HIT, L.STALE: Read.STALE, L.MISS: Read.MISS}
+
+
+class CompiledMarket:
+    """Reads one kernel. `numbers` maps our client ids to the kernel's order numbers; the shell that sends
+    orders fills it.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._c = context.c
+        self._f = context.f
+        self._seen: list[int] = []
+        self._priced: PricedView | None = None
+        self.numbers: dict[str, int] = {}
+        self.transitions = Transitions(context.counts)
+        self.view: PricedView | None = None
+        self.age_ns: int | None = None
+
+    @property
+    def synced(self) -> bool:
+        return bool(self._c[L.LOCAL_SYNCED])
+
+    @property
+    def updates(self) -> int:
+        count: int = self._c[L.UPDATES]
+        return count
+
+    @property
+    def mid_x2(self) -> int | None:
+        bid, ask = self._c[L.LOCAL_BEST_BID], self._c[L.LOCAL_BEST_ASK]
+        return None if bid < 0 or ask >= self._c[L.SPAN] else bid + ask + 2 * self._c[L.BASE]
+
+    @property
+    def volatility_bps(self) -> float | None:
+        return None if self._f[L.VARIANCE] < 0 else self._f[L.VOLATILITY_BPS]
+
+    @property
+    def liquidity_score(self) -> float:
+        score: float = self._f[L.LIQUIDITY_SCORE]
+        return score
+
+    def observe(self, now_ns: int) -> Read:
+        read = _READS[self._context.observe(now_ns)]
+        age_ns, *found, state = self._c[L.AGE_NS : L.MICRO_STATE + 1].tolist()
+        self.age_ns = None if age_ns < 0 else age_ns
+        if found[0] < 0:
+            self.view = None
+            return read
+        if found != self._seen:
+            self._seen = found
+            self._priced = PricedView(*found)
+        self.view = self._priced
+        transitions = self.transitions
+        transitions.state = state
+        transitions.seen = self._c[L.SEEN]
+        return read
+
+    def displayed(self, side: Side, tick: int) -> int:
+        return self._context.displayed(side, tick)
+
+    def rest(self, client_id: str, side: Side, tick: int) -> None:
+        self._context.rest(self.numbers[client_id], side, tick, self.displayed(side, tick))
+
+    def gone(self, client_id: str) -> None:
+        self._context.gone(self.numbers.pop(client_id))
+
+    def ahead_lots(self, client_id: str) -> int | None:
+        return self._context.ahead_lots(self.numbers[client_id])
+
+    def trade_rate(self, now_ns: int, side: Side) -> float:
+        rate, stamp = (L.BUY_RATE, L.BUY_RATE_NS) if side is Side.BUY else (L.SELL_RATE, L.SELL_RATE_NS)
+        age_ns = now_ns - self._c[stamp]
+        return self._f[rate] * math.exp2(-age_ns / self._f[L.RATE_HALFLIFE_NS])
