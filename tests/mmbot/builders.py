@@ -7,12 +7,13 @@ from typing import Any
 import msgspec
 
 from mmbot.book.l2 import L2Book
+from mmbot.book.market import PlainMarket
 from mmbot.book.measures import PricedView
 from mmbot.config.settings import Settings, load_settings
 from mmbot.engine.engine import Engine
 from mmbot.model.events import BookDelta, BookSnapshot, Confirmed, Fill, Level, Trade
 from mmbot.model.instrument import Contract, Fees, Instrument, Side
-from mmbot.runtime.assemble import build_engine
+from mmbot.runtime.assemble import build_engine, feature_settings, plain_markets
 from mmbot.runtime.run import RunRequest
 from mmbot.units import MS, SECOND, Lots, Ns, Ticks
 
@@ -121,7 +122,15 @@ class HandStopwatch:
 
 
 def engine_of(settings: Settings, *instruments: Instrument, clock: Callable[[], int] | None = None) -> Engine:
-    return build_engine(settings, instruments or (linear(),), arm="A", clock=clock or HandStopwatch(1_000))
+    traded = instruments or (linear(),)
+    markets = plain_markets(settings, traded)
+    return build_engine(settings, traded, markets, arm="A", clock=clock or HandStopwatch(1_000))
+
+
+def market_of(**sections: Mapping[str, Any]) -> PlainMarket:
+    """A plain market under the shipped settings, with some changed."""
+    settings = shipped_settings(**sections)
+    return PlainMarket(settings.md_cache, feature_settings(settings))
 
 
 MARKET: dict[str, Any] = {"symbol": KEY, "duration_s": 20.0, "depth_levels": 20}

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.mmbot.builders import START_NS, book, view
 
-from mmbot.book.measures import DecayedRate, Volatility, priced
+from mmbot.book.measures import DecayedRate, Liquidity, Volatility, priced
 from mmbot.units import BPS, SECOND
 
 sizes = st.integers(1, 10**7)
@@ -143,3 +143,38 @@ def test_rates_of_impulses_add_up(impulses: list[tuple[int, float]]):
 
 def test_a_rate_without_impulses_is_zero():
     assert DecayedRate(15).at(START_NS) == 0.0
+
+
+def after_calm(depth_lots: int) -> float:
+    """Score of a depth that follows a minute at 1000 lots."""
+    liquidity = Liquidity(120)
+    for second in range(60):
+        liquidity.update(START_NS + second * SECOND, 1_000)
+    liquidity.update(START_NS + 60 * SECOND, depth_lots)
+    return liquidity.score
+
+
+@pytest.mark.parametrize(("depth", "score"), [(0, 1), (250, 0.75), (500, 0.5), (1_000, 0), (5_000, 0)])
+def test_the_liquidity_score_is_the_missing_share_of_the_usual_depth(depth: int, score: float):
+    assert after_calm(depth) == pytest.approx(score)
+
+
+@given(st.lists(st.tuples(st.integers(0, 60 * SECOND), st.integers(1, 10**9)), max_size=20))
+def test_a_liquidity_score_is_always_a_share(path: list[tuple[int, int]]):
+    liquidity, now_ns = Liquidity(120), START_NS
+    for elapsed_ns, depth_lots in path:
+        now_ns += elapsed_ns
+        liquidity.update(now_ns, depth_lots)
+        assert 0 <= liquidity.score < 1
+
+
+def test_a_lasting_thin_book_becomes_the_usual_one():
+    liquidity = Liquidity(120)
+    liquidity.update(START_NS, 1_000)
+    scores = []
+    for half_life in range(1, 14):
+        liquidity.update(START_NS + half_life * 120 * SECOND, 100)
+        scores.append(liquidity.score)
+    assert scores[0] == pytest.approx(0.9)
+    assert scores == sorted(scores, reverse=True)
+    assert scores[-1] < 0.01
