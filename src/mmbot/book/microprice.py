@@ -78,7 +78,11 @@ def fit(counts: npt.NDArray[np.float64]) -> list[float] | None:
         return None
     total = stay.sum(axis=1) + move.sum(axis=1)
     weight = np.divide(1.0, total, out=np.zeros(_STATES), where=total > 0)
-    # a state from which no move was ever seen would make (I - Q) singular; it adds nothing to the estimate
+    # states that no move was ever seen to follow would make (I - Q) singular; nothing is expected of them
+    live = move.any(axis=1)
+    while (grown := live | (stay @ live > 0)).sum() > live.sum():
+        live = grown
+    stay = stay * np.outer(live, live)
     reach = np.linalg.pinv(np.eye(_STATES) - stay * weight[:, None])
     term = reach @ (moved * weight)
     after = reach @ (move * weight[:, None])

@@ -88,6 +88,24 @@ def test_a_balanced_book_is_not_moved_by_what_heavy_books_do():
     assert adjustment(trained(path), view(500, 501)) == pytest.approx(0.0, abs=0.05)
 
 
+def test_a_state_that_no_move_ever_followed_is_expected_to_stay_and_pulls_no_other():
+    """Heavy bid: half of the time up a tick into a book that stays, half of the time into a milder book that
+    stays: worth half a tick. The milder one, whose mid never moved, is worth nothing.
+    """
+    heavy, mild, after = view(1_000, 1_001, 95, 5), view(1_000, 1_001, 85, 15), view(1_001, 1_002, 65, 35)
+    transitions = Transitions()
+    for follower in (mild, after) * 50:
+        for seen in (heavy, follower):
+            transitions.observe(seen)
+        transitions.state = -1  # what follows next is another day
+    found = []
+    for seen in (heavy, mild, after):
+        transitions.state = -1
+        transitions.observe(seen)
+        found.append(Microprice(1)(transitions, seen.mid) - seen.mid)
+    assert found == pytest.approx([0.5, 0.0, 0.0])
+
+
 sizes = st.integers(1, 9)
 views = st.builds(
     lambda bid, spread, bid_lots, ask_lots: view(bid, bid + spread, bid_lots, ask_lots),
