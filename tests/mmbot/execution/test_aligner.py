@@ -1,0 +1,130 @@
+"""Aligner: the fewest commands, queue places kept, orders in flight left alone."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.mmbot.builders import KEY
+
+from mmbot.execution.aligner import AlignerSettings, align
+from mmbot.execution.orders import Blotter
+from mmbot.model.commands import SubmitOrder
+from mmbot.model.instrument import Side
+from mmbot.model.orders import OrderStatus
+from mmbot.model.quotes import Quote
+from mmbot.units import Lots, Ticks
+
+SETTINGS = AlignerSettings(hold_bps=0.3, hold_size_ratio=0.1)
+BID = 100_000
+"""0.3 bps of it are 3 ticks."""
+
+
+def quote(tick: int = BID, lots: int = 100, side: Side = Side.BUY, level: int = 0) -> Quote:
+    return Quote(side, level, Ticks(tick), Lots(lots))
+
+
+def working(*quotes: Quote, status: OrderStatus = OrderStatus.LIVE) -> Blotter:
+    """A blotter whose orders serve these quotes, all in one status."""
+    blotter = Blotter()
+    for number, wanted in enumerate(quotes):
+        client_id = f"o{number}"
+        submit = SubmitOrder(KEY, client_id, wanted.side, wanted.tick, wanted.lots)
+        blotter.submitted(submit, (wanted.side, wanted.level))
+        if status is not OrderStatus.PENDING_NEW:
+            order = blotter.acked(client_id)
+            if status is OrderStatus.PENDING_CANCEL:
+                blotter.cancelling(order)
+    return blotter
+
+
+def test_what_is_wanted_and_not_working_is_submitted():
+    pair = [quote(), quote(BID + 10, side=Side.SELL)]
+    assert align(pair, Blotter(), SETTINGS) == ([], pair)
+
+
+def test_what_works_and_is_wanted_costs_no_command():
+    pair = [quote(), quote(BID + 10, side=Side.SELL)]
+    assert align(pair, working(*pair), SETTINGS) == ([], [])
+
+
+def test_what_works_and_is_not_wanted_is_cancelled():
+    blotter = working(quote())
+    assert align([], blotter, SETTINGS) == ([blotter.slots[Side.BUY, 0]], [])
+
+
+@pytest.mark.parametrize("side", Side)
+@pytest.mark.parametrize(("behind", "kept"), [(-1, False), (0, True), (1, True), (3, True), (4, False)])
+def test_an_order_keeps_its_queue_place_up_to_hold_bps_behind_and_never_in_front(
+    side: Side, behind: int, *, kept: bool
+):
+    blotter = working(quote(BID - behind * side, side=side))
+    cancels, submits = align([quote(side=side)], blotter, SETTINGS)
+    assert (cancels == []) == kept
+    assert submits == []
+
+
+@pytest.mark.parametrize(("leaves", "kept"), [(1, True), (99, True), (100, True), (110, True), (111, False)])
+def test_a_part_filled_order_stays_and_one_that_is_too_large_goes(leaves: int, *, kept: bool):
+    cancels, submits = align([quote(lots=100)], working(quote(lots=leaves)), SETTINGS)
+    assert (cancels == []) == kept
+    assert submits == []
+
+
+@pytest.mark.parametrize("status", [OrderStatus.PENDING_NEW, OrderStatus.PENDING_CANCEL])
+@pytest.mark.parametrize("wanted", [[], [quote()], [quote(BID + 500)]], ids=["none", "same", "other"])
+def test_an_order_in_flight_is_left_alone_and_blocks_its_slot(status: OrderStatus, wanted: list[Quote]):
+    assert align(wanted, working(quote(), status=status), SETTINGS) == ([], [])
+
+
+quotes = st.builds(
+    quote,
+    st.integers(BID - 6, BID + 6),
+    st.integers(1, 200),
+    st.sampled_from(Side),
+    st.integers(0, 2),
+)
+ladders = st.lists(quotes, max_size=6, unique_by=lambda wanted: (wanted.side, wanted.level))
+
+
+@given(
+    ladders, ladders, st.sampled_from([OrderStatus.PENDING_NEW, OrderStatus.LIVE, OrderStatus.PENDING_CANCEL])
+)
+def test_each_slot_gets_at_most_one_command_and_only_where_the_two_disagree(
+    wanted: list[Quote], held: list[Quote], status: OrderStatus
+):
+    blotter = working(*held, status=status)
+    cancels, submits = align(wanted, blotter, SETTINGS)
+    wanted_at = {(found.side, found.level): found for found in wanted}
+    assert {(found.side, found.level) for found in submits} == set(wanted_at) - set(blotter.slots)
+    assert len({order.slot for order in cancels}) == len(cancels)
+    if status is not OrderStatus.LIVE:
+        assert cancels == []
+    for slot, order in blotter.slots.items():
+        exact = slot in wanted_at and (wanted_at[slot].tick, wanted_at[slot].lots) == (
+            order.tick,
+            order.leaves_lots,
+        )
+        if exact:
+            assert order not in cancels
+        if slot not in wanted_at and status is OrderStatus.LIVE:
+            assert order in cancels
+
+
+@given(ladders, ladders)
+def test_cancels_confirmed_and_successors_sent_reach_what_is_wanted_and_then_rest(
+    wanted: list[Quote], held: list[Quote]
+):
+    blotter = working(*held)
+    cancels, submits = align(wanted, blotter, SETTINGS)
+    for order in cancels:
+        blotter.cancelling(order)
+        blotter.cancelled(order.client_id)
+    again, later = align(wanted, blotter, SETTINGS)
+    assert again == []
+    assert later[: len(submits)] == submits or set(submits) <= set(later)
+    for number, sent in enumerate(later):
+        blotter.submitted(
+            SubmitOrder(KEY, f"n{number}", sent.side, sent.tick, sent.lots), (sent.side, sent.level)
+        )
+        blotter.acked(f"n{number}")
+    assert align(wanted, blotter, SETTINGS) == ([], [])
+    assert set(blotter.slots) == {(found.side, found.level) for found in wanted}

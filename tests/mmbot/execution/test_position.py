@@ -1,0 +1,128 @@
+"""Position and profit against sums done the long way."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.mmbot.builders import fill, inverse, linear
+
+from mmbot.execution.position import Position
+from mmbot.model.instrument import Contract, Fees, Instrument, Side
+
+trades = st.lists(
+    st.tuples(st.sampled_from(Side), st.integers(1_000, 9_000), st.integers(1, 500), st.booleans()),
+    max_size=25,
+)
+
+
+def booked(instrument: Instrument, path: list[tuple[Side, int, int, bool]]) -> Position:
+    position = Position(instrument)
+    for side, tick, lots, maker in path:
+        position.book(fill(side, tick, lots, maker=maker))
+    return position
+
+
+def cash_account(
+    instrument: Instrument, path: list[tuple[Side, int, int, bool]], mark: int
+) -> tuple[Fraction, Fraction]:
+    """Profit before fees and fees, in exact fractions, by cash paid and received and the rest marked."""
+    tick, lot = Fraction(instrument.tick_size), Fraction(instrument.lot_size)
+    value = Fraction(instrument.contract_value)
+    inverted = instrument.contract is Contract.INVERSE
+    worth = (
+        (lambda ticks: -value * lot / (ticks * tick))
+        if inverted
+        else (lambda ticks: value * lot * ticks * tick)
+    )
+    cash, held, fees = Fraction(0), 0, Fraction(0)
+    for side, ticks, lots, maker in path:
+        cash -= side * lots * worth(ticks)
+        held += side * lots
+        bps = Fraction(instrument.fees.maker_bps if maker else instrument.fees.taker_bps)
+        fees += abs(lots * worth(ticks)) * bps / 10_000
+    return cash + held * worth(mark), fees
+
+
+@given(st.sampled_from([linear(), inverse()]), trades, st.integers(1_000, 9_000))
+def test_profit_is_cash_in_less_cash_out_plus_the_marked_rest_less_fees(
+    instrument: Instrument, path: list[tuple[Side, int, int, bool]], mark: int
+):
+    position = booked(instrument, path)
+    profit, fees = cash_account(instrument, path, mark)
+    scale = float(
+        sum(abs(lots) for _, _, lots, _ in path)
+        * instrument.notional(1, 10.0 if instrument.contract is Contract.INVERSE else 90.0)
+    )
+    assert position.pnl(instrument.price(mark)) == pytest.approx(
+        float(profit - fees), abs=1e-12 * scale + 1e-12
+    )
+    assert position.fees == pytest.approx(float(fees))
+    assert position.lots == sum(side * lots for side, _, lots, _ in path)
+    assert position.fills == len(path)
+
+
+@given(st.sampled_from([linear(), inverse()]), trades, st.integers(1_000, 9_000))
+def test_a_closed_position_does_not_care_for_the_mark(
+    instrument: Instrument, path: list[tuple[Side, int, int, bool]], mark: int
+):
+    position = booked(instrument, path)
+    if position.lots:
+        position.book(fill(Side(-1 if position.lots > 0 else 1), 5_000, abs(position.lots)))
+    at_mark, elsewhere = position.pnl(instrument.price(mark)), position.pnl(instrument.price(2 * mark))
+    assert position.lots == 0
+    assert at_mark == elsewhere
+
+
+def test_a_perfect_passive_round_trip_earns_its_spread_less_maker_fees():
+    position = booked(linear(), [(Side.BUY, 7_499, 100, True), (Side.SELL, 7_501, 100, True)])
+    fees = (74.99 + 75.01) * 2e-4
+    assert position.lots == 0
+    assert position.pnl(1.0) == pytest.approx(0.02 - fees)
+    rebated = booked(
+        linear(fees=Fees("test", -1.0, 5.0)), [(Side.BUY, 7_499, 100, True), (Side.SELL, 7_501, 100, True)]
+    )
+    assert rebated.pnl(1.0) == pytest.approx(0.02 + (74.99 + 75.01) * 1e-4)
+
+
+@pytest.mark.parametrize("instrument", [linear(), inverse()], ids=lambda built: built.contract)
+def test_a_taker_above_the_mid_loses_the_half_spread_and_the_taker_fee(instrument: Instrument):
+    position = booked(instrument, [(Side.BUY, 7_501, 100, False)])
+    mid = instrument.price(7_500)
+    lost = 100 * (instrument.worth(mid) - instrument.worth(instrument.price(7_501)))
+    assert lost < 0
+    assert position.pnl(mid) == pytest.approx(
+        lost - instrument.fee(100, instrument.price(7_501), maker=False)
+    )
+
+
+def test_a_flip_through_zero_changes_the_sign_and_keeps_the_profit():
+    position = booked(
+        linear(fees=Fees("none", 0.0, 0.0)), [(Side.BUY, 5_000, 100, True), (Side.SELL, 5_100, 300, True)]
+    )
+    assert position.quantity() == -2.0
+    assert position.quote_value(52.0) == -104.0
+    assert position.pnl(51.0) == pytest.approx(1.0)
+    assert position.pnl(52.0) == pytest.approx(1.0 - 2.0)
+
+
+def test_an_inverse_long_gains_ether_when_the_price_rises():
+    position = booked(inverse(fees=Fees("none", 0.0, 0.0)), [(Side.BUY, 250_000, 100, True)])
+    assert position.quote_value(4_000.0) == 1_000.0
+    assert position.pnl(4_000.0) == pytest.approx(1_000 * (1 / 2_500 - 1 / 4_000))
+
+
+def test_the_maker_share_counts_notional():
+    position = booked(linear(), [(Side.BUY, 5_000, 300, True), (Side.SELL, 5_000, 100, False)])
+    assert position.maker_notional / position.notional == pytest.approx(0.75)
+
+
+def test_booking_returns_the_fee_of_that_fill():
+    position = Position(linear())
+    assert position.book(fill(Side.BUY, 7_500, 200)) == pytest.approx(150 * 2e-4)
+    assert position.book(fill(Side.BUY, 7_500, 200, maker=False)) == pytest.approx(150 * 5.5e-4)
+
+
+def test_nothing_traded_is_nothing_earned():
+    assert Position(linear()).pnl(75.0) == 0.0
+    assert Position(linear()).quote_value(75.0) == 0.0
