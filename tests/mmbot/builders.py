@@ -13,6 +13,7 @@ from mmbot.config.settings import Settings, load_settings
 from mmbot.engine.engine import Engine
 from mmbot.model.events import BookDelta, BookSnapshot, Confirmed, Fill, Level, Trade
 from mmbot.model.instrument import Contract, Fees, Instrument, Side
+from mmbot.model.records import FillRow, TickRow
 from mmbot.runtime.assemble import build_engine, feature_settings, plain_markets
 from mmbot.runtime.run import RunRequest
 from mmbot.units import MS, SECOND, Lots, Ns, Ticks
@@ -106,6 +107,53 @@ def fill(
     symbol: str = KEY,
 ) -> Fill:
     return Fill(symbol, client_id, 1, Ns(ns), Ns(ns), side, Ticks(tick), Lots(lots), maker, mid_x2)
+
+
+def tick_row(**changes: Any) -> TickRow:
+    facts: dict[str, Any] = {
+        "ts_ns": START_NS,
+        "symbol": KEY,
+        "seq": 1,
+        "cache": "hit",
+        "age_ns": 0,
+        "fetch_md_ns": 5,
+        "spread_ns": 1,
+        "guards_ns": 1,
+        "inventory_ns": 1,
+        "queue_aware_ns": 1,
+        "emit_ns": 2,
+        "tick_total_ns": 11,
+        "wait_ns": 0,
+        "deadline_miss": False,
+        "guard": "NONE",
+        "reasons": (),
+        "mid": 100.0,
+        "bid": None,
+        "ask": None,
+        "half_spread_bps": None,
+        "position": 0.0,
+        "position_quote": 0.0,
+    }
+    return TickRow(**facts | changes)
+
+
+def fill_row(**changes: Any) -> FillRow:
+    """Bought at 99.90 with the mid at 100.00."""
+    facts: dict[str, Any] = {
+        "ts_ns": START_NS,
+        "recv_ns": START_NS,
+        "symbol": KEY,
+        "fill_id": 1,
+        "client_id": "mmA-1",
+        "side": "buy",
+        "price": 99.9,
+        "qty": 1.0,
+        "liquidity": "maker",
+        "fee": 0.02,
+        "order_price": 99.9,
+        "mid": 100.0,
+    }
+    return FillRow(**facts | changes)
 
 
 class HandStopwatch:
