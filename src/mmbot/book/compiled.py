@@ -47,6 +47,12 @@ class CompiledMarket:
         return None if bid < 0 or ask >= self._c[L.SPAN] else bid + ask + 2 * self._c[L.BASE]
 
     @property
+    def touch(self) -> tuple[int, int]:
+        """Best bid and ask in ticks, crossed or not."""
+        base = self._c[L.BASE]
+        return self._c[L.LOCAL_BEST_BID] + base, self._c[L.LOCAL_BEST_ASK] + base
+
+    @property
     def volatility_bps(self) -> float | None:
         return None if self._f[L.VARIANCE] < 0 else self._f[L.VOLATILITY_BPS]
 

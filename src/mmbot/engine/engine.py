@@ -8,7 +8,7 @@ from mmbot.book.market import PlainMarket
 from mmbot.engine.symbol import SymbolBot
 from mmbot.model.commands import Command, RequestSnapshot
 from mmbot.model.events import BookSnapshot, Event, MarketEvent, OrderEvent, Tick, Trouble
-from mmbot.model.records import EventRow, Row, TickRow
+from mmbot.model.records import EventRow, FillRow, Row, TickRow
 from mmbot.units import MS
 
 
@@ -74,11 +74,18 @@ class Engine:
         for bot in self.bots.values():
             bot.finish(now_ns)
 
+    @property
+    def pending(self) -> int:
+        """Rows in the outbox."""
+        return len(self._ticks) + len(self._rows)
+
     def drain(self) -> list[Row]:
         """Rows since the last drain. Tick rows leave in time order, so an open one holds back those behind
         it.
         """
         rows, self._rows = self._rows, []
+        if len(self.bots) > 1:
+            rows.sort(key=_known_ns)  # symbols may have been played one after the other since the last tick
         ticks = self._ticks
         horizon = min((bot.waiting[0].ts_ns for bot in self.bots.values() if bot.waiting), default=None)
         while ticks and (horizon is None or ticks[0].ts_ns < horizon):
@@ -124,3 +131,8 @@ class Engine:
         commands = bot.commands
         bot.commands = []
         return commands
+
+
+def _known_ns(row: Row) -> int:
+    """When we knew what a row says."""
+    return row.recv_ns if isinstance(row, FillRow) else row.ts_ns

@@ -18,7 +18,7 @@ import msgspec
 from mmbot.book.cache import Read
 from mmbot.book.market import Market
 from mmbot.clock import Stopwatch
-from mmbot.model.instrument import Instrument, Side
+from mmbot.model.instrument import Instrument
 from mmbot.model.quotes import Quote
 from mmbot.model.records import TickRow
 from mmbot.strategy.emit import Emit
@@ -51,9 +51,10 @@ class Pipeline:
 
     __slots__ = (
         "_deadline_ns",
-        "_instrument",
+        "_key",
         "_market",
         "_max_position_quote",
+        "_price",
         "_seq",
         "_stages",
         "_stopwatch",
@@ -70,7 +71,8 @@ class Pipeline:
     ) -> None:
         self._deadline_ns = settings.deadline_ms * MS
         self._max_position_quote = max_position_quote
-        self._instrument = instrument
+        self._key = instrument.key
+        self._price = instrument.pricer()
         self._market = market
         self._stages = stages
         self._stopwatch = stopwatch
@@ -82,21 +84,22 @@ class Pipeline:
         position: float,
         position_quote: float,
         working: Working,
-        place: Callable[[list[Quote]], None],
+        place: Callable[[int, list[Quote]], None],
     ) -> tuple[TickRow, bool]:
         """One pass. `place` turns wanted quotes into commands and is part of the emit stage's time.
 
         Returns the row and whether it is open: a miss, whose wait is not known yet.
         """
-        stages, clock = self._stages, self._stopwatch
+        stages, market, clock = self._stages, self._market, self._stopwatch
         inventory_ratio = position_quote / self._max_position_quote
+        half_spread_bps = 0.0
+        preferred: Preferred = (None, None)
+        quotes: list[Quote] = []
         t0 = clock()
         fetch_md = stages.fetch_md
         read, view = fetch_md(now_ns)
         t1 = clock()
-        market = self._market
         volatility_bps = market.volatility_bps
-        half_spread_bps = 0.0
         if view is not None:
             half_spread_bps = stages.spread(now_ns, volatility_bps, market.liquidity_score)
         t2 = clock()
@@ -106,25 +109,28 @@ class Pipeline:
         t3 = clock()
         skew_bps = stages.inventory(inventory_ratio)
         t4 = clock()
-        preferred: Preferred = (None, None)
         if view is not None and level is Level.NONE:
             preferred = stages.queue_aware(now_ns, view, fetch_md.fair_ticks, working)
         t5 = clock()
-        quotes: list[Quote] = []
         if view is not None and level is not Level.HARD:
             half_spread_bps = guards.half_spread_bps(half_spread_bps)
             size_ratio = guards.size_ratio()
             quotes = stages.emit(
                 view, fetch_md.fair_ticks, half_spread_bps, skew_bps, size_ratio, inventory_ratio, preferred
             )
-        place(quotes)
+        place(now_ns, quotes)
         t6 = clock()
         self._seq += 1
-        price = self._instrument.price
-        bid, ask = _touch(quotes)
+        price = self._price
+        bid = ask = None
+        for quote in quotes[:2]:
+            if quote.side > 0:
+                bid = bid or price(quote.tick)
+            else:
+                ask = ask or price(quote.tick)
         row = TickRow(
             now_ns,
-            self._instrument.key,
+            self._key,
             self._seq,
             read,
             age_ns,
@@ -137,11 +143,11 @@ class Pipeline:
             t6 - t0,
             0,
             t6 - t0 > self._deadline_ns,
-            level.name,
+            _NAMES[level],
             guards.reasons,
             None if view is None else price(view.mid),
-            None if bid is None else price(bid),
-            None if ask is None else price(ask),
+            bid,
+            ask,
             half_spread_bps if quotes else None,
             position,
             position_quote,
@@ -158,12 +164,4 @@ class Pipeline:
         return now_ns - row.ts_ns >= self._deadline_ns
 
 
-def _touch(quotes: list[Quote]) -> tuple[int | None, int | None]:
-    bid = ask = None
-    for quote in quotes:
-        if quote.level == 0:
-            if quote.side is Side.BUY:
-                bid = quote.tick
-            else:
-                ask = quote.tick
-    return bid, ask
+_NAMES = {level: level.name for level in Level}

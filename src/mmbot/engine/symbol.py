@@ -19,7 +19,7 @@ from mmbot.model.events import (
     OrderReject,
     Trouble,
 )
-from mmbot.model.instrument import Instrument, Side
+from mmbot.model.instrument import Instrument
 from mmbot.model.orders import OrderStatus
 from mmbot.model.quotes import Quote
 from mmbot.model.records import EventRow, FillRow, Row, TickRow
@@ -90,9 +90,7 @@ class SymbolBot:
         mid_x2 = self.market.mid_x2 if position.lots else None
         if mid_x2 is not None:
             value = position.quote_value(self.instrument.price(mid_x2 / 2))
-        row, is_open = self._pipeline.tick(
-            now_ns, position.quantity(), value, self._working(), lambda quotes: self._place(now_ns, quotes)
-        )
+        row, is_open = self._pipeline.tick(now_ns, position.base, value, self._working(), self._place)
         if is_open:
             self.waiting.append(row)
         return row
@@ -109,7 +107,7 @@ class SymbolBot:
 
     def _working(self) -> tuple[tuple[str, int] | None, tuple[str, int] | None]:
         slots = self._blotter.slots
-        bid, ask = slots.get((Side.BUY, 0)), slots.get((Side.SELL, 0))
+        bid, ask = slots.get(1), slots.get(-1)
         return (
             (bid.client_id, bid.tick) if bid is not None and bid.status is OrderStatus.LIVE else None,
             (ask.client_id, ask.tick) if ask is not None and ask.status is OrderStatus.LIVE else None,
@@ -140,7 +138,7 @@ class SymbolBot:
         self._refused = None
         client_id = self._next_client_id()
         command = SubmitOrder(self.instrument.key, client_id, quote.side, quote.tick, quote.lots)
-        self._blotter.submitted(command, (quote.side, quote.level))
+        self._blotter.submitted(command, quote.slot)
         self._order_price[client_id] = price
         self.commands.append(command)
 

@@ -6,7 +6,7 @@ the wanted one and not more aggressive, and its open rest is at most `hold_size_
 the cancel is confirmed. Orders in flight are left alone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import msgspec
 
@@ -22,19 +22,28 @@ class AlignerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def align(
-    wanted: Iterable[Quote], blotter: Blotter, settings: AlignerSettings
+    wanted: Sequence[Quote], blotter: Blotter, settings: AlignerSettings
 ) -> tuple[list[WorkingOrder], list[Quote]]:
     """Orders to cancel and quotes to submit."""
     cancels: list[WorkingOrder] = []
     submits: list[Quote] = []
-    unwanted = dict(blotter.slots)
+    slots = blotter.slots
+    served = 0
     for quote in wanted:
-        order = unwanted.pop((quote.side, quote.level), None)
+        order = slots.get(quote.slot)
         if order is None:
             submits.append(quote)
-        elif order.status is OrderStatus.LIVE and not _serves(order, quote, settings):
+            continue
+        served += 1
+        if order.status is OrderStatus.LIVE and not _serves(order, quote, settings):
             cancels.append(order)
-    cancels += [order for order in unwanted.values() if order.status is OrderStatus.LIVE]
+    if served < len(slots):
+        wanted_slots = {quote.slot for quote in wanted}
+        cancels += [
+            order
+            for slot, order in slots.items()
+            if slot not in wanted_slots and order.status is OrderStatus.LIVE
+        ]
     return cancels, submits
 
 

@@ -1,6 +1,6 @@
 """Blotter: every order of ours that may still be at the venue, by client id and by slot.
 
-A slot is (side, level) of the quote that an order serves; it holds at most one order, so a cancel is
+A slot names side and level of the quote that an order serves; it holds at most one order, so a cancel is
 confirmed before its successor is sent and exposure never doubles while messages fly.
 """
 
@@ -8,8 +8,7 @@ from mmbot.errors import LocalProtocolError
 from mmbot.model.commands import SubmitOrder
 from mmbot.model.instrument import Side
 from mmbot.model.orders import OrderMove, OrderStatus, moved
-
-Slot = tuple[Side, int]
+from mmbot.model.quotes import Slot
 
 
 class WorkingOrder:

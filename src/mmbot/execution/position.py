@@ -11,12 +11,14 @@ from mmbot.model.instrument import Instrument
 class Position:
     """Signed position in lots, what was paid for it, and fees (positive = paid), in settlement currency."""
 
-    __slots__ = ("_instrument", "_paid", "fees", "fills", "lots", "maker_notional", "notional")
+    __slots__ = ("_instrument", "_paid", "base", "fees", "fills", "lots", "maker_notional", "notional")
 
     def __init__(self, instrument: Instrument) -> None:
         self._instrument = instrument
         self._paid = 0.0
         self.lots = 0
+        self.base = 0.0
+        """The position in base units (linear) or contracts (inverse), signed."""
         self.fees = 0.0
         self.fills = 0
         self.notional = 0.0
@@ -29,6 +31,7 @@ class Position:
         notional = self._instrument.notional(fill.lots, price)
         fee = self._instrument.fee(fill.lots, price, maker=fill.maker)
         self.lots += signed
+        self.base = self._instrument.quantity(self.lots)
         self._paid += signed * self._instrument.worth(price)
         self.fees += fee
         self.fills += 1
@@ -36,10 +39,6 @@ class Position:
         if fill.maker:
             self.maker_notional += notional
         return fee
-
-    def quantity(self) -> float:
-        """Signed, in base units (linear) or contracts (inverse)."""
-        return self._instrument.quantity(self.lots)
 
     def quote_value(self, price: float) -> float:
         """Signed mark value in quote currency."""

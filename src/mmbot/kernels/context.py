@@ -6,7 +6,7 @@ values, measured).
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,15 @@ from mmbot.kernels import layout as L  # noqa: N812 (a block of constants)
 from mmbot.kernels.replay import advance, observe
 
 _COLUMNS = {"exch_ns": L.EXCH, "recv_ns": L.RECV, "kind": L.KIND, "tick": L.TICK, "lots": L.LOTS}
+
+
+class Snapshot(NamedTuple):
+    """A book as ladder slices from `low` on. Book rows before `rows` are part of it."""
+
+    low: int
+    bids: npt.NDArray[np.int32]
+    asks: npt.NDArray[np.int32]
+    rows: int
 
 
 class Context:
@@ -69,6 +78,7 @@ class Context:
         self._requests = tables[L.REQUESTS].data
         self._delays = tables[L.DELAYS]
         self._address = self._ints.ctypes.data
+        self._fills_answered = 0
 
     def advance(self, until_ns: int) -> int:
         """Run the market to a time; returns why it came back (`layout.REACHED` and the following)."""
@@ -108,6 +118,44 @@ class Context:
         for offset, delay in enumerate(delays):
             self._delays[(tail + offset) & (L.RING - 1)] = delay
         self.c[L.DELAY_TAIL] = tail + len(delays)
+
+    def next_fill(self) -> int:
+        """Number of the fill that is answered now, from 1."""
+        self._fills_answered += 1
+        return self._fills_answered
+
+    def snapshot(self) -> Snapshot:
+        """The venue's book as it is now, and how far into the recording that is."""
+        bids, asks = self.ladders[L.VENUE_BIDS], self.ladders[L.VENUE_ASKS]
+        low, high = self.c[L.VENUE_LOW], self.c[L.VENUE_HIGH] + 1
+        return Snapshot(low, bids[low:high].copy(), asks[low:high].copy(), self.c[L.VENUE_ROW])
+
+    def take_over(self, snapshot: Snapshot, now_ns: int) -> bool:
+        """Replace our own book by a snapshot that arrived; returns whether it is crossed."""
+        bids, asks = self.ladders[L.LOCAL_BIDS], self.ladders[L.LOCAL_ASKS]
+        c = self.c
+        old = slice(c[L.LOCAL_LOW], c[L.LOCAL_HIGH] + 1)
+        bids[old] = asks[old] = 0
+        high = snapshot.low + len(snapshot.bids)
+        bids[snapshot.low : high] = snapshot.bids
+        asks[snapshot.low : high] = snapshot.asks
+        c[L.LOCAL_LOW], c[L.LOCAL_HIGH] = min(c[L.LOCAL_LOW], snapshot.low), max(c[L.LOCAL_HIGH], high - 1)
+        held_bids, held_asks = np.flatnonzero(snapshot.bids), np.flatnonzero(snapshot.asks)
+        c[L.LOCAL_BEST_BID] = snapshot.low + int(held_bids[-1]) if len(held_bids) else -1
+        c[L.LOCAL_BEST_ASK] = snapshot.low + int(held_asks[0]) if len(held_asks) else c[L.SPAN]
+        c[L.INCLUDED_ROW] = snapshot.rows
+        c[L.CONFIRMED_NS] = now_ns
+        c[L.UPDATES] += 1
+        crossed: bool = c[L.LOCAL_BEST_BID] >= 0 and c[L.LOCAL_BEST_BID] >= c[L.LOCAL_BEST_ASK]
+        c[L.LOCAL_SYNCED] = not crossed
+        self._clip_places()
+        return crossed
+
+    def _clip_places(self) -> None:
+        places = self._places
+        for index in range(self.c[L.PLACE_COUNT]):
+            shown = self.displayed(places[index, L.PLACE_SIDE], places[index, L.PLACE_TICK])
+            places[index, L.PLACE_AHEAD] = min(places[index, L.PLACE_AHEAD], shown)
 
     def rest(self, order_id: int, side: int, tick: int, ahead_lots: int) -> None:
         """Follow the queue place of a resting order of ours."""

@@ -14,6 +14,8 @@ BASE = 11
 ORDERS, PLACES, REQUESTS, ANSWERS, DELAYS, FEATURES, COUNTS = 12, 13, 14, 15, 16, 17, 18
 
 # --- settings, set once
+SNAPSHOT_CROSSED = 19
+"""The book that CROSSED reports came as a snapshot."""
 CLOCK_RECORDED = 20
 """1: the venue acts at its own stamps; 0: MARKET_DATA_NS before we receive."""
 MARKET_DATA_NS = 21

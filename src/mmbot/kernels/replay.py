@@ -59,8 +59,8 @@ def _venue_ns(c, exch, recv, kind, row):
     """
     if c[L.CLOCK_RECORDED]:
         if kind[row] & L.KIND_MASK == L.CONFIRMED_ROW:
-            return recv[row]
-        return min(exch[row], recv[row])
+            return max(recv[row], c[L.VENUE_LAST_NS])
+        return max(min(exch[row], recv[row]), c[L.VENUE_LAST_NS])
     return max(recv[row] - c[L.MARKET_DATA_NS], c[L.VENUE_LAST_NS])
 
 
@@ -403,6 +403,7 @@ def _local_until(c, f, recv, kind, tick, lots, until_ns):
                     break
             if apply and _local_book_changed(c, places, bids, asks):
                 came_back = L.CROSSED
+                c[L.SNAPSHOT_CROSSED] = 0
             c[L.CONFIRMED_NS] = now_ns
         elif what <= L.SELL_ROW:
             _local_trade(c, f, places, now_ns, 1 if what == L.BUY_ROW else -1, tick[row], lots[row])
@@ -425,6 +426,7 @@ def _local_until(c, f, recv, kind, tick, lots, until_ns):
             came_back = L.SNAPSHOT_ARRIVED
             if _local_book_changed(c, places, bids, asks):
                 came_back = L.CROSSED
+                c[L.SNAPSHOT_CROSSED] = 1
         else:
             c[L.DETAIL] = lots[row]
             if tick[row]:

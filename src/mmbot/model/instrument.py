@@ -73,6 +73,12 @@ class Instrument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Quote currency; half ticks are prices too (a mid)."""
         return _steps(ticks, self.tick)
 
+    def pricer(self) -> Callable[[float], float]:
+        """The same as a function that has worked out the grid once, for the hot path."""
+        per_unit = _whole_steps(self.tick)
+        tick = self.tick
+        return (lambda ticks: ticks / per_unit) if per_unit else (lambda ticks: ticks * tick)
+
     def quantity(self, lots: int) -> float:
         """Base units (linear) or contracts (inverse); keeps the sign."""
         return _steps(lots, self.lot)
@@ -107,12 +113,14 @@ def _steps(count: float, step: float) -> float:
     """Count * step as the nearest float to the decimal: dividing by a whole 1/step rounds once, multiplying
     twice.
     """
+    per_unit = _whole_steps(step)
+    return count / per_unit if per_unit else count * step
+
+
+def _whole_steps(step: float) -> int:
+    """Steps in one unit where that is a whole number, else 0."""
     per_unit = round(1.0 / step)
-    return (
-        count / per_unit
-        if per_unit >= 1 and math.isclose(1.0 / step, per_unit, rel_tol=1e-12)
-        else count * step
-    )
+    return per_unit if per_unit >= 1 and math.isclose(1.0 / step, per_unit, rel_tol=1e-12) else 0
 
 
 def parser(step: str, what: str) -> Callable[[str], int]:
@@ -164,7 +172,7 @@ def _scaled(text: str, digits: int) -> int | None:
 
 def round_passive(side: Side, ticks: float) -> Ticks:
     """Fractional ticks -> the grid, never in the taker's favour: bids down, asks up."""
-    return Ticks(math.floor(ticks) if side is Side.BUY else math.ceil(ticks))
+    return Ticks(math.floor(ticks) if side > 0 else math.ceil(ticks))
 
 
 def floor_lots(quantity: float, lot: float) -> Lots:

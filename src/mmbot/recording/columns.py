@@ -65,6 +65,17 @@ class Columns:
     def __len__(self) -> int:
         return len(self._arrays["kind"])
 
+    @property
+    def arrays(self) -> dict[str, npt.NDArray[np.integer]]:
+        """The columns by name; they stay the property of this object."""
+        return self._arrays
+
+    @property
+    def tick_range(self) -> tuple[int, int]:
+        """Lowest and highest price of book levels and trades, in ticks."""
+        priced = self._arrays["tick"][(self._arrays["kind"] & _KIND) <= SELL]
+        return (int(priced.min()), int(priced.max())) if len(priced) else (0, 0)
+
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Map the columns of a folder. Raises RecordingError if it is not whole."""

@@ -87,16 +87,14 @@ class Replay:
                 break
             self._route(now_ns, self._engine.step(Tick(Ns(now_ns))))
             self.counts.ticks += len(self._digests)
-            self._rows += self._engine.drain()
             if now_ns >= next_sample_ns:
                 self._sample(now_ns)
                 next_sample_ns += sample_ns
-            if len(self._rows) >= _CHUNK_ROWS:
+            if self._engine.pending >= _CHUNK_ROWS:
                 yield self._take_rows()
             now_ns += step_ns
         self._world.advance(self.end_ns - 1)
         self._engine.finish(self.end_ns)
-        self._rows += self._engine.drain()
         self._sample(self.end_ns)
         yield self._take_rows()
 
@@ -141,6 +139,6 @@ class Replay:
             self._rows.append(SampleRow(now_ns, symbol, "resting_orders", self._world.resting(symbol)))
 
     def _take_rows(self) -> list[Row]:
-        rows, self._rows = self._rows, []
+        rows, self._rows = self._rows + self._engine.drain(), []
         self.counts.rejects += sum(isinstance(row, EventRow) and row.kind == "order_reject" for row in rows)
         return rows

@@ -4,10 +4,12 @@ The directory holds a manifest (written when the run starts, and again when it e
 dies leaves a manifest that says so.
 """
 
+import functools
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,18 +19,32 @@ import psutil
 from mmbot.clock import Stopwatch, stopwatch
 from mmbot.config.scenario import load_scenario
 from mmbot.config.settings import Settings, load_settings
+from mmbot.engine.engine import Engine
 from mmbot.errors import MmbotError, OutputError
 from mmbot.model.instrument import Instrument
 from mmbot.model.records import Row
 from mmbot.runtime import provenance
-from mmbot.runtime.assemble import build_engine, plain_markets
+from mmbot.runtime.assemble import build_engine, feature_settings, plain_markets
 from mmbot.runtime.plain_world import PlainWorld
 from mmbot.runtime.replay import Counts, Replay, Times
 from mmbot.runtime.tape import Tape, cache_folder, open_tape
+from mmbot.runtime.world import FillSeen, World
 from mmbot.telemetry.feeds import Batch, FeedWriter
 from mmbot.units import MS, SECOND
 
 SCHEMA = 1
+
+
+_WORTH_COMPILING = 500_000
+"""Rows and ticks: below, importing numba and loading the kernel take longer than they save."""
+
+
+class EngineKind(StrEnum):
+    """What a replay is played in. Orders, fills and rows are the same."""
+
+    AUTO = "auto"
+    PLAIN = "plain"
+    COMPILED = "compiled"
 
 
 class Observer(Protocol):
@@ -51,6 +67,7 @@ class RunRequest:
     arm: str = "A"
     duration_s: float | None = None
     seed: int | None = None
+    engine: EngineKind = EngineKind.AUTO
 
 
 class Run:
@@ -62,10 +79,8 @@ class Run:
         self._request = request
         self.tape: Tape = open_tape(scenario, request.scenario, request.data, cache_folder())
         self._seed = scenario.seed if request.seed is None else request.seed
-        duration_ns = _duration_ns(request.duration_s, scenario.duration_ns)
-        instruments = [feed.instrument for feed in self.tape.feeds]
-        markets = plain_markets(self.settings, instruments)
-        self.engine = build_engine(self.settings, instruments, markets, arm=request.arm, clock=clock)
+        self._duration_ns = duration_ns = _duration_ns(request.duration_s, scenario.duration_ns)
+        self.engine, world = self._wire(clock)
         process = psutil.Process()
         self._replay = Replay(
             self.engine,
@@ -76,12 +91,36 @@ class Run:
                 sample_ns=round(self.settings.telemetry.sample_interval_s * SECOND),
                 duration_ns=duration_ns,
             ),
-            lambda on_fill: PlainWorld(self.tape, self.engine, self.settings.sim, self._seed, on_fill),
+            world,
             lambda: int(process.memory_info().rss),
         )
-        self._duration_ns = duration_ns
         self.observers: list[Observer] = []
         self._halted: str | None = None
+
+    def _wire(self, clock: Stopwatch) -> tuple[Engine, Callable[[FillSeen], World]]:
+        """Engine and world: in the kernel or in ordinary Python, which decide and trade the same."""
+        settings, tape, arm = self.settings, self.tape, self._request.arm
+        instruments = [feed.instrument for feed in tape.feeds]
+        if self._compiled():
+            from mmbot.runtime.compiled_world import CompiledWorld  # noqa: PLC0415 (numba costs 0.6 s to import)
+
+            features = feature_settings(settings)
+            cache, sim = settings.md_cache, settings.sim
+            compiled = CompiledWorld(tape.feeds, cache, features, sim, self._seed)
+            engine = build_engine(settings, instruments, compiled.markets, arm=arm, clock=clock)
+            return engine, functools.partial(compiled.attach, engine)
+        markets = plain_markets(settings, instruments)
+        engine = build_engine(settings, instruments, markets, arm=arm, clock=clock)
+        return engine, functools.partial(PlainWorld, tape, engine, settings.sim, self._seed)
+
+    def _compiled(self) -> bool:
+        """Use the kernel? `auto`: where it saves more than loading costs, and where it knows the models."""
+        asked, sim = self._request.engine, self.settings.sim
+        if asked is not EngineKind.AUTO:
+            return asked is EngineKind.COMPILED
+        rows = sum(len(feed.columns) for feed in self.tape.feeds)
+        ticks = self.planned_ns / MS / self.settings.pipeline.tick_interval_ms * len(self.tape.feeds)
+        return rows + ticks > _WORTH_COMPILING and sim.market_data.model == "constant"
 
     @property
     def counts(self) -> Counts:

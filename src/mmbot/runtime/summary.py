@@ -79,7 +79,7 @@ class Summary:
         if mid is not None:
             yield (
                 "profit after fees",
-                f"{position.pnl(mid):+.4f} {currency}, position {position.quantity():g}",
+                f"{position.pnl(mid):+.4f} {currency}, position {position.base:g}",
             )
 
 

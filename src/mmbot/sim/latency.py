@@ -62,6 +62,10 @@ class Channel:
         self._last_ns = max(now_ns + self._draw_ns(), self._last_ns)
         return Ns(self._last_ns)
 
+    def delays(self, count: int) -> list[int]:
+        """The next latencies, ns, for a kernel that delivers in order itself."""
+        return [self._draw_ns() for _ in range(count)]
+
     def sent(self, arrived_ns: int) -> Ns:
         """When a message that arrived now was sent: the same, read backwards, and in order too."""
         self._last_ns = max(arrived_ns - self._draw_ns(), self._last_ns)

@@ -6,7 +6,8 @@ went to disk.
 """
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import IO
 
@@ -26,6 +27,11 @@ _FEEDS: dict[type, str] = {
     EventRow: "events",
 }
 _DAY_S = 86_400
+_DAY_NS = _DAY_S * SECOND
+
+
+def _day(row: Row) -> int:
+    return row.ts_ns // _DAY_NS
 
 
 class FeedWriter:
@@ -34,29 +40,28 @@ class FeedWriter:
     def __init__(self, directory: Path, *, run_id: str, arm: str, data_kind: str) -> None:
         self._directory = directory
         self._head = msgspec.json.encode({"run_id": run_id, "arm": arm, "data_kind": data_kind})[:-1] + b","
-        self._encode = msgspec.json.Encoder().encode
+        self._encode = msgspec.json.Encoder().encode_lines
         self._files: dict[tuple[str, int], IO[bytes]] = {}
 
-    def write(self, rows: Iterable[Row]) -> list[Batch]:
-        """Append rows; returns the bytes per feed and day, in the order of first appearance."""
-        batches: dict[tuple[str, int], bytearray] = {}
-        head, encode = self._head, self._encode
-        for row in rows:
-            key = (_FEEDS[type(row)], row.ts_ns // SECOND // _DAY_S)
-            lines = batches.get(key)
-            if lines is None:
-                lines = batches[key] = bytearray()
-            lines += head
-            lines += memoryview(encode(row))[1:]
-            lines += b"\n"
-        return [(key[0], self._append(key, bytes(lines))) for key, lines in batches.items()]
+    def write(self, rows: Sequence[Row]) -> list[Batch]:
+        """Append rows; returns the bytes per feed and day."""
+        batches: list[Batch] = []
+        for kind, feed in _FEEDS.items():
+            mine = [row for row in rows if type(row) is kind]
+            for day, of_day in groupby(mine, key=_day):
+                batches.append((feed, self._append((feed, day), self._lines(list(of_day)))))
+        return batches
+
+    def _lines(self, rows: list[Row]) -> bytes:
+        """JSON lines with the constants in front: line breaks in values are escaped, so each starts a row."""
+        return (b"\n" + self._encode(rows)).replace(b"\n{", b"\n" + self._head)[1:]
 
     def touch(self, now_ns: int) -> None:
         """Create the day's files of every feed: an empty feed means nothing happened, a missing one means
         nothing is known.
         """
         for feed in _FEEDS.values():
-            self._append((feed, now_ns // SECOND // _DAY_S), b"")
+            self._append((feed, now_ns // _DAY_NS), b"")
 
     def close(self) -> None:
         try:

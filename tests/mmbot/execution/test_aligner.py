@@ -28,7 +28,7 @@ def working(*quotes: Quote, status: OrderStatus = OrderStatus.LIVE) -> Blotter:
     for number, wanted in enumerate(quotes):
         client_id = f"o{number}"
         submit = SubmitOrder(KEY, client_id, wanted.side, wanted.tick, wanted.lots)
-        blotter.submitted(submit, (wanted.side, wanted.level))
+        blotter.submitted(submit, wanted.side * (wanted.level + 1))
         if status is not OrderStatus.PENDING_NEW:
             order = blotter.acked(client_id)
             if status is OrderStatus.PENDING_CANCEL:
@@ -48,7 +48,7 @@ def test_what_works_and_is_wanted_costs_no_command():
 
 def test_what_works_and_is_not_wanted_is_cancelled():
     blotter = working(quote())
-    assert align([], blotter, SETTINGS) == ([blotter.slots[Side.BUY, 0]], [])
+    assert align([], blotter, SETTINGS) == ([blotter.slots[1]], [])
 
 
 @pytest.mark.parametrize("side", Side)
@@ -93,8 +93,8 @@ def test_each_slot_gets_at_most_one_command_and_only_where_the_two_disagree(
 ):
     blotter = working(*held, status=status)
     cancels, submits = align(wanted, blotter, SETTINGS)
-    wanted_at = {(found.side, found.level): found for found in wanted}
-    assert {(found.side, found.level) for found in submits} == set(wanted_at) - set(blotter.slots)
+    wanted_at = {found.slot: found for found in wanted}
+    assert {found.slot for found in submits} == set(wanted_at) - set(blotter.slots)
     assert len({order.slot for order in cancels}) == len(cancels)
     if status is not OrderStatus.LIVE:
         assert cancels == []
@@ -122,9 +122,7 @@ def test_cancels_confirmed_and_successors_sent_reach_what_is_wanted_and_then_res
     assert again == []
     assert later[: len(submits)] == submits or set(submits) <= set(later)
     for number, sent in enumerate(later):
-        blotter.submitted(
-            SubmitOrder(KEY, f"n{number}", sent.side, sent.tick, sent.lots), (sent.side, sent.level)
-        )
+        blotter.submitted(SubmitOrder(KEY, f"n{number}", sent.side, sent.tick, sent.lots), sent.slot)
         blotter.acked(f"n{number}")
     assert align(wanted, blotter, SETTINGS) == ([], [])
-    assert set(blotter.slots) == {(found.side, found.level) for found in wanted}
+    assert set(blotter.slots) == {found.slot for found in wanted}

@@ -22,7 +22,7 @@ def submit(client_id: str = "a", side: Side = Side.BUY, tick: int = 100, lots: i
 def blotter() -> Blotter:
     """One bid of 10 lots, sent and not answered."""
     held = Blotter()
-    held.submitted(submit(), (Side.BUY, 0))
+    held.submitted(submit(), 1)
     return held
 
 
@@ -31,8 +31,8 @@ def state(order: WorkingOrder) -> tuple[OrderStatus, int]:
 
 
 def test_a_sent_order_is_pending_with_all_its_lots(blotter: Blotter):
-    order = blotter.slots[Side.BUY, 0]
-    assert (order.client_id, order.side, order.tick, order.slot) == ("a", Side.BUY, 100, (Side.BUY, 0))
+    order = blotter.slots[1]
+    assert (order.client_id, order.side, order.tick, order.slot) == ("a", Side.BUY, 100, 1)
     assert state(order) == (OrderStatus.PENDING_NEW, 10)
 
 
@@ -49,8 +49,8 @@ def test_the_life_of_an_order(blotter: Blotter):
 def test_the_last_fill_frees_the_slot(blotter: Blotter):
     blotter.acked("a")
     assert state(blotter.filled("a", 10)) == (OrderStatus.CLOSED, 0)
-    blotter.submitted(submit("b"), (Side.BUY, 0))
-    assert blotter.slots[Side.BUY, 0].client_id == "b"
+    blotter.submitted(submit("b"), 1)
+    assert blotter.slots[1].client_id == "b"
 
 
 def test_a_rejected_order_frees_its_slot(blotter: Blotter):
@@ -60,7 +60,7 @@ def test_a_rejected_order_frees_its_slot(blotter: Blotter):
 
 def test_a_slot_holds_one_order(blotter: Blotter):
     with pytest.raises(LocalProtocolError, match="already works order a"):
-        blotter.submitted(submit("b"), (Side.BUY, 0))
+        blotter.submitted(submit("b"), 1)
     assert [order.client_id for order in blotter.slots.values()] == ["a"]
     assert blotter.open_lots(Side.BUY) == 10
 
@@ -89,7 +89,7 @@ def test_a_fill_of_more_than_it_leaves_is_refused_and_changes_nothing(blotter: B
 def test_a_fill_before_the_acknowledgement_is_refused_and_changes_nothing(blotter: Blotter):
     with pytest.raises(LocalProtocolError, match="PENDING_NEW"):
         blotter.filled("a", 3)
-    assert state(blotter.slots[Side.BUY, 0]) == (OrderStatus.PENDING_NEW, 10)
+    assert state(blotter.slots[1]) == (OrderStatus.PENDING_NEW, 10)
 
 
 @pytest.mark.parametrize("answer", ["acked", "rejected", "cancelled"])
@@ -114,19 +114,20 @@ class BlotterMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.blotter = Blotter()
-        self.model: dict[tuple[Side, int], tuple[str, OrderStatus, int]] = {}
+        self.model: dict[int, tuple[str, OrderStatus, int]] = {}
         self.count = 0
 
     @rule(side=st.sampled_from(Side), level=st.integers(0, 1), lots=st.integers(1, 5))
     def submitted(self, side: Side, level: int, lots: int) -> None:
         self.count += 1
         sent = submit(f"o{self.count}", side, 100, lots)
-        if (side, level) in self.model:
+        slot = side * (level + 1)
+        if slot in self.model:
             with pytest.raises(LocalProtocolError):
-                self.blotter.submitted(sent, (side, level))
+                self.blotter.submitted(sent, slot)
         else:
-            self.blotter.submitted(sent, (side, level))
-            self.model[side, level] = (sent.client_id, OrderStatus.PENDING_NEW, lots)
+            self.blotter.submitted(sent, slot)
+            self.model[slot] = (sent.client_id, OrderStatus.PENDING_NEW, lots)
 
     @precondition(lambda self: self.model)
     @rule(data=st.data(), move=st.sampled_from(["acked", "rejected", "cancelled", "cancelling", "filled"]))
@@ -156,7 +157,7 @@ class BlotterMachine(RuleBasedStateMachine):
         else:
             self.model[slot] = (client_id, after, leaves - lots if move == "filled" else leaves)
 
-    def _call(self, move: str, slot: tuple[Side, int], client_id: str, lots: int) -> None:
+    def _call(self, move: str, slot: int, client_id: str, lots: int) -> None:
         if move == "cancelling":
             self.blotter.cancelling(self.blotter.slots[slot])
         elif move == "filled":
@@ -172,7 +173,7 @@ class BlotterMachine(RuleBasedStateMachine):
     @invariant()
     def open_lots_are_what_could_still_fill(self) -> None:
         for side in Side:
-            expected = sum(leaves for slot, (_, _, leaves) in self.model.items() if slot[0] is side)
+            expected = sum(leaves for slot, (_, _, leaves) in self.model.items() if slot * side > 0)
             assert self.blotter.open_lots(side) == expected
 
 

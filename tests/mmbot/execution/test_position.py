@@ -100,7 +100,7 @@ def test_a_flip_through_zero_changes_the_sign_and_keeps_the_profit():
     position = booked(
         linear(fees=Fees("none", 0.0, 0.0)), [(Side.BUY, 5_000, 100, True), (Side.SELL, 5_100, 300, True)]
     )
-    assert position.quantity() == -2.0
+    assert position.base == -2.0
     assert position.quote_value(52.0) == -104.0
     assert position.pnl(51.0) == pytest.approx(1.0)
     assert position.pnl(52.0) == pytest.approx(1.0 - 2.0)

@@ -135,12 +135,12 @@ def test_rounding_is_passive_and_no_further_than_a_tick(case: Case):
 
 @given(cases())
 def test_a_wish_moves_the_first_level_by_one_tick_or_not_at_all(case: Case):
-    wished = {quote[:2]: quote.tick for quote in case.quotes()}
+    wished = {quote.slot: quote.tick for quote in case.quotes()}
     case.preferred = (None, None)
-    plain = {quote[:2]: quote.tick for quote in case.quotes()}
+    plain = {quote.slot: quote.tick for quote in case.quotes()}
     for side in Side:
-        if (side, 0) in plain and (side, 0) in wished:
-            assert (wished[side, 0] - plain[side, 0]) * side in (0, 1)
+        if int(side) in plain and int(side) in wished:
+            assert (wished[int(side)] - plain[int(side)]) * side in (0, 1)
 
 
 def quote_pair(**changes: float | tuple[int | None, int | None]) -> list[Quote]:

@@ -1,0 +1,214 @@
+"""The world of a replay in the kernel: one context a symbol, run from tick to tick.
+
+What wakes Python between ticks: an answer about an order, a book that was replaced, trouble. Equal to
+`plain_world` in every order, fill and row (tests play both), and refused where it could not be: when the
+latency of market data is drawn per message.
+"""
+
+import itertools
+import math
+
+from mmbot.book.cache import MdCacheSettings
+from mmbot.book.compiled import CompiledMarket
+from mmbot.book.market import FeatureSettings
+from mmbot.config.settings import SimSettings
+from mmbot.engine.engine import Engine
+from mmbot.errors import ConfigError
+from mmbot.kernels import layout as L  # noqa: N812 (a block of constants)
+from mmbot.kernels.context import Context, Snapshot
+from mmbot.model.commands import CancelOrder, Command, RequestSnapshot
+from mmbot.model.events import (
+    CancelReject,
+    Fill,
+    OrderAck,
+    OrderCancelled,
+    OrderEvent,
+    OrderReject,
+    Trouble,
+)
+from mmbot.model.instrument import Side
+from mmbot.runtime.tape import TapeFeed
+from mmbot.runtime.world import FillSeen
+from mmbot.sim.latency import Channel
+from mmbot.units import MS, SECOND, Lots, Ns, Ticks
+
+_MARGIN = 0.05
+"""Room for our own quotes beyond the prices of the recording, as a share of the highest."""
+_DELAYS = 512
+
+
+def supported(settings: SimSettings) -> bool:
+    """Can the kernel play with these models?"""
+    return settings.market_data.model == "constant"
+
+
+class _Symbol:
+    """One symbol: its kernel, its market, its channels, and orders by number."""
+
+    def __init__(
+        self,
+        feed: TapeFeed,
+        cache: MdCacheSettings,
+        features: FeatureSettings,
+        settings: SimSettings,
+        seed: tuple[int, int],
+    ) -> None:
+        self.key = feed.instrument.key
+        self.context = _context(feed, cache, features, settings)
+        self.market = CompiledMarket(self.context)
+        self.entry = Channel(settings.entry, (*seed, 1))
+        self.response = Channel(settings.response, (*seed, 2))
+        self.resync = Channel(settings.resync, (*seed, 3))
+        self.troubles = feed.columns.meta.troubles
+        self.next_number = itertools.count(1)
+        self.client_ids: dict[int, str] = {}
+        self.snapshots: list[tuple[int, Snapshot]] = []
+        """Snapshots on their way to us: when due, and the venue's book as it was."""
+
+
+class CompiledWorld:
+    """Kernels of all symbols. `markets` are what their bots read; `attach` gives it the engine before it
+    runs.
+    """
+
+    def __init__(
+        self,
+        feeds: list[TapeFeed],
+        cache: MdCacheSettings,
+        features: FeatureSettings,
+        settings: SimSettings,
+        seed: int,
+    ) -> None:
+        if not supported(settings):
+            raise ConfigError(f"sim.market_data: was {settings.market_data.name}, the kernel knows constant")
+        self._symbols = {
+            feed.instrument.key: _Symbol(feed, cache, features, settings, (seed, index))
+            for index, feed in enumerate(feeds)
+        }
+
+    @property
+    def markets(self) -> dict[str, CompiledMarket]:
+        return {key: symbol.market for key, symbol in self._symbols.items()}
+
+    def attach(self, engine: Engine, on_fill: FillSeen) -> "CompiledWorld":
+        self._engine = engine
+        self._on_fill = on_fill
+        return self
+
+    def advance(self, until_ns: int) -> None:
+        for symbol in self._symbols.values():
+            self._advance(symbol, until_ns)
+
+    def send(self, now_ns: int, command: Command) -> None:
+        symbol = self._symbols[command.symbol]
+        if isinstance(command, RequestSnapshot):
+            if symbol.context.c[L.VENUE_SYNCED]:
+                symbol.snapshots.append((symbol.resync.due(now_ns), symbol.context.snapshot()))
+            return
+        due_ns = symbol.entry.due(now_ns)
+        numbers = symbol.market.numbers
+        if isinstance(command, CancelOrder):
+            symbol.context.request(due_ns, L.CANCEL, numbers[command.client_id], 0, 0, 0)
+            return
+        number = numbers[command.client_id] = next(symbol.next_number)
+        symbol.client_ids[number] = command.client_id
+        what = L.SUBMIT_POST_ONLY if command.post_only else L.SUBMIT
+        symbol.context.request(due_ns, what, number, command.side, command.tick, command.lots)
+
+    def resting(self, symbol: str) -> int:
+        count: int = self._symbols[symbol].context.c[L.ORDER_COUNT]
+        return count
+
+    def _advance(self, symbol: _Symbol, until_ns: int) -> None:
+        context = symbol.context
+        while True:
+            if context.delays_left < _DELAYS:
+                context.add_delays(symbol.response.delays(_DELAYS))
+            stop_ns = min(until_ns, symbol.snapshots[0][0]) if symbol.snapshots else until_ns
+            why = context.advance(stop_ns)
+            if why == L.ANSWERED:
+                self._answered(symbol, context.answer())
+            elif why != L.REACHED:
+                self._book_news(symbol, why, context.c[L.NOW_NS])
+            elif symbol.snapshots and symbol.snapshots[0][0] == stop_ns:
+                self._take_over(symbol, *symbol.snapshots.pop(0))
+            else:
+                return
+
+    def _take_over(self, symbol: _Symbol, due_ns: int, snapshot: Snapshot) -> None:
+        if symbol.context.take_over(snapshot, due_ns):
+            self._engine.book_trouble(symbol.key, due_ns, Trouble.CROSSED, _touch(symbol.market))
+        self._engine.book_replaced(symbol.key, due_ns)
+
+    def _book_news(self, symbol: _Symbol, why: int, now_ns: int) -> None:
+        c, engine = symbol.context.c, self._engine
+        if why == L.OVERFULL:
+            raise RuntimeError(f"{symbol.key}: more than {L.SLOTS} orders or {L.RING} messages at one time")
+        if why == L.TROUBLE_ARRIVED:
+            trouble, detail = symbol.troubles[c[L.DETAIL]]
+            engine.book_trouble(symbol.key, now_ns, Trouble(trouble), detail)
+        if why == L.CROSSED:
+            c[L.LOCAL_SYNCED] = 0
+            engine.book_trouble(symbol.key, now_ns, Trouble.CROSSED, _touch(symbol.market))
+        if why == L.SNAPSHOT_ARRIVED or (why == L.CROSSED and c[L.SNAPSHOT_CROSSED]):
+            engine.book_replaced(symbol.key, now_ns)
+
+    def _answered(self, symbol: _Symbol, answer: list[int]) -> None:
+        event = _event(symbol, answer)
+        if isinstance(event, Fill):
+            self._on_fill(event)
+        self._engine.step(event)
+
+
+def _event(symbol: _Symbol, answer: list[int]) -> OrderEvent:
+    due_ns, what, number, side, tick, lots, extra, venue_ns = answer
+    key, client_id, now_ns = symbol.key, symbol.client_ids[number], Ns(due_ns)
+    if what in (L.MAKER_FILL, L.TAKER_FILL):
+        return Fill(
+            symbol=key,
+            client_id=client_id,
+            fill_id=symbol.context.next_fill(),
+            venue_ns=Ns(venue_ns),
+            recv_ns=now_ns,
+            side=Side(side),
+            tick=Ticks(tick),
+            lots=Lots(lots),
+            maker=what == L.MAKER_FILL,
+            mid_x2=None if extra == L.NO_MID else extra,
+        )
+    if what == L.ACK:
+        return OrderAck(key, client_id, now_ns)
+    if what == L.CANCELLED:
+        return OrderCancelled(key, client_id, now_ns, Lots(lots))
+    if what == L.CANCEL_REJECT:
+        return CancelReject(key, client_id, now_ns, "no such order: filled or never accepted")
+    reason = (
+        "post-only would take" if what == L.REJECT_WOULD_TAKE else "no book in the recording at this time"
+    )
+    return OrderReject(key, client_id, now_ns, reason)
+
+
+def _touch(market: CompiledMarket) -> str:
+    return "bid {} ask {}".format(*market.touch)
+
+
+def _context(
+    feed: TapeFeed, cache: MdCacheSettings, features: FeatureSettings, settings: SimSettings
+) -> Context:
+    low, high = feed.columns.tick_range
+    margin = math.ceil(high * _MARGIN)
+    ints = {
+        L.CLOCK_RECORDED: int(feed.exchange_clock),
+        L.MARKET_DATA_NS: round(settings.market_data.median_ms * MS),
+        L.DEPTH_TICKS: features.depth_ticks,
+        L.SILENCE_NS: math.floor(cache.invalidate_on_ws_gap_ms * MS),
+        L.TTL_NS: math.floor(cache.ttl_ms * MS),
+        L.STALE_OK: int(cache.stale_ok),
+    }
+    floats = {
+        L.VOL_HALFLIFE_NS: features.volatility_halflife_s * SECOND,
+        L.DEPTH_HALFLIFE_NS: features.liquidity_halflife_s * SECOND,
+        L.RATE_HALFLIFE_NS: features.trade_rate_halflife_s * SECOND,
+        L.QUEUE_POWER: settings.queue.power,
+    }
+    return Context(feed.columns.arrays, (max(low - margin, 0), high + margin), ints, floats)
