@@ -67,7 +67,7 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
                     raise RecordingError(
                         f"{path}:{number}: last line was torn ({len(line)} bytes, no line end)"
                     )
-                yield number, line
+                yield number, line[:-1]
     except OSError as error:  # gzip reports a wrong magic number or checksum this way too
         reason = error.strerror or error
         raise RecordingError(f"{path}:{number + 1}: cannot be read: {reason}") from error
@@ -86,7 +86,9 @@ def _decompressed(path: Path, raw: IO[bytes]) -> IO[bytes] | gzip.GzipFile | io.
 
 
 class _WholeZstd(io.RawIOBase):
-    """A zstd stream that ends only where its last frame ends; the library reads a torn one in silence."""
+    """Zstd frames, one behind the other, to the end of the last; the library reads a torn one in silence, and
+    of several only the first.
+    """
 
     def __init__(self, raw: IO[bytes]) -> None:
         self._raw = raw
@@ -98,11 +100,13 @@ class _WholeZstd(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] # narrower than Buffer, as io passes it
         while not self._pending:
-            block = self._raw.read(1 << 17)
+            block = self._decoder.unused_data or self._raw.read(1 << 17)
             if not block:
                 if not self._decoder.eof:
                     raise EOFError("no end of stream")
                 return 0
+            if self._decoder.eof:
+                self._decoder = zstandard.ZstdDecompressor().decompressobj()
             self._pending = self._decoder.decompress(block)
         taken = self._pending[: len(buffer)]
         self._pending = self._pending[len(taken) :]
@@ -118,6 +122,6 @@ def _split(path: Path, number: int, line: bytes) -> tuple[Ns, bytes]:
         return Ns(int(stamp[1]) * MS), line
     head, space, payload = line.partition(b" ")
     if not space or not head.isdigit() or len(head) not in (16, 19):
-        shown = line[:40].decode("utf-8", "backslashreplace").rstrip("\n")
+        shown = line[:40].decode("utf-8", "backslashreplace")
         raise RecordingError(f"{path}:{number}: line was {shown!r}, expected '<16 or 19 digits> <JSON>'")
     return Ns(int(head) * (US if len(head) == 16 else 1)), payload  # noqa: PLR2004 (digits of us and ns stamps)

@@ -4,6 +4,7 @@ The file appears under its name only when it is complete, so that a reader never
 recording.
 """
 
+import contextlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -50,5 +51,6 @@ def write_recording(
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
     return manifest
