@@ -12,7 +12,7 @@ from rich.table import Table
 
 from mmbot.clock import wall_ns
 from mmbot.errors import MmbotError
-from mmbot.runtime.run import Run, RunRequest
+from mmbot.runtime.run import EngineKind, Run, RunRequest
 from mmbot.runtime.summary import Summary
 from mmbot.units import SECOND, parse_duration
 
@@ -44,6 +44,9 @@ def run(
     out: Annotated[
         Path | None, typer.Option(help="Run directory to make. Default: artifacts/runs/<id>.")
     ] = None,
+    engine: Annotated[
+        EngineKind, typer.Option(help="Play in ordinary Python or in the kernel; results are equal.")
+    ] = EngineKind.AUTO,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the latency models.")] = None,
     scenarios: Annotated[Path, typer.Option(help="Folder of scenario files.")] = Path("scenarios"),
 ) -> None:
@@ -60,6 +63,7 @@ def run(
         directory=out or Path("artifacts/runs") / run_id,
         duration_s=_seconds(duration),
         seed=seed,
+        engine=engine,
     )
     console = Console()
     opened = Run(request)

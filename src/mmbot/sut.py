@@ -6,13 +6,16 @@ empty = config.yaml). Scenarios are `scenarios/<name>.yaml` of the working direc
 of (feed, JSONL bytes) and has `halt(reason)`.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mmbot.errors import ConfigError
-from mmbot.runtime.run import Run, RunRequest
+from mmbot.runtime.run import EngineKind, Run, RunRequest
 
+ENGINE = "MMBOT_ENGINE"
+"""Environment variable: auto (default), plain or compiled. What a run decides does not depend on it."""
 CONFIG = Path("config.yaml")
 SCENARIOS = Path("scenarios")
 
@@ -37,8 +40,17 @@ def open_run(request: Mapping[str, Any]) -> Run:
             step=request["step"],
             duration_s=request["duration_s"],
             seed=request["seed"],
+            engine=_engine(),
         )
     )
+
+
+def _engine() -> EngineKind:
+    asked = os.environ.get(ENGINE, EngineKind.AUTO)
+    try:
+        return EngineKind(asked)
+    except ValueError as error:
+        raise ConfigError(f"{ENGINE} was {asked!r}, expected {', '.join(EngineKind)}") from error
 
 
 _KEYS = {"step", "scenario", "run_id", "run_dir", "data_dir", "duration_s", "seed", "config"}

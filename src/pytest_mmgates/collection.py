@@ -40,9 +40,10 @@ def _parametrize(metafunc: pytest.Metafunc, state: State) -> None:
     asked = [name for name in ("scenario", run_fixture) if name in metafunc.fixturenames]
     if not asked and "rule" not in metafunc.fixturenames:
         return
+    if mark is None and run_fixture is None:
+        return  # `scenario` and `rule` are everyday words: an unmarked test may have its own
     if mark is None:
-        wanted = run_fixture or "a scenario or a rule"
-        raise MarkError(f"uses {wanted} without the marker of a step, such as @pytest.mark.shadow")
+        raise MarkError(f"uses {run_fixture} without the marker of a step, such as @pytest.mark.shadow")
     if asked:
         _parametrize_runs(metafunc, state, mark, asked)
     if "rule" in metafunc.fixturenames:

@@ -97,4 +97,7 @@ def _param(request: pytest.FixtureRequest) -> Any:
     try:
         return request.param
     except AttributeError:
-        pytest.fail(f"{request.fixturename}: name it as an argument of the test", pytrace=False)
+        pytest.fail(
+            f"{request.fixturename}: name it as an argument of a test with the marker of a step",
+            pytrace=False,
+        )

@@ -130,4 +130,4 @@ def test_a_fixture_asked_for_by_name_is_refused(project):
     project.test(gated("shadow", "request", "request.getfixturevalue('shadow_run')"))
     result = project.run("-m", "shadow")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*shadow_run: name it as an argument of the test"])
+    result.stdout.fnmatch_lines(["*shadow_run: name it as an argument of a test with the marker of a step"])

@@ -11,7 +11,11 @@ from mmbot.execution.orders import Blotter, WorkingOrder
 from mmbot.model.commands import SubmitOrder
 from mmbot.model.instrument import Side
 from mmbot.model.orders import OrderStatus
+from mmbot.model.quotes import Quote
 from mmbot.units import Lots, Ticks
+
+
+BID_SLOT, ASK_SLOT = 1, -1
 
 
 def submit(client_id: str = "a", side: Side = Side.BUY, tick: int = 100, lots: int = 10) -> SubmitOrder:
@@ -106,6 +110,16 @@ def test_a_second_cancel_is_refused_and_changes_nothing(blotter: Blotter):
     with pytest.raises(LocalProtocolError, match="CANCEL_SENT"):
         blotter.cancelling(order)
     assert state(order) == (OrderStatus.PENDING_CANCEL, 10)
+
+
+def quote(side: Side, level: int) -> Quote:
+    return Quote(side, level, Ticks(100), Lots(1))
+
+
+def test_every_side_and_level_has_a_slot_of_its_own():
+    slots = {quote(side, level).slot for side in Side for level in range(5)}
+    assert len(slots) == 10
+    assert (quote(Side.BUY, 0).slot, quote(Side.SELL, 0).slot) == (BID_SLOT, ASK_SLOT)
 
 
 class BlotterMachine(RuleBasedStateMachine):

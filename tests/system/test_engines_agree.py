@@ -1,0 +1,254 @@
+"""The kernel and ordinary Python play the same run: every order, fill, tick and event, to the last digit.
+
+Markets here are made to be unpleasant: a few price levels, gaps, crossed books, snapshots in the middle,
+silences, trades that eat and pass our orders. Only measured durations may differ, so the stopwatch stands
+still.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mmbot.config.settings import Settings, load_settings
+from mmbot.model.events import BookDelta, BookSnapshot, BookTrouble, Confirmed, MarketEvent, Trade, Trouble
+from mmbot.model.instrument import Contract, Fees, Instrument, Side
+from mmbot.model.records import Row, SampleRow
+from mmbot.recording.columns import ColumnsBuilder
+from mmbot.runtime.assemble import build_engine, feature_settings, plain_markets
+from mmbot.runtime.compiled_world import CompiledWorld
+from mmbot.runtime.plain_world import PlainWorld
+from mmbot.runtime.replay import Replay, Times
+from mmbot.runtime.run import EngineKind, Run, RunRequest
+from mmbot.runtime.tape import Tape, TapeFeed
+from mmbot.units import MS, SECOND, Lots, Ns, Ticks
+
+ROOT = Path(__file__).parents[2]
+START = 1_700_000_000 * SECOND
+KEY = "bybit_linear:XUSDT"
+
+
+def instrument(symbol: str = "XUSDT", contract: Contract = Contract.LINEAR) -> Instrument:
+    fees = Fees("test", 1.0, 5.0)
+    return Instrument("bybit_linear", symbol, "X", "USDT", "0.1", "0.01", 1.0, fees, contract, 1.0)
+
+
+@dataclass
+class Played:
+    """All rows of a run but its memory samples, and its digest."""
+
+    rows: list[Row]
+    digest: str
+
+
+def play(tape: Tape, chosen: Settings, *, compiled: bool) -> Played:
+    instruments = [feed.instrument for feed in tape.feeds]
+    still: Callable[[], int] = lambda: 0  # noqa: E731
+    if compiled:
+        features = feature_settings(chosen)
+        world = CompiledWorld(tape.feeds, chosen.md_cache, features, chosen.sim, 3)
+        engine = build_engine(chosen, instruments, world.markets, arm="A", clock=still)
+    else:
+        engine = build_engine(chosen, instruments, plain_markets(chosen, instruments), arm="A", clock=still)
+    times = Times(
+        first_ns=max(feed.columns.meta.first_ns for feed in tape.feeds),
+        tape_end_ns=tape.last_ns,
+        tick_ns=round(chosen.pipeline.tick_interval_ms * MS),
+        sample_ns=SECOND,
+        duration_ns=None,
+    )
+    make = (
+        (lambda on_fill: world.attach(engine, on_fill))
+        if compiled
+        else (lambda on_fill: PlainWorld(tape, engine, chosen.sim, 3, on_fill))
+    )
+    replay = Replay(engine, times, make, lambda: 0)
+    rows = [row for batch in replay.run() for row in batch]
+    return Played(sorted(rows, key=_kind_and_time), replay.digest)
+
+
+def _kind_and_time(row: Row) -> tuple[str, int, str]:
+    """Rows of one kind keep their order within a symbol; kinds are files of their own."""
+    return type(row).__name__, row.ts_ns, row.symbol or ""
+
+
+def configured(**changes: dict[str, object]) -> Settings:
+    """The shipped configuration, made to trade in a narrow market, with changes on top."""
+    shipped = msgspec.to_builtins(load_settings([ROOT / "config.yaml"]))
+    narrow: dict[str, dict[str, object]] = {
+        "spread": {
+            "base_bps": 8.0,
+            "min_bps": 1.0,
+            "slew_bps_per_s": 100.0,
+            "volatility_reference_bps": 50.0,
+        },
+        "guards": {"soft_volatility_bps": 1e6, "hard_volatility_bps": 1e7, "recovery_s": 0.0},
+        "emit": {"order_notional_quote": 50.0},
+        "fetch_md": {"microprice_refit_ticks": 7},
+        "queue_aware": {"max_eta_s": 0.1, "max_reprice_bps": 100.0, "min_edge_bps": -100.0},
+    }
+    for layer in (narrow, changes):
+        for section, values in layer.items():
+            shipped[section] = {**shipped[section], **values}
+    return msgspec.convert(shipped, Settings)
+
+
+LOW, HIGH = 990, 1010
+sizes = st.integers(0, 400)
+levels = st.dictionaries(st.integers(LOW, HIGH), sizes, max_size=4).map(lambda side: sorted(side.items()))
+full = st.dictionaries(st.integers(1, 10), st.integers(1, 400), min_size=1, max_size=10)
+
+
+@st.composite
+def streams(draw: st.DrawFn, symbol: str = KEY) -> list[MarketEvent]:
+    """A market of one symbol; times rise, venue stamps wander around them."""
+    now = START + draw(st.integers(0, 50)) * MS
+
+    def snapshot() -> BookSnapshot:
+        middle = draw(st.integers(LOW + 3, HIGH - 3))
+        bids = sorted(
+            (middle - distance, lots) for distance, lots in draw(full).items() if middle - distance >= LOW
+        )
+        asks = sorted(
+            (middle + distance, lots) for distance, lots in draw(full).items() if middle + distance <= HIGH
+        )
+        return BookSnapshot(symbol, Ns(now), Ns(now), bids, asks)
+
+    events: list[MarketEvent] = [snapshot()]
+    for _ in range(draw(st.integers(20, 60))):
+        now += draw(st.sampled_from([0, 1, 7, 40, 100, 260, 900])) * MS
+        exch = Ns(now - draw(st.integers(-20, 60)) * MS)
+        kind = draw(st.sampled_from("ddddddttttttcsg"))
+        if kind == "d":
+            events.append(BookDelta(symbol, exch, Ns(now), draw(levels), draw(levels)))
+        elif kind == "t":
+            side = draw(st.sampled_from(Side))
+            tick, lots = Ticks(draw(st.integers(LOW, HIGH))), Lots(draw(st.integers(1, 300)))
+            events.append(Trade(symbol, exch, Ns(now), side, tick, lots))
+        elif kind == "c":
+            events.append(Confirmed(symbol, Ns(now)))
+        elif kind == "s":
+            events.append(snapshot())
+        else:
+            trouble = draw(st.sampled_from([Trouble.GAP, Trouble.DUPLICATE]))
+            events.append(BookTrouble(symbol, exch, Ns(now), trouble, "planted"))
+    events.append(Confirmed(symbol, Ns(now + 3 * SECOND)))
+    return events
+
+
+def feed(events: list[MarketEvent], key: Instrument, *, exchange_clock: bool) -> TapeFeed:
+    builder = ColumnsBuilder()
+    builder.add(events)
+    return TapeFeed(key, builder.build(len(events)), ["planted"], "0" * 64, exchange_clock)
+
+
+models = st.fixed_dictionaries(
+    {
+        "queue": st.sampled_from([{"model": "risk_averse"}, {"model": "power", "power": 2.0}]),
+        "market_data": st.sampled_from([0, 5, 30]).map(lambda ms: {"model": "constant", "median_ms": ms}),
+        "entry": st.sampled_from(
+            [{"model": "constant", "median_ms": 0}, {"model": "lognormal", "median_ms": 8, "sigma": 1}]
+        ),
+        "response": st.sampled_from(
+            [{"model": "constant", "median_ms": 3}, {"model": "lognormal", "median_ms": 8, "sigma": 1}]
+        ),
+        "resync": st.sampled_from(
+            [{"model": "constant", "median_ms": 60}, {"model": "lognormal", "median_ms": 60, "sigma": 1}]
+        ),
+    }
+)
+caches = st.fixed_dictionaries(
+    {
+        "ttl_ms": st.sampled_from([1, 50, 250]),
+        "fresh_ms_for_pricing": st.sampled_from([50, 300]),
+        "invalidate_on_ws_gap_ms": st.sampled_from([300, 1000]),
+        "stale_ok": st.booleans(),
+        "refresh_retry_ms": st.sampled_from([50, 1000]),
+    }
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(streams(), models, caches, st.integers(1, 3), st.booleans())
+def test_any_market_and_any_models_give_the_same_rows(
+    events: list[MarketEvent],
+    sim: dict[str, object],
+    cache: dict[str, object],
+    levels: int,
+    exchange_clock: bool,  # noqa: FBT001
+) -> None:
+    chosen = configured(sim=sim, md_cache=cache, emit={"order_notional_quote": 50.0, "levels": levels})
+    tape = Tape("synthetic", [feed(events, instrument(), exchange_clock=exchange_clock)])
+
+    plain, compiled = (play(tape, chosen, compiled=kind) for kind in (False, True))
+
+    assert compiled.rows == plain.rows
+    assert compiled.digest == plain.digest
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(streams(), streams("bybit_linear:YUSDT"))
+def test_two_symbols_do_not_disturb_each_other(one: list[MarketEvent], two: list[MarketEvent]) -> None:
+    chosen = configured()
+    inverse = instrument("YUSDT", Contract.INVERSE)
+    feeds = [feed(one, instrument(), exchange_clock=True), feed(two, inverse, exchange_clock=False)]
+
+    plain, compiled = (play(Tape("synthetic", feeds), chosen, compiled=kind) for kind in (False, True))
+
+    assert compiled.rows == plain.rows
+    assert compiled.digest == plain.digest
+
+
+@pytest.mark.parametrize("scenario", ["demo", "nexo-24h", "btcusdt-8m", "eth-3venues"])
+def test_every_scenario_gives_the_same_digest(scenario: str, tmp_path: Path) -> None:
+    data = ROOT.parent / "shared/data"
+    if scenario != "demo" and not data.is_dir():
+        pytest.skip("captures are not here: no ../shared/data")
+    digests = {}
+    for kind in (EngineKind.PLAIN, EngineKind.COMPILED):
+        request = RunRequest(
+            scenario=scenario,
+            scenarios=ROOT / "scenarios",
+            config=[ROOT / "config.yaml"],
+            data=data,
+            run_id="x",
+            directory=tmp_path / kind,
+            duration_s=1200.0,
+            engine=kind,
+        )
+        run = Run(request)
+        for _ in run:
+            pass
+        digests[kind] = (run.digest, run.counts)
+
+    assert digests[EngineKind.PLAIN] == digests[EngineKind.COMPILED]
+    assert digests[EngineKind.PLAIN][1].orders > 0
+
+
+def test_the_random_markets_do_make_trades_rejects_and_resyncs() -> None:
+    """A comparison of runs in which nothing happens would prove nothing."""
+    kinds: set[str] = set()
+
+    @settings(max_examples=60, deadline=None, database=None, derandomize=True)
+    @given(streams())
+    def collect(events: list[MarketEvent]) -> None:
+        tape = Tape("synthetic", [feed(events, instrument(), exchange_clock=True)])
+        for row in play(tape, configured(), compiled=True).rows:
+            if not isinstance(row, SampleRow):
+                kinds.add(getattr(row, "kind", type(row).__name__))
+
+    collect()
+
+    assert {
+        "FillRow",
+        "order_reject",
+        "resync_request",
+        "resync_done",
+        "crossed",
+        "gap",
+        "duplicate",
+    } <= kinds
