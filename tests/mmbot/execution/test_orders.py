@@ -14,7 +14,6 @@ from mmbot.model.orders import OrderStatus
 from mmbot.model.quotes import Quote
 from mmbot.units import Lots, Ticks
 
-
 BID_SLOT, ASK_SLOT = 1, -1
 
 
