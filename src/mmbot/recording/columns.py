@@ -82,10 +82,17 @@ class Columns:
         try:
             meta = msgspec.json.decode((folder / "meta.json").read_bytes(), type=ColumnsMeta)
             arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _DTYPES}
-        except (OSError, ValueError, msgspec.DecodeError) as error:
+        except (OSError, EOFError, ValueError, msgspec.DecodeError) as error:
             raise RecordingError(
                 f"{folder}: columnar cache cannot be read ({error}); delete it and run again"
             ) from error
+        rows = arrays["kind"].size
+        for name, dtype in _DTYPES.items():
+            if arrays[name].dtype != dtype or arrays[name].shape != (rows,):
+                raise RecordingError(
+                    f"{folder}: columnar cache cannot be read ({name} was no column of {rows} rows);"
+                    " delete it and run again"
+                )
         return cls(meta, arrays)
 
     def save(self, folder: Path) -> None:
