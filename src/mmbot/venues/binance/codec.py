@@ -71,7 +71,7 @@ class _Envelope(msgspec.Struct):
     lastUpdateId: int | None = None  # noqa: N815 (the wire's name)
     rest: str = msgspec.field(name="_rest", default="")
     body: msgspec.Raw = msgspec.Raw()
-    sent: msgspec.Raw | None = msgspec.field(name="_sent", default=None)
+    sent: msgspec.Raw = msgspec.field(name="_sent", default=msgspec.Raw())
 
 
 Frame = Snapshot | DepthUpdate | TradeMessage | BookTicker | Symbol
@@ -102,7 +102,7 @@ def decode(payload: bytes) -> tuple[str, Frame]:
             return "snapshot:", _snapshot.decode(payload)
         if "/depth?" in envelope.rest:
             return f"snapshot:{_query_symbol(envelope.rest)}", _snapshot.decode(envelope.body)
-        if envelope.rest or envelope.sent is not None:
+        if envelope.rest or envelope.sent:
             return "note", Symbol()
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RemoteProtocolError(f"frame was not a Binance message: {error}") from error
