@@ -218,3 +218,40 @@ def run_request(folder: Path, run_id: str = "run", **changes: Any) -> RunRequest
 def ms(count: float) -> int:
     """Nanoseconds after START_NS."""
     return START_NS + round(count * MS)
+
+
+NEXO = linear(venue="binance_spot", symbol="NEXOUSDT", base="NEXO", tick_size="0.001", lot_size="0.01")
+USDM = linear(venue="binance_usdm", symbol="BTCUSDT", base="BTC", tick_size="0.1", lot_size="0.001")
+WireLevels = list[list[str]]
+
+
+def wire_stream(name: str, **data: Any) -> bytes:
+    """A Binance combined-stream frame, as recorded."""
+    return msgspec.json.encode({"stream": name, "data": data})
+
+
+def wire_snapshot(last_id: int, bids: WireLevels, asks: WireLevels, **extra: Any) -> bytes:
+    """A Binance REST depth reply, bare."""
+    return msgspec.json.encode({"lastUpdateId": last_id, "bids": bids, "asks": asks, **extra})
+
+
+def wire_depth(
+    first_id: int, last_id: int, bids: WireLevels, asks: WireLevels, *, symbol: str = "NEXOUSDT", **extra: Any
+) -> bytes:
+    """A Binance depthUpdate; `pu=` makes it a futures one."""
+    facts = {"e": "depthUpdate", "E": START_NS // MS, "s": symbol, "U": first_id, "u": last_id}
+    return wire_stream(f"{symbol.lower()}@depth@100ms", **facts, b=bids, a=asks, **extra)
+
+
+def wire_trade(
+    price: str, quantity: str, *, sold: bool, symbol: str = "NEXOUSDT", kind: str = "trade", **extra: Any
+) -> bytes:
+    facts = {"e": kind, "s": symbol, "p": price, "q": quantity, "T": START_NS // MS, "m": sold}
+    return wire_stream(f"{symbol.lower()}@{kind}", **facts, **extra)
+
+
+def capture(path: Path, frames: list[tuple[int, bytes]]) -> Path:
+    """A raw recording as it lies in a data folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"".join(b"%d %s\n" % frame for frame in frames))
+    return path
