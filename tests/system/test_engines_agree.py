@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from mmbot.config.settings import Settings, load_settings
 from mmbot.model.events import BookDelta, BookSnapshot, BookTrouble, Confirmed, MarketEvent, Trade, Trouble
 from mmbot.model.instrument import Contract, Fees, Instrument, Side
-from mmbot.model.records import Row, SampleRow
+from mmbot.model.records import FillRow, Row, SampleRow
 from mmbot.recording.columns import ColumnsBuilder
 from mmbot.runtime.assemble import build_engine, feature_settings, plain_markets
 from mmbot.runtime.compiled_world import CompiledWorld
@@ -25,6 +25,7 @@ from mmbot.runtime.plain_world import PlainWorld
 from mmbot.runtime.replay import Replay, Times
 from mmbot.runtime.run import EngineKind, Run, RunRequest
 from mmbot.runtime.tape import Tape, TapeFeed
+from mmbot.sim.market import MarketSettings, SyntheticMarket
 from mmbot.units import MS, SECOND, Lots, Ns, Ticks
 
 ROOT = Path(__file__).parents[2]
@@ -186,6 +187,31 @@ def test_any_market_and_any_models_give_the_same_rows(
 
     plain, compiled = (play(tape, chosen, compiled=kind) for kind in (False, True))
 
+    assert compiled.rows == plain.rows
+    assert compiled.digest == plain.digest
+
+
+@pytest.mark.parametrize("queue", [{"model": "risk_averse"}, {"model": "power", "power": 2.0}])
+@pytest.mark.parametrize("seed", range(6))
+def test_a_lively_market_moves_queues_alike(seed: int, queue: dict[str, object]) -> None:
+    """Two minutes at the touch of a busy market: hundreds of fills, most of them after waiting in a queue."""
+    market = MarketSettings(
+        symbol=KEY, duration_s=120.0, depth_levels=10, trades_per_s=20.0, trade_lots_log_mean=3.0
+    )
+    events = list(SyntheticMarket(market, seed, Ns(START)).events())
+    chosen = configured(
+        spread={"base_bps": 0.5, "min_bps": 0.1, "slew_bps_per_s": 100.0, "volatility_reference_bps": 50.0},
+        emit={"order_notional_quote": 200.0, "levels": 2},
+        inventory={"max_position_quote": 1e6},
+        limits={"max_position_quote": 1e6},
+        queue_aware={"max_eta_s": 2.0, "max_reprice_bps": 100.0, "min_edge_bps": -100.0},
+        sim={"queue": queue},
+    )
+    tape = Tape("synthetic", [feed(events, instrument(), exchange_clock=True)])
+
+    plain, compiled = (play(tape, chosen, compiled=kind) for kind in (False, True))
+
+    assert sum(isinstance(row, FillRow) for row in plain.rows) > 100
     assert compiled.rows == plain.rows
     assert compiled.digest == plain.digest
 
