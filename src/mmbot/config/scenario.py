@@ -14,7 +14,10 @@ from mmbot.config.strict_yaml import Document, load
 from mmbot.errors import ConfigError
 from mmbot.model.instrument import Instrument
 from mmbot.sim.market import MarketSettings
-from mmbot.units import Ns, parse_duration
+from mmbot.units import MS, Ns, parse_duration
+
+_FIRST_NS, _LAST_NS = 10**18, 9 * 10**18
+"""Receive times that a recording can hold: 19 digits, 63 bits."""
 
 
 class FeedSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,6 +39,12 @@ class SyntheticSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     start_ns: int
     seed: int
     settings: MarketSettings
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ValueError(f"seed was {self.seed}, expected at least 0")
+        if self.start_ns % MS or not _FIRST_NS <= self.start_ns <= _LAST_NS:
+            raise ValueError(f"start_ns was {self.start_ns}, expected whole milliseconds of 19 digits, ns")
 
 
 class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
