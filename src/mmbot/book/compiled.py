@@ -13,7 +13,8 @@ from mmbot.kernels import layout as L  # noqa: N812 (a block of constants)
 from mmbot.kernels.context import Context
 from mmbot.model.instrument import Side
 
-_READS = {L.HIT: Read.HIT, L.STALE: Read.STALE, L.MISS: Read.MISS}
+_READS = (Read.HIT, Read.STALE, Read.MISS)
+"""By `layout.HIT`, STALE, MISS."""
 
 
 class CompiledMarket:
@@ -25,7 +26,6 @@ class CompiledMarket:
         self._context = context
         self._c = context.c
         self._f = context.f
-        self._seen: list[int] = []
         self._priced: PricedView | None = None
         self.numbers: dict[str, int] = {}
         self.transitions = Transitions(context.counts)
@@ -62,20 +62,20 @@ class CompiledMarket:
         return score
 
     def observe(self, now_ns: int) -> Read:
-        read = _READS[self._context.observe(now_ns)]
-        age_ns, *found, state = self._c[L.AGE_NS : L.MICRO_STATE + 1].tolist()
+        c = self._c
+        found = self._context.observe(now_ns)
+        age_ns = c[L.AGE_NS]
         self.age_ns = None if age_ns < 0 else age_ns
-        if found[0] < 0:
+        if found & L.VIEWED:
+            if found & L.CHANGED:
+                self._priced = PricedView(*c[L.BID : L.DEPTH_LOTS + 1].tolist())
+            self.view = self._priced
+            transitions = self.transitions
+            transitions.state = c[L.STATE]
+            transitions.seen = c[L.SEEN]
+        else:
             self.view = None
-            return read
-        if found != self._seen:
-            self._seen = found
-            self._priced = PricedView(*found)
-        self.view = self._priced
-        transitions = self.transitions
-        transitions.state = state
-        transitions.seen = self._c[L.SEEN]
-        return read
+        return _READS[found & L.READ_MASK]
 
     def displayed(self, side: Side, tick: int) -> int:
         return self._context.displayed(side, tick)

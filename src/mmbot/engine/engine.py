@@ -34,7 +34,7 @@ class Engine:
     def step(self, event: Event) -> Sequence[Command]:
         """Handle one event. Raises KeyError for a symbol that this bot does not trade: a wiring fault."""
         if isinstance(event, Tick):
-            return self._tick(event.now_ns)
+            return self.tick(event.now_ns)
         bot = self.bots[event.symbol]
         if isinstance(event, OrderEvent):
             bot.on_order(event)
@@ -100,13 +100,15 @@ class Engine:
         if isinstance(event, BookSnapshot):
             self.book_replaced(symbol, now_ns)
 
-    def _tick(self, now_ns: int) -> Sequence[Command]:
+    def tick(self, now_ns: int) -> Sequence[Command]:
+        """The pipeline is due for every symbol."""
         commands: list[Command] = []
         if self._halted is not None:
             return commands
         for symbol, bot in self.bots.items():
             self._ticks.append(bot.tick(now_ns))
-            commands += self._collect(bot)
+            if bot.commands or bot.rows:
+                commands += self._collect(bot)
             if bot.waiting:
                 commands += self._refresh(symbol, now_ns)
         return commands

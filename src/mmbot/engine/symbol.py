@@ -89,7 +89,7 @@ class SymbolBot:
         value = 0.0
         mid_x2 = self.market.mid_x2 if position.lots else None
         if mid_x2 is not None:
-            value = position.quote_value(self.instrument.price(mid_x2 / 2))
+            value = position.quote_value(mid_x2)
         row, is_open = self._pipeline.tick(now_ns, position.base, value, self._working(), self._place)
         if is_open:
             self.waiting.append(row)

@@ -27,7 +27,7 @@ def align(
     """Orders to cancel and quotes to submit."""
     cancels: list[WorkingOrder] = []
     submits: list[Quote] = []
-    slots = blotter.slots
+    slots, hold_bps, size_hold = blotter.slots, settings.hold_bps, 1.0 + settings.hold_size_ratio
     served = 0
     for quote in wanted:
         order = slots.get(quote.slot)
@@ -35,7 +35,10 @@ def align(
             submits.append(quote)
             continue
         served += 1
-        if order.status is OrderStatus.LIVE and not _serves(order, quote, settings):
+        passive_ticks = (quote.tick - order.tick) * quote.side
+        near = 0 <= passive_ticks <= quote.tick * hold_bps / BPS
+        serves = near and order.leaves_lots <= quote.lots * size_hold
+        if not serves and order.status is OrderStatus.LIVE:
             cancels.append(order)
     if served < len(slots):
         wanted_slots = {quote.slot for quote in wanted}
@@ -45,9 +48,3 @@ def align(
             if slot not in wanted_slots and order.status is OrderStatus.LIVE
         ]
     return cancels, submits
-
-
-def _serves(order: WorkingOrder, quote: Quote, settings: AlignerSettings) -> bool:
-    passive_ticks = (quote.tick - order.tick) * quote.side
-    near = 0 <= passive_ticks <= quote.tick * settings.hold_bps / BPS
-    return near and order.leaves_lots <= quote.lots * (1.0 + settings.hold_size_ratio)

@@ -5,16 +5,30 @@ sum over fills of lots * (worth(mark) - worth(price)), less fees, in settlement 
 """
 
 from mmbot.model.events import Fill
-from mmbot.model.instrument import Instrument
+from mmbot.model.instrument import Contract, Instrument
 
 
 class Position:
     """Signed position in lots, what was paid for it, and fees (positive = paid), in settlement currency."""
 
-    __slots__ = ("_instrument", "_paid", "base", "fees", "fills", "lots", "maker_notional", "notional")
+    __slots__ = (
+        "_instrument",
+        "_inverse",
+        "_lot_quote",
+        "_paid",
+        "base",
+        "fees",
+        "fills",
+        "lots",
+        "maker_notional",
+        "notional",
+    )
 
     def __init__(self, instrument: Instrument) -> None:
         self._instrument = instrument
+        self._inverse = instrument.contract is Contract.INVERSE
+        self._lot_quote = instrument.notional_quote(1, instrument.tick)
+        """Quote value of a lot at one tick; at any price for an inverse contract."""
         self._paid = 0.0
         self.lots = 0
         self.base = 0.0
@@ -40,10 +54,9 @@ class Position:
             self.maker_notional += notional
         return fee
 
-    def quote_value(self, price: float) -> float:
-        """Signed mark value in quote currency."""
-        value = self._instrument.notional_quote(self.lots, price)
-        return value if self.lots >= 0 else -value
+    def quote_value(self, mid_x2: int) -> float:
+        """Signed mark value in quote currency, at best bid + best ask in ticks."""
+        return self.lots * (self._lot_quote if self._inverse else self._lot_quote * mid_x2 / 2)
 
     def pnl(self, mark_price: float) -> float:
         """Profit after fees, marked at a price, in settlement currency."""

@@ -62,7 +62,7 @@ VOL_NOW_NS, VOL_MID_X2, DEPTH_NOW_NS, BUY_RATE_NS, SELL_RATE_NS = 63, 64, 65, 66
 
 # --- what the last call found
 NOW_NS = 70
-READ, AGE_NS, BID, ASK, BID_LOTS, ASK_LOTS, DEPTH_LOTS, MICRO_STATE = 71, 72, 73, 74, 75, 76, 77, 78
+AGE_NS, BID, ASK, BID_LOTS, ASK_LOTS, DEPTH_LOTS = 72, 73, 74, 75, 76, 77
 DETAIL = 79
 INTS = 80
 
@@ -100,6 +100,8 @@ NO_MID = -(1 << 62)
 NEVER = 1 << 62
 
 HIT, STALE, MISS = 0, 1, 2
+READ_MASK, VIEWED, CHANGED = 3, 4, 8
+"""What `observe` returns: how it was read; a view was priced; it differs from the last one priced."""
 
 # --- why the kernel came back
 REACHED, ANSWERED, SNAPSHOT_ARRIVED, TROUBLE_ARRIVED, CROSSED, END, DELAYS_LOW, OVERFULL = (

@@ -511,27 +511,24 @@ def _microprice(c, imbalance, spread, mid_x2):
             counts[before, state] += 1.0
     c[L.STATE], c[L.STATE_MID_X2] = state, mid_x2
     c[L.SEEN] += 1
-    c[L.MICRO_STATE] = state
 
 
 @entry
 def observe(context, now_ns):
-    """Read the market cache at a tick, price the book, and bring the features up to date."""
+    """Read the market cache at a tick, price the book, and bring the features up to date. Returns how it was
+    read, with VIEWED and CHANGED.
+    """
     c = carray(context, (L.INTS,), np.int64)
     f = carray(pointer(c[L.FEATURES]), (L.FLOATS,), np.float64)
-    c[L.BID] = -1
     c[L.AGE_NS] = -1
     if not c[L.LOCAL_SYNCED]:
-        c[L.READ] = L.MISS
         return L.MISS
     age_ns = now_ns - c[L.CONFIRMED_NS]
     if age_ns > c[L.SILENCE_NS]:
         c[L.LOCAL_SYNCED] = 0
-        c[L.READ] = L.MISS
         return L.MISS
     c[L.AGE_NS] = age_ns
     read = L.HIT if age_ns <= c[L.TTL_NS] else (L.STALE if c[L.STALE_OK] else L.MISS)
-    c[L.READ] = read
     bid, ask = c[L.LOCAL_BEST_BID], c[L.LOCAL_BEST_ASK]
     if read == L.MISS or bid < 0 or ask >= c[L.SPAN] or bid >= ask:
         return read
@@ -542,10 +539,17 @@ def observe(context, now_ns):
             depth += bids[bid - step]
         if ask + step < c[L.SPAN]:
             depth += asks[ask + step]
+    changed = (
+        c[L.BID] != bid + c[L.BASE]
+        or c[L.ASK] != ask + c[L.BASE]
+        or c[L.BID_LOTS] != bids[bid]
+        or c[L.ASK_LOTS] != asks[ask]
+        or c[L.DEPTH_LOTS] != depth
+    )
     c[L.BID], c[L.ASK] = bid + c[L.BASE], ask + c[L.BASE]
     c[L.BID_LOTS], c[L.ASK_LOTS], c[L.DEPTH_LOTS] = bids[bid], asks[ask], depth
     mid_x2 = c[L.BID] + c[L.ASK]
     _volatility(c, f, now_ns, mid_x2)
     _liquidity(c, f, now_ns, depth)
     _microprice(c, c[L.BID_LOTS] / (c[L.BID_LOTS] + c[L.ASK_LOTS]), c[L.ASK] - c[L.BID], mid_x2)
-    return read
+    return read | L.VIEWED | (L.CHANGED if changed else 0)

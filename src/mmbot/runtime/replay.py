@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 from mmbot.engine.engine import Engine
 from mmbot.model.commands import CancelOrder, Command, SubmitOrder
-from mmbot.model.events import Fill, Tick
+from mmbot.model.events import Fill
 from mmbot.model.records import EventRow, Row, SampleRow
 from mmbot.runtime.world import FillSeen, World
 from mmbot.telemetry.digest import RunDigest, combined
-from mmbot.units import SECOND, Ns
+from mmbot.units import SECOND
 
 _CHUNK_ROWS = 4096
 _HALT_GRACE_NS = 5 * SECOND
@@ -79,18 +79,22 @@ class Replay:
     def run(self) -> Iterator[list[Row]]:
         """Play to the end, a batch of rows at a time."""
         step_ns, sample_ns = self._times.tick_ns, self._times.sample_ns
+        engine, world, symbols = self._engine, self._world, len(self._digests)
         now_ns = next_sample_ns = self._start()
         while now_ns < self.end_ns:
-            self._world.advance(now_ns)
+            world.advance(now_ns)
             if self._halt_asked is not None:
                 self._halt(now_ns, self._halt_asked)
                 break
-            self._route(now_ns, self._engine.step(Tick(Ns(now_ns))))
-            self.counts.ticks += len(self._digests)
+            commands = engine.tick(now_ns)
+            if commands:
+                self._route(now_ns, commands)
+            self.counts.ticks += symbols
             if now_ns >= next_sample_ns:
                 self._sample(now_ns)
                 next_sample_ns += sample_ns
-            if self._engine.pending >= _CHUNK_ROWS:
+                yield self._take_rows()
+            elif engine.pending >= _CHUNK_ROWS:
                 yield self._take_rows()
             now_ns += step_ns
         self._world.advance(self.end_ns - 1)

@@ -24,7 +24,7 @@ class EmitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Emit:
     """Quotes of one instrument."""
 
-    __slots__ = ("_inverse", "_lot_quote", "_min_notional", "_settings")
+    __slots__ = ("_inverse", "_lot_quote", "_min_notional", "_settings", "_size", "_sized_by", "_sized_for")
 
     def __init__(self, settings: EmitSettings, instrument: Instrument) -> None:
         self._settings = settings
@@ -32,6 +32,9 @@ class Emit:
         self._min_notional = instrument.min_notional
         self._lot_quote = instrument.notional_quote(1, instrument.tick)
         """Quote value of one lot at a price of one tick; of one lot at any price for an inverse contract."""
+        self._sized_for, self._sized_by = 0.0, 0.0
+        self._size = Lots(0)
+        """Size at the fair value and ratio for which it was worked out last: both change seldom."""
 
     def lots(self, fair_ticks: float, size_ratio: float) -> Lots:
         """Order size in lots; zero if it is below the venue's minimum notional."""
@@ -54,7 +57,10 @@ class Emit:
         preferred: Preferred,
     ) -> list[Quote]:
         """Wanted quotes, first levels first. `preferred`: prices that queue_aware would rather stand at."""
-        lots = self.lots(fair_ticks, size_ratio)
+        if fair_ticks != self._sized_for or size_ratio != self._sized_by:
+            self._sized_for, self._sized_by = fair_ticks, size_ratio
+            self._size = self.lots(fair_ticks, size_ratio)
+        lots = self._size
         quotes: list[Quote] = []
         if not lots:
             return quotes

@@ -20,11 +20,12 @@ class FetchMdSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class FetchMd:
     """Observes the market and names its fair value."""
 
-    __slots__ = ("_market", "_microprice", "_source", "fair_ticks")
+    __slots__ = ("_estimated", "_market", "_microprice", "_weighted", "fair_ticks")
 
     def __init__(self, settings: FetchMdSettings, market: Market) -> None:
         self._market = market
-        self._source = settings.fair_value
+        self._estimated = settings.fair_value == "microprice"
+        self._weighted = settings.fair_value == "weighted_mid"
         self._microprice = Microprice(settings.microprice_refit_ticks)
         self.fair_ticks = 0.0
         """Fair value of the view last returned, in ticks."""
@@ -35,8 +36,8 @@ class FetchMd:
         read = market.observe(now_ns)
         view = market.view
         if view is not None:
-            if self._source == "microprice":
+            if self._estimated:
                 self.fair_ticks = self._microprice(market.transitions, view.mid)
             else:
-                self.fair_ticks = view.mid if self._source == "mid" else view.weighted_mid
+                self.fair_ticks = view.weighted_mid if self._weighted else view.mid
         return read, view

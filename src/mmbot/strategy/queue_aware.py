@@ -38,7 +38,8 @@ class QueueAware:
     def __init__(self, settings: QueueAwareSettings, market: Market) -> None:
         self._settings = settings
         self._market = market
-        self._nudged: dict[Side, int | None] = {Side.BUY: None, Side.SELL: None}
+        self._nudged: list[int | None] = [None, None, None]
+        """By side: index 1 for bids, -1 for asks."""
 
     def eta_s(self, now_ns: int, side: Side, ahead_lots: int) -> float:
         """Seconds until the queue in front is gone at the present rate; infinite when nothing trades."""
@@ -47,33 +48,38 @@ class QueueAware:
 
     def __call__(self, now_ns: int, view: PricedView, fair_ticks: float, working: Working) -> Preferred:
         """Preferred bid and ask price in ticks; None where there is no reason to move."""
+        bid, ask = working
         return (
-            self._prefer(Side.BUY, now_ns, view, fair_ticks, working[0]),
-            self._prefer(Side.SELL, now_ns, view, fair_ticks, working[1]),
+            self._prefer(_BUY, now_ns, view, fair_ticks, bid),
+            self._prefer(_SELL, now_ns, view, fair_ticks, ask),
         )
 
     def _prefer(
         self, side: Side, now_ns: int, view: PricedView, fair_ticks: float, order: tuple[str, int] | None
     ) -> int | None:
-        if order is None:
-            wish = self._nudged[side]
-        elif order[1] == self._nudged[side]:
-            wish = order[1]
+        nudged = self._nudged[side]
+        if order is None or order[1] == nudged:
+            wish = nudged
+        elif order[1] == (view.bid_tick if side > 0 else view.ask_tick) and self._waits_too_long(
+            side, now_ns, order[0]
+        ):
+            wish = order[1] + side
         else:
-            wish = order[1] + side if self._waits_too_long(side, now_ns, view, *order) else None
+            wish = None
         if wish is not None and not self._pays(side, wish, view, fair_ticks):
             wish = None
         self._nudged[side] = wish
         return wish
 
-    def _waits_too_long(self, side: Side, now_ns: int, view: PricedView, client_id: str, tick: int) -> bool:
-        if tick != (view.bid_tick if side is Side.BUY else view.ask_tick):
-            return False
+    def _waits_too_long(self, side: Side, now_ns: int, client_id: str) -> bool:
         ahead_lots = self._market.ahead_lots(client_id)
         return ahead_lots is not None and self.eta_s(now_ns, side, ahead_lots) > self._settings.max_eta_s
 
     def _pays(self, side: Side, tick: int, view: PricedView, fair_ticks: float) -> bool:
-        passive = tick < view.ask_tick if side is Side.BUY else tick > view.bid_tick
+        passive = tick < view.ask_tick if side > 0 else tick > view.bid_tick
         edge_bps = side * (fair_ticks - tick) / fair_ticks * BPS
         cheap = BPS / fair_ticks <= self._settings.max_reprice_bps
         return passive and cheap and edge_bps >= self._settings.min_edge_bps
+
+
+_BUY, _SELL = Side.BUY, Side.SELL

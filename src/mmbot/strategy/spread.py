@@ -34,9 +34,9 @@ class AdaptiveSpread:
         """Half spread of this tick, bps of fair value."""
         settings = self._settings
         wanted = settings.base_bps + settings.liquidity_weight_bps * liquidity_score
-        if volatility_bps is not None:
+        if volatility_bps is not None and volatility_bps > settings.volatility_reference_bps:
             excess = volatility_bps / settings.volatility_reference_bps - 1.0
-            wanted += settings.volatility_weight_bps * min(max(excess, 0.0), 1.0)
+            wanted += settings.volatility_weight_bps * min(excess, 1.0)
         wanted = min(max(wanted, settings.min_bps), settings.max_bps)
         if self._now_ns:
             step = settings.slew_bps_per_s * (now_ns - self._now_ns) / SECOND

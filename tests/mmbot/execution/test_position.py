@@ -101,14 +101,14 @@ def test_a_flip_through_zero_changes_the_sign_and_keeps_the_profit():
         linear(fees=Fees("none", 0.0, 0.0)), [(Side.BUY, 5_000, 100, True), (Side.SELL, 5_100, 300, True)]
     )
     assert position.base == -2.0
-    assert position.quote_value(52.0) == -104.0
+    assert position.quote_value(2 * 5_200) == -104.0
     assert position.pnl(51.0) == pytest.approx(1.0)
     assert position.pnl(52.0) == pytest.approx(1.0 - 2.0)
 
 
 def test_an_inverse_long_gains_ether_when_the_price_rises():
     position = booked(inverse(fees=Fees("none", 0.0, 0.0)), [(Side.BUY, 250_000, 100, True)])
-    assert position.quote_value(4_000.0) == 1_000.0
+    assert position.quote_value(2 * 400_000) == 1_000.0
     assert position.pnl(4_000.0) == pytest.approx(1_000 * (1 / 2_500 - 1 / 4_000))
 
 
@@ -125,4 +125,4 @@ def test_booking_returns_the_fee_of_that_fill():
 
 def test_nothing_traded_is_nothing_earned():
     assert Position(linear()).pnl(75.0) == 0.0
-    assert Position(linear()).quote_value(75.0) == 0.0
+    assert Position(linear()).quote_value(2 * 7_500) == 0.0
