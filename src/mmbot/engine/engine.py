@@ -55,14 +55,15 @@ class Engine:
         self._collect(bot)
 
     def halt(self, now_ns: int, reason: str) -> Sequence[Command]:
-        """Pull every quote and quote no more."""
+        """Pull every quote and quote no more. An order on its way is pulled at the tick after its answer."""
         self._halted = reason
         self._rows.append(EventRow(now_ns, None, "halt", {"reason": reason}))
-        commands: list[Command] = []
-        for bot in self.bots.values():
-            bot.pull_quotes(now_ns)
-            commands += self._collect(bot)
-        return commands
+        return self._pull_quotes(now_ns)
+
+    @property
+    def working(self) -> bool:
+        """An order of ours may still be at the venue, or on its way there."""
+        return any(bot.working for bot in self.bots.values())
 
     @property
     def ready(self) -> bool:
@@ -92,6 +93,13 @@ class Engine:
             rows.append(ticks.popleft())
         return rows
 
+    def _pull_quotes(self, now_ns: int) -> list[Command]:
+        commands: list[Command] = []
+        for bot in self.bots.values():
+            bot.pull_quotes(now_ns)
+            commands += self._collect(bot)
+        return commands
+
     def _market(self, event: MarketEvent) -> None:
         symbol, now_ns = event.symbol, event.recv_ns
         trouble = self._feeds[symbol].apply(event)
@@ -101,10 +109,10 @@ class Engine:
             self.book_replaced(symbol, now_ns)
 
     def tick(self, now_ns: int) -> Sequence[Command]:
-        """The pipeline is due for every symbol."""
+        """The pipeline is due for every symbol; after a halt, only what still works is pulled."""
         commands: list[Command] = []
         if self._halted is not None:
-            return commands
+            return self._pull_quotes(now_ns)
         for symbol, bot in self.bots.items():
             self._ticks.append(bot.tick(now_ns))
             if bot.commands or bot.rows:

@@ -95,6 +95,11 @@ class SymbolBot:
             self.waiting.append(row)
         return row
 
+    @property
+    def working(self) -> bool:
+        """An order of ours may still be at the venue, or on its way there."""
+        return bool(self._blotter.slots)
+
     def pull_quotes(self, now_ns: int) -> None:
         """Cancel everything that works."""
         self._place(now_ns, [])

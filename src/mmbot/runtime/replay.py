@@ -117,12 +117,13 @@ class Replay:
         return now_ns
 
     def _halt(self, now_ns: int, reason: str) -> None:
-        """Pull the quotes; the run ends when none rests any more, or after a grace."""
+        """Pull the quotes; the run ends when the last order is known to be gone, or after a grace."""
         give_up_ns = min(now_ns + _HALT_GRACE_NS, self.end_ns)
         self._route(now_ns, self._engine.halt(now_ns, reason))
-        while any(self._world.resting(symbol) for symbol in self._digests) and now_ns < give_up_ns:
+        while self._engine.working and now_ns < give_up_ns:
             now_ns += self._times.tick_ns
             self._world.advance(now_ns)
+            self._route(now_ns, self._engine.tick(now_ns))
         self.end_ns = now_ns
 
     def _route(self, now_ns: int, commands: Sequence[Command]) -> None:
