@@ -4,6 +4,7 @@ The directory holds a manifest (written when the run starts, and again when it e
 dies leaves a manifest that says so.
 """
 
+import contextlib
 import functools
 import hashlib
 import math
@@ -171,13 +172,13 @@ class Run:
         writer = FeedWriter(
             request.directory, run_id=request.run_id, arm=request.arm, data_kind=self.tape.kind
         )
-        for index, rows in enumerate(self._replay.run()):
-            if index == 0:
-                writer.touch(rows[0].ts_ns)
-            for observer in self.observers:
-                observer.rows(rows)
-            yield from writer.write(rows)
-        writer.close()
+        with contextlib.closing(writer):
+            for index, rows in enumerate(self._replay.run()):
+                if index == 0:
+                    writer.touch(rows[0].ts_ns)
+                for observer in self.observers:
+                    observer.rows(rows)
+                yield from writer.write(rows)
 
     def _write_manifest(self, status: str, reason: str | None) -> None:
         path = self._request.directory / "manifest.json"
@@ -191,8 +192,8 @@ class Run:
 
     def _manifest(self, status: str, reason: str | None) -> dict[str, Any]:
         request, replay, sim = self._request, self._replay, self.settings.sim
-        synthetic = self.tape.kind == "synthetic"
-        market_data = "recorded in the tape" if synthetic else sim.market_data.name
+        recorded = all(feed.exchange_clock for feed in self.tape.feeds)
+        market_data = "recorded in the tape" if recorded else sim.market_data.name
         return {
             "schema": SCHEMA,
             "run_id": request.run_id,
