@@ -1,0 +1,95 @@
+"""The reference quoter on mmbot's kernel: no pipeline, no rows, only market, orders and decisions.
+
+Variants: `every_tick` is the quoter called at every tick; `no_strategy` the kernel called at every tick and
+nothing decided, which is the part of the time that is not the quoter's. A wake filter becomes a variant of
+its own as soon as the kernel has one.
+"""
+
+import importlib.metadata
+from collections.abc import Callable
+
+from tests.bench import quoter as q
+from tests.bench.workload import ANSWER_NS, MS, ORDER_NS, Asked, Columns, Outcome, asked, load, report, timed
+
+from mmbot.kernels import layout as L  # noqa: N812 (a block of constants)
+from mmbot.kernels.context import Context
+
+_MARGIN = 4096
+"""Room for quotes beyond the prices of the tape, in ticks."""
+_REPORTS = {
+    L.ACK: q.ACCEPTED,
+    L.MAKER_FILL: q.FILLED,
+    L.CANCELLED: q.GONE,
+    L.CANCEL_REJECT: q.GONE,
+    L.REJECT_WOULD_TAKE: q.GONE,
+    L.REJECT_NO_BOOK: q.GONE,
+}
+
+
+def open_context(columns: Columns) -> Context:
+    """The tape in a kernel: the venue's own stamps, constant delays, the risk-averse queue."""
+    prices = columns["tick"][(columns["kind"] & L.KIND_MASK) <= L.SELL_ROW]
+    limits = (int(prices.min()) - _MARGIN, int(prices.max()) + _MARGIN)
+    halflife_ns = 10_000 * MS
+    ints = {L.CLOCK_RECORDED: 1, L.DEPTH_TICKS: 10, L.SILENCE_NS: 10_000 * MS, L.TTL_NS: 10_000 * MS}
+    floats = dict.fromkeys((L.VOL_HALFLIFE_NS, L.DEPTH_HALFLIFE_NS, L.RATE_HALFLIFE_NS), float(halflife_ns))
+    context = Context(columns, limits, ints, floats)
+    context.add_delays([ANSWER_NS] * L.RING)  # the ring is read round and round: constant for ever
+    return context
+
+
+def every_tick(columns: Columns, what: Asked) -> Outcome:
+    """The quoter called at every tick."""
+    context, quoter = open_context(columns), q.Quoter(what.order_lots)
+    c, base = context.c, context.c[L.BASE]
+    advance, answer, request = context.advance, context.answer, context.request
+    on_tick, on_report = quoter.on_tick, quoter.on_report
+    touch = slice(L.LOCAL_BEST_BID, L.LOCAL_BEST_ASK + 1)
+    fills: list[tuple[int, int, int, int]] = []
+    ticks, tick_ns, order_lots = 0, what.tick_ms * MS, what.order_lots
+    now_ns, end_ns = int(columns["exch_ns"][0]) + tick_ns, int(columns["recv_ns"][-1])
+    while now_ns < end_ns:
+        while (why := advance(now_ns)) != L.REACHED:
+            if why == L.ANSWERED:
+                due_ns, kind, order_id, side, tick, lots, _, _ = answer()
+                on_report(_REPORTS[kind], order_id, side, lots)
+                if kind == L.MAKER_FILL:
+                    fills.append((due_ns, side, tick, lots))
+        low, high = c[touch].tolist()
+        for action in on_tick(low + base, high + base):
+            kind = L.SUBMIT_POST_ONLY if action.what == q.SUBMIT else L.CANCEL
+            request(now_ns + ORDER_NS, kind, action.order_id, action.side, action.tick, order_lots)
+        ticks += 1
+        now_ns += tick_ns
+    return Outcome(ticks, quoter.orders, quoter.cancels, quoter.position_lots, fills)
+
+
+def no_strategy(columns: Columns, what: Asked) -> Outcome:
+    """The kernel called at every tick, and nothing else."""
+    context = open_context(columns)
+    advance = context.advance
+    ticks, tick_ns = 0, what.tick_ms * MS
+    now_ns, end_ns = int(columns["exch_ns"][0]) + tick_ns, int(columns["recv_ns"][-1])
+    while now_ns < end_ns:
+        while advance(now_ns) != L.REACHED:
+            pass
+        ticks += 1
+        now_ns += tick_ns
+    return Outcome(ticks, 0, 0, 0)
+
+
+VARIANTS: dict[str, Callable[..., Outcome]] = {"every_tick": every_tick, "no_strategy": no_strategy}
+
+
+def main() -> None:
+    """Measure in this process and say so in one line."""
+    what: Asked = asked(list(VARIANTS))
+    play, columns = VARIANTS[what.variant], load(what.columns)
+    play({name: column[:2000] for name, column in columns.items()}, what)  # loads the kernel
+    runs = [timed(lambda: play(columns, what)) for _ in range(what.repeat)]
+    versions = {name: importlib.metadata.version(name) for name in ("mmbot", "numba", "numpy")}
+    report(what, len(columns["kind"]) - 1, runs, versions)
+
+
+if __name__ == "__main__":
+    main()

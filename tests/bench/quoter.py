@@ -1,0 +1,130 @@
+"""The reference quoter: one market maker in ordinary Python, the same for every engine that runs Python.
+
+At a tick it wants one bid and one ask, 10 ticks either side of the mid less one tick for every order's worth
+of inventory, never through the touch. An order more than 3 ticks from where it should be is cancelled, and
+sent anew once the venue has confirmed that. A side stops at 20 orders' worth of inventory.
+
+An order is one lot unless asked otherwise: no fill of it is ever partial, so engines that fill orders only
+whole trade the same as those that do not.
+
+Prices are integers in ticks, so every engine and the C floor decide the same to the last order. Standard
+library only: it also runs where mmbot is not installed.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+BUY, SELL = 1, -1
+SUBMIT, CANCEL = 1, 2
+ACCEPTED, GONE, FILLED = 1, 2, 3
+"""What a report says: it rests; it is no more (cancelled, rejected); some of it was filled."""
+
+HALF_SPREAD = 10
+REQUOTE = 3
+MOST_ORDERS = 20
+
+_NONE, _SENT, _RESTS = 0, 1, 2
+
+
+class Action(NamedTuple):
+    """A request to the venue: post-only order, or cancel."""
+
+    what: int
+    order_id: int
+    side: int
+    tick: int
+
+
+NOTHING: Sequence[Action] = ()
+
+
+class _Order:
+    """The one order of a side; `order_id` is its last one."""
+
+    __slots__ = ("leaves_lots", "order_id", "state", "tick")
+
+    def __init__(self) -> None:
+        self.order_id = self.tick = self.leaves_lots = 0
+        self.state = _NONE
+
+
+class Quoter:
+    """`on_tick` with what the market is, `on_report` with what became of orders."""
+
+    __slots__ = (
+        "_ask",
+        "_bid",
+        "_half",
+        "_limit_lots",
+        "_order_lots",
+        "_scale",
+        "cancels",
+        "orders",
+        "position_lots",
+    )
+
+    def __init__(self, order_lots: int = 1) -> None:
+        self._order_lots = order_lots
+        self._limit_lots = MOST_ORDERS * order_lots
+        self._scale = 2 * order_lots
+        self._half = HALF_SPREAD * self._scale
+        self._bid, self._ask = _Order(), _Order()
+        self.position_lots = 0
+        self.orders = 0
+        self.cancels = 0
+
+    def on_tick(self, bid: int, ask: int) -> Sequence[Action]:
+        """Best bid and best ask in ticks; returns what to send."""
+        position, limit, scale, half = self.position_lots, self._limit_lots, self._scale, self._half
+        centre = (bid + ask) * self._order_lots - 2 * position  # of a tick, `scale` parts each: no fractions
+        buy_at = (centre - half) // scale
+        if buy_at > bid:  # noqa: PLR1730 (min costs a call at every tick)
+            buy_at = bid
+        sell_at = -((-centre - half) // scale)
+        if sell_at < ask:  # noqa: PLR1730 (the same)
+            sell_at = ask
+        buy, sell = self._bid, self._ask
+        # most ticks end here: both rest where they should, or wait for the venue
+        if (
+            -REQUOTE <= buy.tick - buy_at <= REQUOTE and position < limit
+            if buy.state == _RESTS
+            else buy.state == _SENT
+        ) and (
+            -REQUOTE <= sell.tick - sell_at <= REQUOTE and position > -limit
+            if sell.state == _RESTS
+            else sell.state == _SENT
+        ):
+            return NOTHING
+        actions: list[Action] = []
+        self._align(buy, BUY, buy_at, position < limit, actions)
+        self._align(sell, SELL, sell_at, position > -limit, actions)
+        return actions
+
+    def on_report(self, what: int, order_id: int, side: int, lots: int) -> None:
+        """The venue answered. `lots`: how much was filled, if anything."""
+        order = self._bid if side > 0 else self._ask
+        if what == FILLED:
+            self.position_lots += side * lots
+            order.leaves_lots -= lots
+            if order.leaves_lots == 0:
+                order.state = _NONE
+        elif order.order_id != order_id or order.leaves_lots == 0:
+            return  # a cancel that came too late: the order is filled
+        elif what == ACCEPTED:
+            order.state = _RESTS
+        else:
+            order.state = _NONE
+
+    def _align(self, order: _Order, side: int, tick: int, wanted: bool, actions: list[Action]) -> None:  # noqa: FBT001
+        if order.state == _RESTS:
+            if not wanted or abs(order.tick - tick) > REQUOTE:
+                order.state = _SENT
+                self.cancels += 1
+                actions.append(Action(CANCEL, order.order_id, side, order.tick))
+        elif order.state == _NONE and wanted:
+            self.orders += 1
+            order.order_id = 2 * self.orders + (side < 0)
+            order.tick = tick
+            order.leaves_lots = self._order_lots
+            order.state = _SENT
+            actions.append(Action(SUBMIT, order.order_id, side, tick))
