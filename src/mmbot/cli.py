@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from mmbot.clock import wall_ns
-from mmbot.errors import MmbotError
+from mmbot.errors import ConfigError, MmbotError
 from mmbot.runtime.run import EngineKind, Run, RunRequest
 from mmbot.runtime.summary import Summary
 from mmbot.units import SECOND, parse_duration
@@ -52,7 +52,7 @@ def run(
 ) -> None:
     """Run the bot over a scenario and print what it did."""
     if mode != "replay":
-        raise typer.BadParameter(f"mode was {mode!r}, expected replay", param_hint="--mode")
+        raise ConfigError(f"--mode: was {mode!r}, expected replay")
     run_id = f"run-{scenario}-{wall_ns()}"
     request = RunRequest(
         scenario=scenario,
@@ -90,7 +90,7 @@ def _seconds(duration: str | None) -> float | None:
     try:
         return parse_duration(duration) / SECOND
     except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--duration") from error
+        raise ConfigError(f"--duration: {error}") from error
 
 
 def _play(opened: Run, summary: Summary, console: Console) -> None:
