@@ -181,7 +181,7 @@ def market_of(**sections: Mapping[str, Any]) -> PlainMarket:
     return PlainMarket(settings.md_cache, feature_settings(settings))
 
 
-MARKET: dict[str, Any] = {"symbol": KEY, "duration_s": 20.0, "depth_levels": 20}
+MARKET: dict[str, Any] = {"symbol": KEY, "duration_s": 20.0, "depth_levels": 20, "trades_per_s": 20.0}
 
 
 def scenario_file(folder: Path, name: str = "short", **changes: Any) -> Path:
@@ -198,6 +198,23 @@ def scenario_file(folder: Path, name: str = "short", **changes: Any) -> Path:
     path = folder / f"{name}.yaml"
     path.write_bytes(msgspec.json.format(msgspec.json.encode(scenario | changes), indent=1))
     return path
+
+
+def recorded_file(
+    folder: Path, feeds: list[tuple[Instrument, str]], name: str = "taped", **changes: Any
+) -> Path:
+    """A scenario over captures, as a file; the clocks of venue and recorder are not one."""
+    specs = [
+        {"instrument": msgspec.to_builtins(instrument), "files": [file], "exchange_clock": "unsynchronised"}
+        for instrument, file in feeds
+    ]
+    facts: dict[str, Any] = {
+        "title": "captures made by hand",
+        "duration": "1h",
+        "feeds": specs,
+        "market": None,
+    }
+    return scenario_file(folder, name, **facts | {"kind": "recorded"} | changes)
 
 
 def run_request(folder: Path, run_id: str = "run", **changes: Any) -> RunRequest:
