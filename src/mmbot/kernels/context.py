@@ -185,4 +185,5 @@ class Context:
     def displayed(self, side: int, tick: int) -> int:
         """Size displayed at a price of our own book, lots."""
         ladder = self.ladders[L.LOCAL_BIDS if side > 0 else L.LOCAL_ASKS]
-        return int(ladder[tick - self.c[L.BASE]])
+        at = tick - self.c[L.BASE]
+        return int(ladder[at]) if 0 <= at < self.c[L.SPAN] else 0

@@ -49,6 +49,15 @@ def _mid_x2(bid, ask, span, base):
     return bid + ask + 2 * base if bid >= 0 and ask < span else L.NO_MID
 
 
+@kernel
+def _shown(c, bids, asks, side, tick):
+    """Size displayed on a side at a price; nothing is beyond the recorded prices, where an order may be."""
+    at = tick - c[L.BASE]
+    if at < 0 or at >= c[L.SPAN]:
+        return np.int64(0)
+    return np.int64(bids[at] if side > 0 else asks[at])
+
+
 # ---------------------------------------------------------------- the venue's half
 
 
@@ -133,8 +142,7 @@ def _touch_orders(c, orders, bids, asks, side, tick):
         order = orders[index]
         mine = order[L.ORDER_TICK] == tick and order[L.ORDER_SIDE] == side
         if (mine or tick < 0) and order[L.ORDER_BEFORE] == L.UNTOUCHED:
-            at = order[L.ORDER_TICK] - c[L.BASE]
-            order[L.ORDER_BEFORE] = bids[at] if order[L.ORDER_SIDE] > 0 else asks[at]
+            order[L.ORDER_BEFORE] = _shown(c, bids, asks, order[L.ORDER_SIDE], order[L.ORDER_TICK])
 
 
 @kernel
@@ -150,8 +158,7 @@ def _book_message_ends(c, f, orders, answers, delays, bids, asks, now_ns):
     for index in range(c[L.ORDER_COUNT]):
         order = orders[index]
         if order[L.ORDER_BEFORE] != L.UNTOUCHED and not crossed:
-            at = order[L.ORDER_TICK] - c[L.BASE]
-            after = bids[at] if order[L.ORDER_SIDE] > 0 else asks[at]
+            after = _shown(c, bids, asks, order[L.ORDER_SIDE], order[L.ORDER_TICK])
             _displayed(order, order[L.ORDER_BEFORE], after, f[L.QUEUE_POWER])
         order[L.ORDER_BEFORE] = L.UNTOUCHED
     if crossed:
@@ -195,17 +202,30 @@ def _venue_trade(c, orders, answers, delays, now_ns, taker, tick, lots):
 
 
 @kernel
-def _set_level(c, bids, asks, is_bid, at, lots, best_bid, best_ask, low, high):
-    if is_bid:
-        bids[at] = lots
-        if lots and at > c[best_bid]:
-            c[best_bid] = at
-    else:
-        asks[at] = lots
-        if lots and at < c[best_ask]:
-            c[best_ask] = at
-    c[low] = min(c[low], at)
-    c[high] = max(c[high], at)
+def _after(kind, row):
+    """The row after the message that stands at `row`."""
+    while not kind[row] & L.LAST_ROW:
+        row += 1
+    return row + 1
+
+
+@kernel
+def _read_levels(c, bids, asks, kind, tick, lots, row, end, best_bid, best_ask, low, high):
+    """Put the levels of rows [row, end) into two ladders; a best price that vanished waits for a rescan."""
+    base = c[L.BASE]
+    best_b, best_a, lowest, highest = c[best_bid], c[best_ask], c[low], c[high]
+    for at_row in range(row, end):
+        at, size = tick[at_row] - base, lots[at_row]
+        if kind[at_row] & L.KIND_MASK == L.BID_ROW:
+            bids[at] = size
+            if size and at > best_b:
+                best_b = at
+        else:
+            asks[at] = size
+            if size and at < best_a:
+                best_a = at
+        lowest, highest = min(lowest, at), max(highest, at)
+    c[best_bid], c[best_ask], c[low], c[high] = best_b, best_a, lowest, highest
 
 
 @kernel
@@ -245,7 +265,7 @@ def _request(c, orders, answers, delays, bids, asks, request):
     order[L.ORDER_SIDE] = side
     order[L.ORDER_TICK] = tick
     order[L.ORDER_LEAVES] = lots
-    order[L.ORDER_AHEAD] = bids[tick - c[L.BASE]] if side > 0 else asks[tick - c[L.BASE]]
+    order[L.ORDER_AHEAD] = _shown(c, bids, asks, side, tick)
     order[L.ORDER_TRADED] = 0
     order[L.ORDER_BEFORE] = L.UNTOUCHED
     c[L.ORDER_COUNT] = index + 1
@@ -270,73 +290,63 @@ def _take(c, orders, answers, delays, bids, asks, index, now_ns):
 
 
 @kernel
+def _venue_book(c, f, orders, answers, delays, bids, asks, kind, tick, lots, row, end, now_ns):
+    """A book message at the venue: a delta, or a snapshot whose marker row stands first."""
+    snapshot = kind[row] & L.KIND_MASK == L.SNAPSHOT_ROW
+    if snapshot:
+        c[L.VENUE_SYNCED] = 1
+    elif not c[L.VENUE_SYNCED]:
+        return
+    if c[L.ORDER_COUNT] and snapshot:
+        _touch_orders(c, orders, bids, asks, 0, -1)
+    elif c[L.ORDER_COUNT]:
+        for at_row in range(row, end):
+            side = 1 if kind[at_row] & L.KIND_MASK == L.BID_ROW else -1
+            _touch_orders(c, orders, bids, asks, side, tick[at_row])
+    if snapshot:
+        _clear(c, bids, asks, L.VENUE_BEST_BID, L.VENUE_BEST_ASK, L.VENUE_LOW, L.VENUE_HIGH)
+        row += 1
+    _read_levels(
+        c, bids, asks, kind, tick, lots, row, end,
+        L.VENUE_BEST_BID, L.VENUE_BEST_ASK, L.VENUE_LOW, L.VENUE_HIGH,
+    )  # fmt: skip
+    _book_message_ends(c, f, orders, answers, delays, bids, asks, now_ns)
+
+
+@kernel
 def _venue_until(c, f, exch, recv, kind, tick, lots, until_ns):
-    """Everything at the venue up to and including `until_ns`: market before our requests at the same
-    nanosecond.
-    """
+    """Everything at the venue up to and including `until_ns`; at one nanosecond the market comes first."""
     bids, asks = _ladder(c, L.VENUE_BIDS), _ladder(c, L.VENUE_ASKS)
     orders = _table(c, L.ORDERS, L.SLOTS, L.ORDER_WIDTH)
     requests = _table(c, L.REQUESTS, L.RING, L.RING_WIDTH)
     answers = _table(c, L.ANSWERS, L.RING, L.RING_WIDTH)
     delays = carray(pointer(c[L.DELAYS]), (L.RING,), np.int64)
-    rows, base = c[L.ROWS], c[L.BASE]
-    row = c[L.VENUE_ROW]
-    market_ns = _venue_ns(c, exch, recv, kind, row) if row < rows else L.NEVER
+    row, rows = c[L.VENUE_ROW], c[L.ROWS]
+    now_ns = _venue_ns(c, exch, recv, kind, row) if row < rows else L.NEVER
     while True:
         request_ns = L.NEVER
         if c[L.REQUEST_HEAD] != c[L.REQUEST_TAIL]:
             request_ns = requests[c[L.REQUEST_HEAD] & (L.RING - 1)][L.DUE_NS]
-        if market_ns > until_ns and request_ns > until_ns:
-            break
-        if request_ns < market_ns:
+        if now_ns > until_ns and request_ns > until_ns:
+            return
+        if request_ns < now_ns:
             _request(c, orders, answers, delays, bids, asks, requests[c[L.REQUEST_HEAD] & (L.RING - 1)])
             c[L.REQUEST_HEAD] += 1
             continue
-        now_ns = market_ns
         c[L.VENUE_LAST_NS] = now_ns
         what = kind[row] & L.KIND_MASK
-        if what <= L.ASK_ROW:
-            touched = False
-            while True:
-                what = kind[row]
-                if c[L.VENUE_SYNCED]:
-                    touched = True
-                    is_bid = what & L.KIND_MASK == L.BID_ROW
-                    if c[L.ORDER_COUNT]:
-                        _touch_orders(c, orders, bids, asks, 1 if is_bid else -1, tick[row])
-                    _set_level(
-                        c, bids, asks, is_bid, tick[row] - base, lots[row],
-                        L.VENUE_BEST_BID, L.VENUE_BEST_ASK, L.VENUE_LOW, L.VENUE_HIGH,
-                    )  # fmt: skip
-                row += 1
-                if what & L.LAST_ROW:
-                    break
-            if touched:
-                _book_message_ends(c, f, orders, answers, delays, bids, asks, now_ns)
-        elif what == L.SNAPSHOT_ROW:
-            c[L.VENUE_SYNCED] = 1
-            if c[L.ORDER_COUNT]:
-                _touch_orders(c, orders, bids, asks, 0, -1)
-            _clear(c, bids, asks, L.VENUE_BEST_BID, L.VENUE_BEST_ASK, L.VENUE_LOW, L.VENUE_HIGH)
-            while not kind[row] & L.LAST_ROW:
-                row += 1
-                is_bid = kind[row] & L.KIND_MASK == L.BID_ROW
-                _set_level(
-                    c, bids, asks, is_bid, tick[row] - base, lots[row],
-                    L.VENUE_BEST_BID, L.VENUE_BEST_ASK, L.VENUE_LOW, L.VENUE_HIGH,
-                )  # fmt: skip
-            row += 1
-            _book_message_ends(c, f, orders, answers, delays, bids, asks, now_ns)
-        else:
-            if what <= L.SELL_ROW:
-                if c[L.VENUE_SYNCED] and c[L.ORDER_COUNT]:
-                    taker = 1 if what == L.BUY_ROW else -1
-                    _venue_trade(c, orders, answers, delays, now_ns, taker, tick[row], lots[row])
-            elif what == L.TROUBLE_ROW and tick[row]:
-                c[L.VENUE_SYNCED] = 0
-            row += 1
+        end = _after(kind, row)
+        if what <= L.ASK_ROW or what == L.SNAPSHOT_ROW:
+            _venue_book(c, f, orders, answers, delays, bids, asks, kind, tick, lots, row, end, now_ns)
+        elif what <= L.SELL_ROW:
+            if c[L.VENUE_SYNCED] and c[L.ORDER_COUNT]:
+                taker = 1 if what == L.BUY_ROW else -1
+                _venue_trade(c, orders, answers, delays, now_ns, taker, tick[row], lots[row])
+        elif what == L.TROUBLE_ROW and tick[row]:
+            c[L.VENUE_SYNCED] = 0
+        row = end
         c[L.VENUE_ROW] = row
-        market_ns = _venue_ns(c, exch, recv, kind, row) if row < rows else L.NEVER
+        now_ns = _venue_ns(c, exch, recv, kind, row) if row < rows else L.NEVER
 
 
 # ---------------------------------------------------------------- our half
@@ -371,10 +381,29 @@ def _local_book_changed(c, places, bids, asks):
     c[L.UPDATES] += 1
     for index in range(c[L.PLACE_COUNT]):
         place = places[index]
-        at = place[L.PLACE_TICK] - c[L.BASE]
-        shown = bids[at] if place[L.PLACE_SIDE] > 0 else asks[at]
+        shown = _shown(c, bids, asks, place[L.PLACE_SIDE], place[L.PLACE_TICK])
         place[L.PLACE_AHEAD] = min(place[L.PLACE_AHEAD], shown)
     return c[L.LOCAL_BEST_BID] >= 0 and c[L.LOCAL_BEST_BID] >= c[L.LOCAL_BEST_ASK]
+
+
+@kernel
+def _local_book(c, places, bids, asks, kind, tick, lots, row, end):
+    """A book message reaches us; returns whether Python must hear of it."""
+    snapshot = kind[row] & L.KIND_MASK == L.SNAPSHOT_ROW
+    if snapshot:
+        _clear(c, bids, asks, L.LOCAL_BEST_BID, L.LOCAL_BEST_ASK, L.LOCAL_LOW, L.LOCAL_HIGH)
+        c[L.LOCAL_SYNCED] = 1
+        row += 1
+    elif not c[L.LOCAL_SYNCED] or row < c[L.INCLUDED_ROW]:
+        return L.REACHED
+    _read_levels(
+        c, bids, asks, kind, tick, lots, row, end,
+        L.LOCAL_BEST_BID, L.LOCAL_BEST_ASK, L.LOCAL_LOW, L.LOCAL_HIGH,
+    )  # fmt: skip
+    if _local_book_changed(c, places, bids, asks):
+        c[L.SNAPSHOT_CROSSED] = snapshot
+        return L.CROSSED
+    return L.SNAPSHOT_ARRIVED if snapshot else L.REACHED
 
 
 @kernel
@@ -382,61 +411,28 @@ def _local_until(c, f, recv, kind, tick, lots, until_ns):
     """Everything that reaches us up to and including `until_ns`; stops early where Python must decide."""
     bids, asks = _ladder(c, L.LOCAL_BIDS), _ladder(c, L.LOCAL_ASKS)
     places = _table(c, L.PLACES, L.SLOTS, L.PLACE_WIDTH)
-    rows, base = c[L.ROWS], c[L.BASE]
-    row = c[L.LOCAL_ROW]
+    row, rows = c[L.LOCAL_ROW], c[L.ROWS]
     while row < rows and recv[row] <= until_ns:
         now_ns = recv[row]
         what = kind[row] & L.KIND_MASK
-        first = row
-        came_back = L.REACHED
-        if what <= L.ASK_ROW:
-            apply = c[L.LOCAL_SYNCED] and first >= c[L.INCLUDED_ROW]
-            while True:
-                what = kind[row]
-                if apply:
-                    _set_level(
-                        c, bids, asks, what & L.KIND_MASK == L.BID_ROW, tick[row] - base, lots[row],
-                        L.LOCAL_BEST_BID, L.LOCAL_BEST_ASK, L.LOCAL_LOW, L.LOCAL_HIGH,
-                    )  # fmt: skip
-                row += 1
-                if what & L.LAST_ROW:
-                    break
-            if apply and _local_book_changed(c, places, bids, asks):
-                came_back = L.CROSSED
-                c[L.SNAPSHOT_CROSSED] = 0
-            c[L.CONFIRMED_NS] = now_ns
-        elif what <= L.SELL_ROW:
-            _local_trade(c, f, places, now_ns, 1 if what == L.BUY_ROW else -1, tick[row], lots[row])
-            c[L.CONFIRMED_NS] = now_ns
-            row += 1
-        elif what == L.CONFIRMED_ROW:
-            c[L.CONFIRMED_NS] = now_ns
-            row += 1
-        elif what == L.SNAPSHOT_ROW:
-            _clear(c, bids, asks, L.LOCAL_BEST_BID, L.LOCAL_BEST_ASK, L.LOCAL_LOW, L.LOCAL_HIGH)
-            while not kind[row] & L.LAST_ROW:
-                row += 1
-                _set_level(
-                    c, bids, asks, kind[row] & L.KIND_MASK == L.BID_ROW, tick[row] - base, lots[row],
-                    L.LOCAL_BEST_BID, L.LOCAL_BEST_ASK, L.LOCAL_LOW, L.LOCAL_HIGH,
-                )  # fmt: skip
-            row += 1
-            c[L.LOCAL_SYNCED] = 1
-            c[L.CONFIRMED_NS] = now_ns
-            came_back = L.SNAPSHOT_ARRIVED
-            if _local_book_changed(c, places, bids, asks):
-                came_back = L.CROSSED
-                c[L.SNAPSHOT_CROSSED] = 1
-        else:
+        end = _after(kind, row)
+        why = L.REACHED
+        if what == L.TROUBLE_ROW:
             c[L.DETAIL] = lots[row]
             if tick[row]:
                 c[L.LOCAL_SYNCED] = 0
-            row += 1
-            came_back = L.TROUBLE_ARRIVED
+            why = L.TROUBLE_ARRIVED
+        else:
+            c[L.CONFIRMED_NS] = now_ns
+            if what <= L.ASK_ROW or what == L.SNAPSHOT_ROW:
+                why = _local_book(c, places, bids, asks, kind, tick, lots, row, end)
+            elif what <= L.SELL_ROW:
+                _local_trade(c, f, places, now_ns, 1 if what == L.BUY_ROW else -1, tick[row], lots[row])
+        row = end
         c[L.LOCAL_ROW] = row
-        if came_back != L.REACHED:
+        if why != L.REACHED:
             c[L.NOW_NS] = now_ns
-            return came_back
+            return why
     return L.REACHED
 
 

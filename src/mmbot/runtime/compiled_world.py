@@ -32,8 +32,6 @@ from mmbot.runtime.world import FillSeen
 from mmbot.sim.latency import Channel
 from mmbot.units import MS, SECOND, Lots, Ns, Ticks
 
-_MARGIN = 0.05
-"""Room for our own quotes beyond the prices of the recording, as a share of the highest."""
 _DELAYS = 512
 
 
@@ -195,8 +193,6 @@ def _touch(market: CompiledMarket) -> str:
 def _context(
     feed: TapeFeed, cache: MdCacheSettings, features: FeatureSettings, settings: SimSettings
 ) -> Context:
-    low, high = feed.columns.tick_range
-    margin = math.ceil(high * _MARGIN)
     ints = {
         L.CLOCK_RECORDED: int(feed.exchange_clock),
         L.MARKET_DATA_NS: round(settings.market_data.median_ms * MS),
@@ -211,4 +207,4 @@ def _context(
         L.RATE_HALFLIFE_NS: features.trade_rate_halflife_s * SECOND,
         L.QUEUE_POWER: settings.queue.power,
     }
-    return Context(feed.columns.arrays, (max(low - margin, 0), high + margin), ints, floats)
+    return Context(feed.columns.arrays, feed.columns.tick_range, ints, floats)

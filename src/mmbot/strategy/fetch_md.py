@@ -1,4 +1,8 @@
-"""Stage 1, fetch_md: the priced view of this tick, and the fair value that the other stages quote around."""
+"""Stage 1, fetch_md: the priced view of this tick, and the fair value that the other stages quote around.
+
+An estimated fair value is held inside the touch: whatever a few observations make the estimator believe,
+nobody else would trade there.
+"""
 
 from typing import Literal
 
@@ -37,7 +41,8 @@ class FetchMd:
         view = market.view
         if view is not None:
             if self._estimated:
-                self.fair_ticks = self._microprice(market.transitions, view.mid)
+                estimate = self._microprice(market.transitions, view.mid)
+                self.fair_ticks = min(max(estimate, view.bid_tick), view.ask_tick)
             else:
                 self.fair_ticks = view.weighted_mid if self._weighted else view.mid
         return read, view

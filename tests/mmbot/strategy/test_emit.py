@@ -68,7 +68,7 @@ def of(quotes: list[Quote], side: Side) -> list[Quote]:
 
 
 @given(cases())
-@settings(max_examples=400)
+@settings(max_examples=150)
 def test_no_quote_would_take_whatever_is_preferred(case: Case):
     quotes = case.quotes()
     assert all(quote.tick < case.view.ask_tick for quote in of(quotes, Side.BUY))
@@ -76,13 +76,13 @@ def test_no_quote_would_take_whatever_is_preferred(case: Case):
 
 
 @given(cases())
-@settings(max_examples=400)
+@settings(max_examples=150)
 def test_no_quote_lies_beyond_fair_value_whatever_the_skew(case: Case):
     assert all((case.fair_ticks - quote.tick) * quote.side >= 0 for quote in case.quotes())
 
 
 @given(cases())
-@settings(max_examples=200)
+@settings(max_examples=80)
 def test_levels_of_a_side_are_distinct_and_step_away_from_the_touch(case: Case):
     for side in Side:
         found = of(case.quotes(), side)
@@ -92,7 +92,7 @@ def test_levels_of_a_side_are_distinct_and_step_away_from_the_touch(case: Case):
 
 
 @given(cases())
-@settings(max_examples=400)
+@settings(max_examples=150)
 def test_every_quote_has_a_price_and_clears_the_venues_minimum_at_that_price(case: Case):
     instrument = case.instrument
     for quote in case.quotes():
@@ -119,7 +119,7 @@ def test_a_position_at_its_cap_is_not_grown(case: Case):
 
 
 @given(cases())
-@settings(max_examples=200)
+@settings(max_examples=80)
 def test_rounding_is_passive_and_no_further_than_a_tick(case: Case):
     case.preferred = (None, None)
     case.settings = msgspec.structs.replace(case.settings, levels=1)
@@ -161,6 +161,20 @@ def test_an_exactly_better_wish_is_taken_and_any_other_is_not():
     assert [quote.tick for quote in quote_pair(preferred=(7_498, 7_502))] == [7_498, 7_502]
     for other in (7_496, 7_497, 7_499):
         assert quote_pair(preferred=(other, None))[0].tick == 7_497
+
+
+@pytest.mark.parametrize(
+    ("inventory_ratio", "sides"),
+    [
+        (0.999, [Side.BUY, Side.SELL]),
+        (1.0, [Side.SELL]),
+        (1.2, [Side.SELL]),
+        (-0.999, [Side.BUY, Side.SELL]),
+        (-1.0, [Side.BUY]),
+    ],
+)
+def test_at_its_cap_a_position_has_only_the_side_that_shrinks_it(inventory_ratio: float, sides: list[Side]):
+    assert [quote.side for quote in quote_pair(inventory_ratio=inventory_ratio)] == sides
 
 
 def test_half_the_size_is_half_the_lots():
