@@ -1,157 +1,27 @@
-"""Who acts in the synthetic market: the fair price, the takers, the providers. `mmbot.sim.market` describes
-the model.
-"""
+"""Who acts in the synthetic market: takers and providers. `mmbot.sim.market` describes the model."""
 
 import math
-from collections import deque
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Iterator, Sequence
+from heapq import heappop, heappush
+from itertools import pairwise
+from typing import NamedTuple
 
 from mmbot.model.events import Level
 from mmbot.model.instrument import Side
+from mmbot.sim.market_draws import Draws
 from mmbot.sim.market_ladder import Ladder
+from mmbot.sim.market_price import FairPrice, LogState
 from mmbot.sim.market_settings import MarketSettings
-from mmbot.units import BPS, MS
-
-_BLOCK = 4_096
-_MS_PER_MINUTE = 60_000
-_LOTS_LIMIT = 1e9
-
-_LOG_PRICE_LIMIT = math.log(2.0)
-_LOG_VOLATILITY_LIMIT = 3.0
-"""Volatility, trading and asked edge are at most about twenty times their middle."""
+from mmbot.units import BPS
 
 _STALE_EDGE = 0.5
 """A quote is pulled when less than this share of the asked edge is left."""
-_ORDER_SHARE = 0.25
-"""One arrival or cancel, as a share of a typical level."""
-_DEEPER = 0.3
-_DEEPEST = 3.0
-"""Typical size grows by this share of a touch per tick behind it, up to this many touches."""
-_NEAR_RATIO = 0.8
-_NEAR_CHANCE = 0.3
-"""Most arrivals and cancels fall geometrically behind the touch with this chance at each tick; the rest
-anywhere."""
-_GAP_CHANCE = 0.85
-_GAP_LIMIT = 4
-"""Deep levels mostly follow tick by tick."""
-_LATENCY_POWER = 3
-
-
-class Draws:
-    """Endless seeded streams of plain numbers, drawn in blocks, each from a generator of its own."""
-
-    def __init__(self, settings: MarketSettings, seed: int) -> None:
-        seeds = iter(np.random.SeedSequence(seed).spawn(12))
-
-        def stream(draw: Callable[[np.random.Generator], NDArray[Any]]) -> Iterator[Any]:
-            return _blocks(np.random.default_rng(next(seeds)), draw)
-
-        def lots(log_mean: float, log_sigma: float) -> Callable[[np.random.Generator], NDArray[Any]]:
-            return lambda rng: _whole(rng.lognormal(log_mean, log_sigma, _BLOCK))
-
-        depth = settings.depth_levels
-        least_ns, span_ns = (
-            settings.latency_min_ms * MS,
-            (settings.latency_max_ms - settings.latency_min_ms) * MS,
-        )
-        changes = settings.level_changes_per_message
-        log_mean, log_sigma = settings.level_lots_log_mean, settings.level_lots_log_sigma
-        self.price_normal: Iterator[float] = stream(lambda rng: rng.standard_normal(_BLOCK))
-        self.volatility_normal: Iterator[float] = stream(lambda rng: rng.standard_normal(_BLOCK))
-        self.wait: Iterator[float] = stream(lambda rng: rng.standard_exponential(_BLOCK))
-        self.taker: Iterator[float] = stream(lambda rng: rng.random(_BLOCK))
-        self.trade_lots: Iterator[int] = stream(
-            lots(settings.trade_lots_log_mean, settings.trade_lots_log_sigma)
-        )
-        self.provider: Iterator[float] = stream(lambda rng: rng.random(_BLOCK))
-        self.changes: Iterator[int] = stream(lambda rng: rng.poisson(changes, _BLOCK))
-        self.distance: Iterator[int] = stream(lambda rng: _distances(rng, depth))
-        self.level_lots: Iterator[int] = stream(lots(log_mean, log_sigma))
-        self.order_lots: Iterator[int] = stream(lots(log_mean + math.log(_ORDER_SHARE), log_sigma))
-        self.gap: Iterator[int] = stream(
-            lambda rng: np.minimum(rng.geometric(_GAP_CHANCE, _BLOCK), _GAP_LIMIT)
-        )
-        self.latency_ns: Iterator[int] = stream(
-            lambda rng: (least_ns + span_ns * rng.random(_BLOCK) ** _LATENCY_POWER).astype(np.int64)
-        )
-
-
-def _blocks(rng: np.random.Generator, draw: Callable[[np.random.Generator], NDArray[Any]]) -> Iterator[Any]:
-    while True:
-        yield from draw(rng).tolist()
-
-
-def _whole(lots: NDArray[np.float64]) -> NDArray[np.int64]:
-    return np.clip(np.rint(lots), 1, _LOTS_LIMIT).astype(np.int64)
-
-
-def _distances(rng: np.random.Generator, depth: int) -> NDArray[np.int64]:
-    near = rng.geometric(_NEAR_CHANCE, _BLOCK) - 1
-    return np.where(rng.random(_BLOCK) < _NEAR_RATIO, near, rng.integers(0, depth, _BLOCK))
-
-
-class FairPrice:
-    """The latent price: a random walk of the logarithm with clustering volatility."""
-
-    __slots__ = (
-        "_draws",
-        "_kept",
-        "_log_price",
-        "_log_volatility",
-        "_past",
-        "_shock",
-        "_start",
-        "_step",
-        "_variance",
-        "state",
-        "ticks",
-    )
-
-    def __init__(self, settings: MarketSettings, draws: Draws) -> None:
-        minutes = settings.message_interval_ms / _MS_PER_MINUTE
-        sigma = settings.volatility_log_sigma
-        self._draws = draws
-        self._variance = sigma**2
-        self._kept = 0.5 ** (minutes * 60.0 / settings.volatility_half_life_s)
-        self._shock = sigma * math.sqrt(1.0 - self._kept**2)
-        self._step = settings.volatility_bps_per_sqrt_min / BPS * math.sqrt(minutes)
-        self._start = float(settings.start_price_ticks)
-        self._log_price = 0.0
-        self._log_volatility = sigma * next(draws.volatility_normal)
-        self.ticks = self._start
-        delay = round(settings.provider_delay_ms / settings.message_interval_ms)
-        self._past = deque([self._start] * (delay + 1), maxlen=delay + 1)
-        self.state = 1.0
-        """Volatility against its middle."""
-
-    def step(self) -> None:
-        """One message interval passes. The divisor keeps the mean variance at the one asked for."""
-        draws = self._draws
-        self._log_volatility = self._kept * self._log_volatility + self._shock * next(draws.volatility_normal)
-        self.state = math.exp(min(self._log_volatility, _LOG_VOLATILITY_LIMIT))
-        self.move(self._step * self.state * math.exp(-self._variance) * next(draws.price_normal))
-
-    def seen_by_providers(self) -> float:
-        """The fair price of `provider_delay_ms` ago. To be asked once an interval."""
-        self._past.append(self.ticks)
-        return self._past[0]
-
-    @property
-    def activity(self) -> float:
-        """Trading against its mean: it follows volatility."""
-        return self.state * math.exp(-self._variance / 2)
-
-    def move(self, log_change: float) -> None:
-        self._log_price = max(-_LOG_PRICE_LIMIT, min(_LOG_PRICE_LIMIT, self._log_price + log_change))
-        self.ticks = self._start * math.exp(self._log_price)
+_MOST_PRINTS = 500
+"""Prints of one order at one level; the last one takes what is left."""
 
 
 class Taken(NamedTuple):
-    """One level's part of a market order."""
+    """One print of a market order."""
 
     offset_ms: int
     side: Side
@@ -166,52 +36,99 @@ class Flow:
         self._settings = settings
         self._draws = draws
         self._fair = FairPrice(settings, draws)
+        self._busy = LogState(
+            settings.activity_log_sigma,
+            settings.activity_half_life_s,
+            settings.message_interval_ms / 1_000,
+            draws.activity_normal,
+        )
         middle = settings.start_price_ticks
         self._bids = Ladder(Side.BUY, settings.depth_levels, first_key=1 - middle)
         self._asks = Ladder(Side.SELL, settings.depth_levels, first_key=middle + 1)
         self._touch_lots = math.exp(settings.level_lots_log_mean)
+        self._sizes = _sizes(settings.depth_shape)
         self._side = Side.BUY
         self._pressure = 0.0
         self._due = next(draws.wait)
+        self._orders_ms: list[int] = []
         self._fill()
 
     def changes(self) -> tuple[list[Level], list[Level]]:
         """What the next message says of bids and asks."""
         return self._bids.changes(), self._asks.changes()
 
-    def takers(self) -> Iterator[Taken]:
-        """The market orders of one interval, in time order. Unit-rate waits in operational time make them
-        Poisson.
-        """
-        interval_ms = self._settings.message_interval_ms
+    def takers(self, interval_ms: int) -> Iterator[Taken]:
+        """The market orders of one interval, in time order: new ones, and those that an earlier one drew."""
         self._fair.step()
-        expected = self._settings.trades_per_s * interval_ms / 1_000 * self._fair.activity
+        self._busy.step()
+        waiting, draws = self._orders_ms, self._draws
+        for offset_ms in self._arrivals(interval_ms):
+            heappush(waiting, offset_ms)
+        while waiting and waiting[0] <= interval_ms:
+            offset_ms = heappop(waiting)
+            yield from self._market_order(offset_ms)
+            if next(draws.follows):
+                heappush(waiting, offset_ms + next(draws.follow_wait_ms))
+        self._orders_ms = [due_ms - interval_ms for due_ms in waiting]
+
+    def _arrivals(self, interval_ms: int) -> Iterator[int]:
+        """When new orders come. Unit-rate waits in operational time make them Poisson."""
+        new_per_s = self._settings.trades_per_s * (1.0 - self._settings.burst_ratio)
+        expected = new_per_s * interval_ms / 1_000 * self._fair.activity * self._busy.against_mean
         before, self._pressure = self._pressure, self._pressure + expected
         while self._due < self._pressure:
             share = (self._due - before) / expected
-            yield from self._market_order(min(interval_ms, 1 + int(share * interval_ms)))
+            yield min(interval_ms, 1 + int(share * interval_ms))
             self._due += next(self._draws.wait)
 
     def _market_order(self, offset_ms: int) -> Iterator[Taken]:
-        wanted = next(self._draws.trade_lots)
-        side = self._informed_side() if next(self._draws.taker) < self._settings.informed_ratio else None
+        settings, draws = self._settings, self._draws
+        wanted = next(draws.trade_lots)
+        reveals = next(draws.reveals)
+        if reveals:
+            self._fair.reveal()
+        knows = next(draws.taker) < settings.informed_ratio or reveals
+        side = self._informed_side() if knows else None
         informed = side is not None
         if side is None:
             side = self._next_side()
         ladder = self._asks if side is Side.BUY else self._bids
         stop = ladder.sign * self._fair.ticks if informed else math.inf
         left = wanted
-        for key in ladder.keys[: self._settings.sweep_levels]:
-            got = ladder.trade(key, left) if key < stop else 0
+        for key in ladder.keys[: settings.sweep_levels]:
+            got = self._take(ladder, key, left, informed=informed) if key < stop else 0
             if not got:
                 break
             left -= got
-            yield Taken(offset_ms, side, ladder.sign * key, got)
+            for lots in self._prints(got):
+                yield Taken(offset_ms, side, ladder.sign * key, lots)
             if not left:
                 break
         if not informed:
-            touches = min(1.0, (wanted - left) / self._touch_lots)
-            self._fair.move(side * touches * self._settings.impact_bps / BPS)
+            touches = min(1.0, (wanted - left) / self._touch_lots) ** settings.impact_power
+            self._fair.move(side * touches * settings.impact_bps / BPS)
+
+    def _take(self, ladder: Ladder, key: int, wanted: int, *, informed: bool) -> int:
+        """What a level gives. Of a stale one only a share is still there: the rest was cancelled in the same
+        moment, which the venue has yet to show.
+        """
+        shown = ladder.lots[key]
+        there = math.ceil(shown * self._settings.stale_share_ratio) if informed else shown
+        got = ladder.trade(key, min(wanted, there))
+        if got == there < shown:
+            ladder.take(key, shown - got)
+        return got
+
+    def _prints(self, lots: int) -> Iterator[int]:
+        """What one level gave, maker by maker: a venue prints one trade for each."""
+        if self._settings.maker_lots_log_mean is not None:
+            for _ in range(_MOST_PRINTS - 1):
+                maker = next(self._draws.maker_lots)
+                if maker >= lots:
+                    break
+                lots -= maker
+                yield maker
+        yield lots
 
     def _informed_side(self) -> Side | None:
         """Where the book is wrong; None where it is right."""
@@ -235,46 +152,78 @@ class Flow:
         """
         edge = self._settings.provider_edge_ticks * self._fair.state
         fair = self._fair.seen_by_providers()
-        for ladder in (self._bids, self._asks):
-            self._pull(ladder, ladder.sign * fair + edge * _STALE_EDGE)
+        pulled = [
+            self._pull(ladder, ladder.sign * fair + edge * _STALE_EDGE) for ladder in (self._bids, self._asks)
+        ]
         self._fill()
         for ladder, other in ((self._bids, self._asks), (self._asks, self._bids)):
             asked = math.ceil(ladder.sign * fair + edge)
             self._improve(ladder, max(asked, 1 - other.keys[0]))
-        for _ in range(next(self._draws.changes)):
+        for ladder, lots in zip((self._bids, self._asks), pulled, strict=True):
+            self._quote_again(ladder, lots)
+        expected = self._settings.level_changes_per_message * self._busy.against_mean
+        for _ in range(self._draws.changes(expected)):
             ladder = self._bids if next(self._draws.provider) < 0.5 else self._asks  # noqa: PLR2004 - either side
             self._change(ladder, math.ceil(ladder.sign * fair + edge))
         self._fill()
 
-    def _pull(self, ladder: Ladder, stale_below: float) -> None:
-        """Keys below the mark are too near the fair price, or beyond it."""
+    def _pull(self, ladder: Ladder, stale_below: float) -> int:
+        """Keys below the mark are too near the fair price, or beyond it. How much was pulled."""
         pull_ratio, chance = self._settings.pull_ratio, self._draws.provider
+        pulled = 0
         while ladder.keys and ladder.keys[0] < stale_below and next(chance) < pull_ratio:
             key = ladder.keys[0]
-            if ladder.take(key, ladder.lots[key]) == 0:
+            lots = ladder.take(key, ladder.lots[key])
+            if lots == 0:
                 break
+            pulled += lots
+        return pulled
+
+    def _quote_again(self, ladder: Ladder, pulled: int) -> None:
+        """Who pulled a stale quote stands at the new best price again, up to a typical queue."""
+        best = ladder.keys[0]
+        again = int(min(pulled, self._touch_lots - ladder.lots[best]) * self._settings.follow_ratio)
+        if again > 0:
+            ladder.add(best, again)
 
     def _improve(self, ladder: Ladder, best_allowed: int) -> None:
-        room = ladder.keys[0] - best_allowed
-        if room > 0 and next(self._draws.provider) < self._settings.improve_ratio:
-            better = math.ceil(room * (1.0 - next(self._draws.provider)))
-            ladder.add(ladder.keys[0] - better, next(self._draws.order_lots))
+        """A better price, and those of the queue left behind who would stand out there come along."""
+        settings, left = self._settings, ladder.keys[0]
+        room = left - best_allowed
+        if room > 0 and next(self._draws.provider) < settings.improve_ratio:
+            least = settings.improve_room_ratio
+            better = math.ceil(room * (least + (1.0 - least) * (1.0 - next(self._draws.provider))))
+            ladder.add(left - better, next(self._draws.order_lots))
+            surplus = ladder.lots[left] - self._touch_lots * self._size(better)
+            following = int(surplus * settings.follow_ratio)
+            if following > 0:
+                ladder.add(left - better, ladder.take(left, following))
 
     def _change(self, ladder: Ladder, best_allowed: int) -> None:
         """An arrival or a cancel at one price, the likelier the further the queue is from its typical
-        size.
+        size. Where levels are smaller than the touch, so are orders.
         """
-        distance, lots = next(self._draws.distance), next(self._draws.order_lots)
+        draws = self._draws
+        distance, lots = next(draws.distance), next(draws.order_lots)
         key = ladder.keys[0] + distance
         if key > ladder.keys[-1]:
             return
         held = ladder.lots.get(key, 0)
-        typical = self._touch_lots * min(_DEEPEST, 1.0 + _DEEPER * distance)
-        arrives = next(self._draws.provider) * (held + typical) < typical
+        size = self._size(distance)
+        typical = self._touch_lots * size
+        if size < 1.0:
+            lots = math.ceil(lots * size)
+        arrives = next(draws.provider) * (held + typical) < typical
         if arrives and key >= best_allowed:
-            ladder.add(key, lots)
+            if held or self._opens():
+                ladder.add(key, lots)
         elif held and not arrives and len(ladder.keys) > 1:
             ladder.take(key, lots)
+
+    def _opens(self) -> bool:
+        """Whether a price that holds nothing becomes a level."""
+        ratio = self._settings.new_level_ratio
+        return ratio >= 1.0 or next(self._draws.provider) < ratio
 
     def _fill(self) -> None:
         """As many levels as the venue shows, no more and no fewer."""
@@ -282,5 +231,18 @@ class Flow:
         for ladder in (self._bids, self._asks):
             ladder.cut()
             while len(ladder.keys) < ladder.depth:
-                size = min(_DEEPEST, 1.0 + _DEEPER * len(ladder.keys))
-                ladder.append(next(gap), math.ceil(next(lots) * size))
+                ladder.append(next(gap), math.ceil(next(lots) * self._size(len(ladder.keys))))
+
+    def _size(self, ticks: int) -> float:
+        """Typical size so far behind the touch, in typical touches."""
+        sizes = self._sizes
+        return sizes[ticks] if ticks < len(sizes) else sizes[-1]
+
+
+def _sizes(shape: Sequence[tuple[int, float]]) -> list[float]:
+    """A size for every tick: the shape, straight between its points; its last size holds behind them."""
+    sizes = [shape[0][1]]
+    for (start, one), (end, other) in pairwise(shape):
+        inner = [one + (other - one) * step / (end - start) for step in range(1, end - start)]
+        sizes += [*inner, other]
+    return sizes

@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from mmbot.model.events import BookDelta, BookSnapshot, Trade
 from mmbot.model.instrument import Fees, Instrument, Side
 from mmbot.sim.market import MarketSettings, SyntheticMarket
+from mmbot.sim.market_draws import Draws
+from mmbot.sim.market_flow import Flow
 from mmbot.units import BPS, MS, SECOND, Ns
 from mmbot.venues.bybit.feed import BybitFeed
 from mmbot.venues.bybit.session import BybitSession
@@ -58,6 +60,27 @@ rough = st.builds(
     level_changes_per_message=st.sampled_from([0.0, 8.0, 100.0]),
     level_lots_log_mean=st.sampled_from([0.0, 6.0]),
     level_lots_log_sigma=st.sampled_from([0.0, 0.8, 3.0]),
+    message_jitter_ms=st.sampled_from([0, 1, 19]),
+    price_move_ratio=st.sampled_from([0.0, 0.1, 1.0]),
+    reveal_ratio=st.sampled_from([0.0, 0.2, 1.0]),
+    stale_share_ratio=st.sampled_from([0.001, 0.5, 1.0]),
+    impact_power=st.sampled_from([0.0, 0.5, 1.0]),
+    activity_log_sigma=st.sampled_from([0.0, 1.0, 2.0]),
+    activity_half_life_s=st.sampled_from([0.1, 60.0]),
+    burst_ratio=st.sampled_from([0.0, 0.3, 0.95]),
+    burst_wait_ms=st.sampled_from([0.0, 5.0, 500.0]),
+    maker_lots_log_mean=st.sampled_from([None, 0.0, 4.0]),
+    improve_room_ratio=st.sampled_from([0.0, 0.5, 1.0]),
+    follow_ratio=st.sampled_from([0.0, 0.5, 1.0]),
+    level_changes_dispersion=st.sampled_from([0.0, 0.1, 20.0]),
+    near_ratio=st.sampled_from([0.0, 0.8, 1.0]),
+    near_stop_ratio=st.sampled_from([0.01, 0.3, 1.0]),
+    far_ticks=st.sampled_from([1, 50, 500]),
+    order_share_ratio=st.sampled_from([0.001, 0.25, 2.0]),
+    order_lots_log_sigma=st.sampled_from([None, 0.0, 3.0]),
+    new_level_ratio=st.sampled_from([0.0, 0.1, 1.0]),
+    gap_stop_ratio=st.sampled_from([0.01, 0.5, 1.0]),
+    depth_shape=st.sampled_from([((0, 1.0),), ((0, 1.0), (1, 0.01), (90, 5.0)), ((0, 2.0), (3, 30.0))]),
     latency_min_ms=st.sampled_from([0.0, 5.0]),
     latency_max_ms=st.sampled_from([5.0, 2_000.0]),
 )
@@ -145,7 +168,10 @@ def test_times_and_ids_are_in_order(some, seed):
     first_id = books[0].update_id
     assert first_id > 1
     assert [book.update_id for book in books] == list(range(first_id, first_id + len(books)))
-    assert all(book.exch_ns % (some.message_interval_ms * MS) == START % MS for book in books)
+    least, most = ((some.message_interval_ms + side * some.message_jitter_ms) * MS for side in (-1, 1))
+    for opened, closed in pairwise(book.exch_ns for book in books):
+        silent = (closed - opened) // least  # messages that had nothing to say leave whole intervals out
+        assert any(least * count <= closed - opened <= most * count for count in range(1, silent + 1))
     assert all(event.exch_ns % MS == 0 and event.symbol == some.symbol for event in events)
     assert events[0].exch_ns == START
     assert events[-1].exch_ns <= START + some.duration_s * SECOND
@@ -345,9 +371,199 @@ def test_runs_get_longer_with_persistence():
     assert steady < fickle / 2
 
 
+def lists(**changes: object) -> list[MarketData]:
+    return list(market(3, duration_s=300.0, **changes).events())
+
+
+def trades_of(events: list[MarketData]) -> list[Trade]:
+    return [event for event in events if isinstance(event, Trade)]
+
+
+def messages_of(events: list[MarketData]) -> list[BookSnapshot | BookDelta]:
+    return [event for event in events if not isinstance(event, Trade)]
+
+
+def mean_ms(events: list[MarketData]) -> float:
+    return (events[-1].exch_ns - events[0].exch_ns) / MS / (len(events) - 1)
+
+
+def test_jitter_scatters_the_messages_and_keeps_their_pace():
+    steady, jittery = (messages_of(lists(message_jitter_ms=jitter)) for jitter in (0, 30))
+    gaps = {(later.exch_ns - earlier.exch_ns) // MS for earlier, later in pairwise(jittery)}
+
+    assert mean_ms(jittery) == pytest.approx(mean_ms(steady), rel=0.02)
+    assert {70, 130} <= gaps
+    assert min(gaps) == 70
+
+
+def test_a_price_that_never_becomes_known_does_not_move_the_book():
+    """Of a thousand typical touches, none is ever eaten or cancelled away."""
+    calm = {"price_move_ratio": 0.0, "level_lots_log_mean": 12.0, "order_share_ratio": 0.0001}
+    hidden, known = (
+        {(max(b.bids), min(b.asks)) for b in tops(lists(**calm | {"reveal_ratio": ratio}))}
+        for ratio in (0.0, 0.1)
+    )
+
+    assert len(hidden) <= 2  # the first message may still better the opening book
+    assert len(known) > 5
+
+
+def tops(events: list[MarketData]) -> Iterator[Watcher]:
+    book = Watcher(50)
+    for event in events:
+        book.see(event)
+        if not isinstance(event, Trade):
+            yield book
+
+
+def test_revealing_orders_lead_the_moves():
+    """With nobody else to tell, and quick providers, the mid moves only in the message after an order."""
+    quick = {"provider_delay_ms": 0.0, "pull_ratio": 1.0, "improve_ratio": 1.0, "improve_room_ratio": 1.0}
+    still = {"provider_edge_ticks": 0.0, "level_changes_per_message": 0.0, "price_move_ratio": 0.0}
+    book, mid, traded, led = Watcher(50), 0, False, []
+    for event in lists(**quick | still | {"reveal_ratio": 1.0}):
+        book.see(event)
+        if isinstance(event, Trade):
+            traded = True
+            continue
+        now = max(book.bids) + min(book.asks)
+        if mid and now != mid:
+            led.append(traded)
+        mid, traded = now, False
+
+    assert len(led) > 100
+    assert sum(led) > 0.95 * len(led)
+
+
+def test_stale_liquidity_that_is_gone_makes_the_informed_sweep():
+    gone, there = (
+        trades_of(lists(stale_share_ratio=share, informed_ratio=1.0, volatility_bps_per_sqrt_min=30.0))
+        for share in (0.01, 1.0)
+    )
+    assert sweeps(gone) > 1.5 * sweeps(there)
+
+
+def sweeps(trades: list[Trade]) -> float:
+    """Share of orders at more than one price; an order is known by its moment and side."""
+    prices: defaultdict[tuple[Ns, Side], set[int]] = defaultdict(set)
+    for trade in trades:
+        prices[trade.exch_ns, trade.side].add(trade.tick)
+    return sum(len(each) > 1 for each in prices.values()) / len(prices)
+
+
+def test_bursts_draw_orders_together_and_keep_their_number():
+    even, bursty = (trades_of(lists(burst_ratio=ratio, burst_wait_ms=5.0)) for ratio in (0.0, 0.6))
+
+    def close(trades: list[Trade]) -> float:
+        gaps = [later.exch_ns - earlier.exch_ns for earlier, later in pairwise(trades)]
+        return sum(0 < gap <= 20 * MS for gap in gaps) / len(gaps)
+
+    assert len(bursty) == pytest.approx(len(even), rel=0.25)
+    assert close(bursty) > 3 * close(even)
+
+
+def test_busy_times_have_more_trades_and_more_changes():
+    def unevenness(counts: Counter[int]) -> float:
+        mean = sum(counts.values()) / 30
+        return sum((counts[window] - mean) ** 2 for window in range(30)) / 30 / mean**2
+
+    found = []
+    for sigma in (0.0, 1.0):
+        events = lists(activity_log_sigma=sigma, activity_half_life_s=20.0, volatility_log_sigma=0.0)
+        trades = Counter((trade.exch_ns - START) // (10 * SECOND) for trade in trades_of(events))
+        changes: Counter[int] = Counter()
+        for book in messages_of(events)[1:]:
+            changes[(book.exch_ns - START - 1) // (10 * SECOND)] += len(book.bids) + len(book.asks)
+        found.append((unevenness(trades), unevenness(changes)))
+    (trades_even, changes_even), (trades_busy, changes_busy) = found
+
+    assert trades_busy > 4 * trades_even
+    assert changes_busy > 4 * changes_even
+
+
+def test_makers_get_a_print_each():
+    whole, split = (
+        trades_of(lists(informed_ratio=0.0, impact_bps=0.0, maker_lots_log_mean=mean)) for mean in (None, 2.0)
+    )
+    assert len(split) > 3 * len(whole)
+    assert sum(t.lots for t in split) == sum(t.lots for t in whole)
+
+
+def test_the_depth_has_the_shape_asked_for():
+    thick, thin = (
+        list(tops(lists(depth_shape=((0, 1.0), (1, size), (50, size)))))[-1] for size in (4.0, 0.1)
+    )
+    deep = [sorted(book.asks.items())[5:] for book in (thick, thin)]
+
+    assert sum(lots for _, lots in deep[0]) > 10 * sum(lots for _, lots in deep[1])
+
+
+def test_gaps_make_the_book_wide():
+    spans = [
+        max(book.asks) - min(book.asks)
+        for book in (
+            list(tops(lists(gap_stop_ratio=stop, new_level_ratio=new)))[-1]
+            for stop, new in ((1.0, 1.0), (0.3, 0.0))
+        )
+    ]
+
+    assert 49 <= spans[0] < 60
+    assert spans[1] > 90
+
+
+def test_providers_who_follow_keep_the_touch_thick():
+    """After moves; the rest of the flow is switched off."""
+    quiet = {
+        "level_changes_per_message": 0.0,
+        "trades_per_s": 0.0,
+        "improve_room_ratio": 1.0,
+        "pull_ratio": 1.0,
+    }
+    thin, thick = (
+        [
+            min(b.bids[max(b.bids)], b.asks[min(b.asks)])
+            for b in tops(lists(**quiet | {"follow_ratio": ratio}))
+        ]
+        for ratio in (0.0, 1.0)
+    )
+    assert sum(thick) > 1.3 * sum(thin)
+
+
+def test_uneven_changes_leave_more_messages_out():
+    even, uneven = (
+        len(messages_of(lists(level_changes_per_message=1.0, level_changes_dispersion=d, trades_per_s=0.0)))
+        for d in (0.0, 20.0)
+    )
+    assert uneven < 0.7 * even
+
+
+def test_a_day_of_market_keeps_nothing_that_was_told():
+    """Neither the flow nor its ladders grow: what an hour holds, a minute holds too."""
+    some = MarketSettings(burst_ratio=0.5)
+    flow = Flow(some, Draws(some, 1))
+    flow.changes()  # the snapshot
+
+    def held() -> int:
+        ladders = (flow._bids, flow._asks)
+        return len(flow._orders_ms) + sum(len(ladder._shown) + len(ladder.lots) for ladder in ladders)
+
+    sizes = []
+    for _ in range(20_000):
+        list(flow.takers(100))
+        flow.providers()
+        flow.changes()
+        sizes.append(held())
+
+    assert max(sizes[10_000:]) <= max(sizes[:600]) + 20
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("message_jitter_ms", 100),
+        ("burst_ratio", 0.96),
+        ("reveal_ratio", 1.1),
+        ("maker_lots_log_mean", math.nan),
         ("duration_s", 0.0),
         ("duration_s", math.nan),
         ("duration_s", math.inf),
@@ -364,6 +580,18 @@ def test_runs_get_longer_with_persistence():
 def test_settings_that_make_no_market_are_refused_by_name(name, value):
     with pytest.raises(ValueError, match=f"{name} was {value}, expected"):
         MarketSettings(**{name: value})
+
+
+@pytest.mark.parametrize("shape", [(), ((1, 1.0),), ((0, 1.0), (0, 2.0)), ((0, 1.0), (10_001, 1.0))])
+def test_a_shape_that_does_not_rise_from_the_touch_is_refused(shape):
+    with pytest.raises(ValueError, match=r"depth_shape was at .* expected rising from 0"):
+        MarketSettings(depth_shape=shape)
+
+
+@pytest.mark.parametrize("size", [0.0, -1.0, math.nan, math.inf])
+def test_a_shape_of_no_size_is_refused(size):
+    with pytest.raises(ValueError, match=r"depth_shape was .* at 2 ticks"):
+        MarketSettings(depth_shape=((0, 1.0), (2, size)))
 
 
 def test_settings_from_a_file_are_strict():
