@@ -3,7 +3,11 @@
 With `-p no:mmgates` the plugin's ini key in pyproject.toml stays known, and `--strict-config` clean.
 """
 
+from pathlib import Path
+
 import pytest
+
+STEPS = ("prep", "shadow", "soak", "dataset", "ab", "lock", "daily")
 
 pytest_plugins = ["pytester"]
 
@@ -11,3 +15,9 @@ pytest_plugins = ["pytester"]
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     if not pluginmanager.hasplugin("mmgates"):
         parser.addini("mmgates_sut", "system under test of pytest_mmgates, which is not loaded", default="")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """`pytest -m shadow` asks for a step of the workflow alone: do not read two thousand tests to deselect them."""
+    step = config.option.markexpr.strip() in STEPS
+    return True if step and collection_path == config.rootpath / "tests" else None
