@@ -1,6 +1,7 @@
 """Real things, built shortly: instruments, settings, books, engines, markets, run requests."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +59,14 @@ def inverse(**changes: Any) -> Instrument:
 KEY = linear().key
 
 
+@cache
+def _shipped() -> Settings:
+    return load_settings([REPO / "config.yaml"])
+
+
 def shipped_settings(**sections: Mapping[str, Any]) -> Settings:
     """config.yaml with some values of some sections changed: `shipped_settings(emit={"levels": 3})`."""
-    loaded = load_settings([REPO / "config.yaml"])
+    loaded = _shipped()
     changed = {name: msgspec.structs.replace(getattr(loaded, name), **new) for name, new in sections.items()}
     return msgspec.structs.replace(loaded, **changed)
 

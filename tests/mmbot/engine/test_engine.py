@@ -264,6 +264,20 @@ class TestOrders:
         assert order.side is Side.BUY
         assert order.tick <= 7_497
 
+    def test_a_place_in_the_queue_lasts_as_long_as_the_order(self):
+        engine = opened()
+        market = engine.bots[KEY].market
+        assert market.ahead_lots(BID) is None
+        quoting(engine)
+        assert (market.ahead_lots(BID), market.ahead_lots(ASK)) == (0, 0)
+        engine.step(fill(Side.BUY, 7_497, 600, client_id=BID))
+        assert market.ahead_lots(BID) == 0
+        engine.step(fill(Side.BUY, 7_497, 66, client_id=BID))
+        engine.halt(ms(10), "red button")
+        engine.step(OrderCancelled(KEY, ASK, Ns(ms(20)), Lots(666)))
+        assert (market.ahead_lots(BID), market.ahead_lots(ASK)) == (None, None)
+        assert not engine.working
+
     def test_a_reject_is_an_event_and_frees_the_slot(self):
         engine = opened()
         tick(engine, 0)

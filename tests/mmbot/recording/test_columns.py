@@ -21,7 +21,7 @@ from mmbot.model.events import (
     Trouble,
 )
 from mmbot.model.instrument import Side
-from mmbot.recording.columns import Columns, ColumnsBuilder
+from mmbot.recording.columns import LAST, Columns, ColumnsBuilder
 from mmbot.units import Lots, Ns, Ticks
 
 NAMES = ("exch_ns", "recv_ns", "tick", "lots", "kind")
@@ -83,6 +83,13 @@ def test_a_level_a_trade_or_a_sign_is_a_row_of_25_bytes(stream: list[MarketEvent
     made = columns(stream)
     assert len(made) == rows
     assert sum(made.arrays[name].nbytes for name in NAMES) == 25 * rows
+
+
+@given(st.lists(events, max_size=20))
+def test_the_last_row_of_every_message_and_no_other_says_so(stream: list[MarketEvent]):
+    made = columns(stream)
+    assert int(((made.arrays["kind"] & LAST) > 0).sum()) == len(stream)
+    assert len(made) == 0 or made.arrays["kind"][-1] & LAST
 
 
 def test_a_long_recording_crosses_the_chunks_of_reading_unharmed():

@@ -22,6 +22,7 @@ from tests.mmbot.builders import (
     scenario_file,
     wire_depth,
     wire_snapshot,
+    wire_trade,
 )
 
 from mmbot.model.records import EventRow, FillRow, Row, SampleRow, TickRow
@@ -48,7 +49,10 @@ class Seen:
 def play(
     folder: Path, run_id: str = "run", clock: HandStopwatch | None = None, **changes: Any
 ) -> tuple[Run, Seen]:
-    run = Run(run_request(folder, run_id, **changes), clock=clock or HandStopwatch(1_000))
+    return finished(Run(run_request(folder, run_id, **changes), clock=clock or HandStopwatch(1_000)))
+
+
+def finished(run: Run) -> tuple[Run, Seen]:
     seen = Seen()
     run.observers.append(seen)
     for _ in run:
@@ -211,22 +215,30 @@ class TestHalt:
 
 BIDS = [["1.200", "500"], ["1.199", "500"]]
 ASKS = [["1.203", "500"], ["1.204", "500"]]
-OVERRIDE = """\
+NEAR = """\
 sim:
   resync: {model: constant, median_ms: 60, sigma: 0.0}
   market_data: {model: constant, median_ms: 0}
+"""
+WIDE = """\
 spread: {base_bps: 14.0, min_bps: 12.0, max_bps: 60.0}
 limits: {max_order_notional_quote: 1000, max_position_quote: 6000}
 """
 
 
-def taped(folder: Path, frames: list[tuple[int, bytes]], **changes: Any) -> tuple[Run, Seen]:
-    """A run over a NEXOUSDT capture made by hand, resynced in 60 ms."""
+def taped_run(folder: Path, frames: list[tuple[int, bytes]], override: str) -> Run:
+    """A run over a NEXOUSDT capture made by hand."""
     capture(folder / "data" / "nexo.dat", frames)
     recorded_file(folder / "scenarios", [(NEXO, "nexo.dat")])
-    (folder / "override.yaml").write_text(OVERRIDE)
-    facts = {"scenario": "taped", "data": folder / "data"} | changes
-    return play(folder, config=[REPO / "config.yaml", folder / "override.yaml"], **facts)
+    (folder / "override.yaml").write_text(override + WIDE)
+    config = [REPO / "config.yaml", folder / "override.yaml"]
+    request = run_request(folder, scenario="taped", data=folder / "data", config=config)
+    return Run(request, HandStopwatch(1_000))
+
+
+def taped(folder: Path, frames: list[tuple[int, bytes]], override: str = "") -> tuple[Run, Seen]:
+    """It played to its end; by default resynced in 60 ms."""
+    return finished(taped_run(folder, frames, override or NEAR))
 
 
 def depth(first_id: int, last_id: int | None = None) -> bytes:
@@ -290,6 +302,28 @@ class TestGap:
         assert all(row.cache == "hit" for row in seen.of(TickRow) if row.ts_ns > ms(1_230))
 
 
+SLOW = """\
+sim:
+  entry: {model: constant, median_ms: 250, sigma: 0.0}
+  response: {model: constant, median_ms: 7, sigma: 0.0}
+  market_data: {model: constant, median_ms: 0}
+"""
+
+
+def test_orders_on_their_way_at_a_halt_are_pulled_as_soon_as_they_are_known(tmp_path: Path):
+    """Sent at 0 ms, there at 250, known at 257, cancelled by the tick at 300, gone at 550, known at 557."""
+    run = taped_run(tmp_path, [OPENING, *steady(0, 3_000, 101)], SLOW)
+    seen = Seen()
+    run.observers.append(seen)
+    for _ in run:
+        run.halt("red button")
+    assert run.counts.orders == run.counts.cancels == 2
+    assert not run.engine.working
+    last = {row.name: (row.ts_ns, row.value) for row in seen.of(SampleRow)}
+    assert last["resting_orders"] == (ms(600), 0)
+    assert len(seen.of(TickRow)) == 1
+
+
 class TestSilence:
     FRAMES = (OPENING, *steady(0, 1_000, 101), *steady(7_000, 9_000, 111))
 
@@ -315,6 +349,52 @@ class TestSilence:
         _, seen = taped(tmp_path, list(self.FRAMES))
         last = seen.of(TickRow)[-1]
         assert (last.cache, last.mid) == ("hit", 1.2015)
+
+
+FAR = """\
+sim:
+  resync: {model: constant, median_ms: 60, sigma: 0.0}
+  entry: {model: constant, median_ms: 5, sigma: 0.0}
+  response: {model: constant, median_ms: 7, sigma: 0.0}
+  market_data: {model: constant, median_ms: 200}
+"""
+
+
+def test_a_snapshot_that_overtakes_the_feed_is_not_spoiled_by_what_it_already_contains(tmp_path: Path):
+    """Market data takes 200 ms and a snapshot 60: the one asked for at 6 000 ms has the new bid and its
+    removal, which arrive at 6 100 and 6 150 ms.
+    """
+    frames = [
+        *(OPENING, *steady(0, 1_000, 101)),
+        (ms(6_100), wire_depth(111, 111, [["1.201", "5"]], [])),
+        (ms(6_150), wire_depth(112, 112, [["1.201", "0"]], [])),
+        (ms(6_290), wire_depth(113, 113, [["1.202", "5"]], [])),
+        (ms(6_400), wire_depth(114, 114, [], [])),
+    ]
+    _, seen = taped(tmp_path, frames, override=FAR)
+    assert seen.events() == [("resync_request", ms(6_000)), ("resync_done", ms(6_060))]
+    mids = {row.ts_ns: row.mid for row in seen.of(TickRow)}
+    assert [mids[ms(at_ms)] for at_ms in (6_100, 6_200, 6_300)] == [1.2015, 1.2015, 1.2025]
+
+
+def test_the_venue_acts_before_we_see_it_and_its_answer_takes_its_time(tmp_path: Path):
+    """A trade through our bid that we receive at 750 ms was at the venue at 550; we know of it at 557."""
+    frames = [OPENING, *steady(0, 2_000, 101), (ms(750), wire_trade("1.195", "1", sold=True))]
+    run, seen = taped(tmp_path, sorted(frames), override=FAR)
+    fill = seen.of(FillRow)[0]
+    assert (fill.ts_ns, fill.recv_ns, fill.side) == (ms(550), ms(557), "buy")
+    assert fill.price == fill.order_price == 1.199
+    assert fill.mid == 1.2015
+    assert run.counts.fills == 1
+
+
+@pytest.mark.parametrize(("venue_ms", "fills"), [(4, 0), (6, 1)])
+def test_an_order_of_ours_is_at_the_venue_after_its_latency(tmp_path: Path, venue_ms: int, fills: int):
+    """The first tick is at 0 ms and its orders are there at 5."""
+    frames = [OPENING, *steady(0, 1_000, 101), (ms(200 + venue_ms), wire_trade("1.195", "1", sold=True))]
+    run, _ = taped(tmp_path, sorted(frames), override=FAR)
+    assert run.started_ns == ms(0)
+    assert run.counts.fills == fills
 
 
 def test_a_symbol_whose_book_never_comes_makes_a_run_without_ticks(tmp_path: Path):

@@ -195,6 +195,13 @@ def test_a_snapshot_after_a_gap_that_reached_our_price_fills_us():
     assert fills(venue.on_market(NOW, snapshot([(90, 1)], [(95, 1)]))) == [(100, 10, True)]
 
 
+def test_a_snapshot_without_our_level_leaves_nobody_in_front_of_us():
+    venue = opened()
+    submit(venue, Side.BUY, 100)
+    assert venue.on_market(NOW, snapshot([(99, 70)], ASKS)) == []
+    assert fills(venue.on_market(NOW, trade(Side.SELL, 100, 1))) == [(100, 1, True)]
+
+
 def test_a_crossed_display_fills_nobody_and_freezes():
     venue = opened()
     submit(venue, Side.BUY, 100)

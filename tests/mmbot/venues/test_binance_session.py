@@ -96,6 +96,7 @@ def test_spot_follows_its_rule(frames: list[bytes], expected: list[str | int]):
         ([SNAP, futures(95, 100, 90), futures(150, 160, 100)], ["S100", 100, 160]),
         ([SNAP, futures(90, 99, 80), futures(100, 104, 99)], ["S100", ".", 104]),
         ([SNAP, futures(101, 103, 100)], ["S100", "gap"]),
+        ([SNAP, futures(95, 103, 90), futures(105, 106, 104)], ["S100", 103, "gap"]),
         (
             [SNAP, futures(95, 103, 90), futures(104, 105, 102), futures(106, 107, 105)],
             ["S100", 103, "gap", "."],
@@ -109,7 +110,16 @@ def test_spot_follows_its_rule(frames: list[bytes], expected: list[str | int]):
             [".", ".", "S100", ".", 102, 104],
         ),
     ],
-    ids=["chain on pu alone", "bridge ends at it", "stale", "no bridge", "gap", "duplicate", "buffered"],
+    ids=[
+        "chain on pu alone",
+        "bridge ends at it",
+        "stale",
+        "no bridge",
+        "gap",
+        "gap behind",
+        "duplicate",
+        "buffered",
+    ],
 )
 def test_futures_follow_theirs(frames: list[bytes], expected: list[str | int]):
     frames = [wire_snapshot(100, [], []) if frame is SNAP else frame for frame in frames]
