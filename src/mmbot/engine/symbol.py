@@ -19,7 +19,7 @@ from mmbot.model.events import (
     OrderReject,
     Trouble,
 )
-from mmbot.model.instrument import Instrument
+from mmbot.model.instrument import Instrument, Side
 from mmbot.model.orders import OrderStatus
 from mmbot.model.quotes import Quote
 from mmbot.model.records import EventRow, FillRow, Row, TickRow
@@ -50,7 +50,8 @@ class SymbolBot:
         self._aligner = aligner
         self._next_client_id = next_client_id
         self._blotter = Blotter()
-        self._refused: str | None = None
+        self._refused: dict[Side, str] = {}
+        """Limit that refused the last order of a side."""
         self._order_price: dict[str, float] = {}
 
     def on_snapshot(self, now_ns: int) -> None:
@@ -136,11 +137,13 @@ class SymbolBot:
         )
         if refusal is not None:
             limit = refusal.partition(":")[0]
-            if limit != self._refused:  # once when it starts, not ten times a second while it lasts
+            if limit != self._refused.get(
+                quote.side
+            ):  # when it starts, not ten times a second while it lasts
                 self._event(now_ns, "order_refused", reason=refusal, side=quote.side.word)
-            self._refused = limit
+            self._refused[quote.side] = limit
             return
-        self._refused = None
+        self._refused.pop(quote.side, None)
         client_id = self._next_client_id()
         command = SubmitOrder(self.instrument.key, client_id, quote.side, quote.tick, quote.lots)
         self._blotter.submitted(command, quote.slot)

@@ -340,6 +340,22 @@ class TestOrders:
         assert [row.kind for row in refused] == ["order_refused"]
         assert str(refused[0].detail["reason"]).startswith("max_order_notional_quote: ")
 
+    def test_a_limit_that_lasts_on_one_side_is_named_once_whatever_the_other_side_does(self):
+        engine = opened(limits={"max_order_notional_quote": 1_000.0, "max_position_quote": 500.0})
+        tick(engine, 0)
+        engine.step(OrderAck(KEY, BID, Ns(ms(10))))
+        engine.step(fill(Side.BUY, 7_497, 666, client_id=BID))
+        ask = ASK
+        for step in range(1, 6):
+            engine.step(OrderReject(KEY, ask, Ns(ms(step * 100 - 20)), "post-only would take"))
+            engine.step(confirmed(ms(step * 100 - 10)))
+            (command,) = tick(engine, step * 100)
+            assert isinstance(command, SubmitOrder)
+            assert command.side is Side.SELL
+            ask = command.client_id
+        refused = [row for row in engine.drain() if isinstance(row, EventRow) and row.kind == "order_refused"]
+        assert [row.detail["side"] for row in refused] == ["buy"]
+
     def test_symbols_have_order_ids_of_their_own(self):
         engine = opened(linear(), OTHER)
         ids = [command.client_id for command in tick(engine, 0) if isinstance(command, SubmitOrder)]
