@@ -331,13 +331,16 @@ class TestOrders:
         with pytest.raises(LocalProtocolError):
             engine.step(event)
 
-    def test_a_limit_that_lasts_is_named_once(self):
+    def test_a_limit_that_lasts_is_named_once_per_side(self):
         engine = opened(limits={"max_order_notional_quote": 100.0, "max_position_quote": 6_000.0})
         for step in range(5):
             engine.step(confirmed(ms(step * 100)))
             assert tick(engine, step * 100) == []
         refused = [row for row in engine.drain() if isinstance(row, EventRow)]
-        assert [row.kind for row in refused] == ["order_refused"]
+        assert [(row.kind, row.detail["side"]) for row in refused] == [
+            ("order_refused", "buy"),
+            ("order_refused", "sell"),
+        ]
         assert str(refused[0].detail["reason"]).startswith("max_order_notional_quote: ")
 
     def test_a_limit_that_lasts_on_one_side_is_named_once_whatever_the_other_side_does(self):
