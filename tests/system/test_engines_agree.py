@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmbot.config.settings import Settings, load_settings
+from mmbot.model.commands import Command, SubmitOrder
 from mmbot.model.events import BookDelta, BookSnapshot, BookTrouble, Confirmed, MarketEvent, Trade, Trouble
 from mmbot.model.instrument import Contract, Fees, Instrument, Side
 from mmbot.model.records import FillRow, Row, SampleRow
@@ -47,7 +48,8 @@ class Played:
     queues: list[dict[str, int | None]]
 
 
-def play(tape: Tape, chosen: Settings, *, compiled: bool) -> Played:
+def play(tape: Tape, chosen: Settings, *, compiled: bool, taking: bool = False) -> Played:
+    """`taking`: orders that come late may take instead of being rejected."""
     instruments = [feed.instrument for feed in tape.feeds]
     still: Callable[[], int] = lambda: 0  # noqa: E731
     if compiled:
@@ -77,6 +79,14 @@ def play(tape: Tape, chosen: Settings, *, compiled: bool) -> Played:
         return 0
 
     replay = Replay(engine, times, make, each_second)
+    if taking:
+        send = replay._world.send
+
+        def send_taking(now_ns: int, command: Command) -> None:
+            submit = isinstance(command, SubmitOrder)
+            send(now_ns, msgspec.structs.replace(command, post_only=False) if submit else command)
+
+        replay._world.send = send_taking
     rows = [row for batch in replay.run() for row in batch]
     return Played(sorted(rows, key=_kind_and_time), replay.digest, queues)
 
@@ -200,8 +210,9 @@ def test_any_market_and_any_models_give_the_same_rows(
 
 
 @pytest.mark.parametrize("queue", [{"model": "risk_averse"}, {"model": "power", "power": 2.0}])
-@pytest.mark.parametrize("seed", range(6))
-def test_a_lively_market_moves_queues_alike(seed: int, queue: dict[str, object]) -> None:
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("taking", [False, True])
+def test_a_lively_market_moves_queues_alike(seed: int, queue: dict[str, object], taking: bool) -> None:  # noqa: FBT001
     """Two minutes at the touch of a busy market: hundreds of fills, most of them after waiting in a queue."""
     market = MarketSettings(
         symbol=KEY, duration_s=120.0, depth_levels=10, trades_per_s=20.0, trade_lots_log_mean=3.0
@@ -217,9 +228,11 @@ def test_a_lively_market_moves_queues_alike(seed: int, queue: dict[str, object])
     )
     tape = Tape("synthetic", [feed(events, instrument(), exchange_clock=True)])
 
-    plain, compiled = (play(tape, chosen, compiled=kind) for kind in (False, True))
+    plain, compiled = (play(tape, chosen, compiled=kind, taking=taking) for kind in (False, True))
 
-    assert sum(isinstance(row, FillRow) for row in plain.rows) > 100
+    fills = [row for row in plain.rows if isinstance(row, FillRow)]
+    assert len(fills) > 100
+    assert any(row.liquidity == "taker" for row in fills) is taking
     assert compiled == plain
 
 

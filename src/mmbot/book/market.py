@@ -142,7 +142,7 @@ class PlainMarket:
             case BookTrouble():
                 if event.trouble.breaks_book:
                     self._cache.invalidate()
-                return event.trouble, event.detail
+                trouble = event.trouble, event.detail
         self._cache.confirm(now_ns)
         return trouble
 

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mmbot.book.measures import PricedView
+from mmbot.kernels.layout import BUCKETS as _BUCKETS
+from mmbot.kernels.layout import SPREADS as _SPREADS
+from mmbot.kernels.layout import STATES as _STATES
 
-_BUCKETS = 10
-_SPREADS = 3
-_STATES = _BUCKETS * _SPREADS
 _ROUNDS = 6
 """Terms of the series; the paper finds it flat after about six."""
 
@@ -25,8 +25,9 @@ _ROUNDS = 6
 class Transitions:
     """Counts of what followed what, one observation a tick.
 
-    `counts` rows 0..29: from that state to each state, mid unchanged; rows 30..59: mid moved; row 60: sum of
-    the moves out of each state, ticks. A kernel may own the array and count into it.
+    `counts`, with S states: rows 0..S-1 from that state to each state, mid unchanged; the next S rows the
+    same, mid moved; the last row the sum of the moves out of each state, ticks. A kernel may own the array
+    and count into it.
     """
 
     __slots__ = ("_mid_x2", "counts", "seen", "state")
@@ -94,7 +95,13 @@ def fit(counts: npt.NDArray[np.float64]) -> list[float] | None:
 
 
 def _state(view: PricedView) -> int:
-    bucket = min(int(view.imbalance * _BUCKETS), _BUCKETS - 1)
+    """Imbalance bucket and spread; counted from the smaller side, so that a mirrored book has the mirrored
+    state.
+    """
+    bids, asks = view.bid_lots, view.ask_lots
+    bucket = int(min(bids, asks) / (bids + asks) * _BUCKETS)
+    if bids > asks:
+        bucket = _BUCKETS - 1 - bucket
     spread = min(view.ask_tick - view.bid_tick, _SPREADS) - 1
     return spread * _BUCKETS + bucket
 

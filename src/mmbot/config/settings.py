@@ -120,6 +120,8 @@ def _check(document: Document, settings: Settings) -> None:
         if not (math.isfinite(value) and low):
             expected = "more than 0" if key in _POSITIVE else "at least 0"
             raise _error(document, key, f"was {value}, expected {expected}")
+        if key == "pipeline.tick_interval_ms" and value < 1:
+            raise _error(document, key, f"was {value}, expected at least 1")
         if key in _AT_MOST_ONE and value >= 1 and not (value == 1 and key == "guards.soft_size_ratio"):
             raise _error(document, key, f"was {value}, expected below 1")
     for low_key, high_key in _ORDERED:

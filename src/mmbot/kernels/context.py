@@ -41,7 +41,7 @@ class Context:
         span = high - low + 1
         self._ints = np.zeros(L.INTS, np.int64)
         self.floats = np.zeros(L.FLOATS, np.float64)
-        self.counts = np.zeros((61, 30), np.float64)
+        self.counts = np.zeros((2 * L.STATES + 1, L.STATES), np.float64)
         self.ladders = {which: np.zeros(span, np.int32) for which in range(L.VENUE_BIDS, L.LOCAL_ASKS + 1)}
         self._columns = dict(columns)
         tables: dict[int, npt.NDArray[Any]] = {

@@ -99,6 +99,11 @@ ACK, REJECT_NO_BOOK, REJECT_WOULD_TAKE, CANCELLED, CANCEL_REJECT, MAKER_FILL, TA
 NO_MID = -(1 << 62)
 NEVER = 1 << 62
 
+BUCKETS = 9
+"""Of imbalance, for the microprice: an odd number, so that a balanced book stands in the middle of one."""
+SPREADS = 3
+STATES = BUCKETS * SPREADS
+
 HIT, STALE, MISS = 0, 1, 2
 READ_MASK, VIEWED, CHANGED = 3, 4, 8
 """What `observe` returns: how it was read; a view was priced; it differs from the last one priced."""

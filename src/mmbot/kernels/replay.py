@@ -178,6 +178,7 @@ def _book_message_ends(c, f, orders, answers, delays, bids, asks, now_ns):
 @kernel
 def _venue_trade(c, orders, answers, delays, now_ns, taker, tick, lots):
     """A public trade: the queue eats first, then we; through our price it fills us whole."""
+    taken = 0
     index = 0
     while index < c[L.ORDER_COUNT]:
         order = orders[index]
@@ -191,7 +192,8 @@ def _venue_trade(c, orders, answers, delays, now_ns, taker, tick, lots):
                 order[L.ORDER_TRADED] += lots
                 eaten = min(order[L.ORDER_AHEAD], lots)
                 order[L.ORDER_AHEAD] -= eaten
-                ours = min(lots - eaten, order[L.ORDER_LEAVES])
+                ours = min(max(lots - eaten - taken, 0), order[L.ORDER_LEAVES])
+                taken += ours
             if ours > 0:
                 gone = _fill(
                     c, orders, answers, delays, index, now_ns,
@@ -275,7 +277,7 @@ def _request(c, orders, answers, delays, bids, asks, request):
 
 @kernel
 def _take(c, orders, answers, delays, bids, asks, index, now_ns):
-    """A marketable order walks the displayed levels of the other side; what is left rests."""
+    """A marketable order walks the displayed levels of the other side; what is left is cancelled."""
     order = orders[index]
     side, limit = order[L.ORDER_SIDE], order[L.ORDER_TICK] - c[L.BASE]
     at = c[L.VENUE_BEST_ASK] if side > 0 else c[L.VENUE_BEST_BID]
@@ -287,6 +289,9 @@ def _take(c, orders, answers, delays, bids, asks, index, now_ns):
             if _fill(c, orders, answers, delays, index, now_ns, lots, c[L.VENUE_MID_X2], L.TAKER_FILL, tick):
                 return
         at += side
+    number, tick, leaves = order[L.ORDER_ID], order[L.ORDER_TICK], order[L.ORDER_LEAVES]
+    _drop_order(c, orders, index)
+    _answer(c, answers, delays, now_ns, L.CANCELLED, number, side, tick, leaves, 0)
 
 
 @kernel
@@ -419,6 +424,7 @@ def _local_until(c, f, recv, kind, tick, lots, until_ns):
         why = L.REACHED
         if what == L.TROUBLE_ROW:
             c[L.DETAIL] = lots[row]
+            c[L.CONFIRMED_NS] = now_ns
             if tick[row]:
                 c[L.LOCAL_SYNCED] = 0
             why = L.TROUBLE_ARRIVED
@@ -493,16 +499,19 @@ def _liquidity(c, f, now_ns, depth):
 
 
 @kernel
-def _microprice(c, imbalance, spread, mid_x2):
+def _microprice(c, bid_lots, ask_lots, spread, mid_x2):
     """`book.microprice.Transitions.observe`."""
-    counts = carray(pointer(c[L.COUNTS]), (61, 30), np.float64)
-    state = (min(spread, 3) - 1) * 10 + min(int(imbalance * 10), 9)
+    counts = carray(pointer(c[L.COUNTS]), (2 * L.STATES + 1, L.STATES), np.float64)
+    bucket = int(min(bid_lots, ask_lots) / (bid_lots + ask_lots) * L.BUCKETS)
+    if bid_lots > ask_lots:
+        bucket = L.BUCKETS - 1 - bucket
+    state = (min(spread, L.SPREADS) - 1) * L.BUCKETS + bucket
     before = c[L.STATE]
     if before >= 0:
         moved = mid_x2 - c[L.STATE_MID_X2]
         if moved:
-            counts[30 + before, state] += 1.0
-            counts[60, before] += moved / 2
+            counts[L.STATES + before, state] += 1.0
+            counts[2 * L.STATES, before] += moved / 2
         else:
             counts[before, state] += 1.0
     c[L.STATE], c[L.STATE_MID_X2] = state, mid_x2
@@ -547,5 +556,5 @@ def observe(context, now_ns):
     mid_x2 = c[L.BID] + c[L.ASK]
     _volatility(c, f, now_ns, mid_x2)
     _liquidity(c, f, now_ns, depth)
-    _microprice(c, c[L.BID_LOTS] / (c[L.BID_LOTS] + c[L.ASK_LOTS]), c[L.ASK] - c[L.BID], mid_x2)
+    _microprice(c, c[L.BID_LOTS], c[L.ASK_LOTS], c[L.ASK] - c[L.BID], mid_x2)
     return read | L.VIEWED | (L.CHANGED if changed else 0)

@@ -56,6 +56,10 @@ class Instrument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     contract: Contract = Contract.LINEAR
     contract_value: float = 1.0
 
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.contract_value) and self.contract_value > 0):
+            raise ValueError(f"contract_value was {self.contract_value}, expected more than 0")
+
     @property
     def key(self) -> str:
         """Name in every row: venue and symbol, since one symbol trades on several venues."""

@@ -36,6 +36,7 @@ MOVES: dict[tuple[OrderStatus, OrderMove], OrderStatus] = {
     (_S.LIVE, _M.PARTIAL_FILL): _S.LIVE,
     (_S.LIVE, _M.LAST_FILL): _S.CLOSED,
     (_S.LIVE, _M.CANCEL_SENT): _S.PENDING_CANCEL,
+    (_S.LIVE, _M.CANCELLED): _S.CLOSED,  # by the venue, unasked
     (_S.PENDING_CANCEL, _M.PARTIAL_FILL): _S.PENDING_CANCEL,
     (_S.PENDING_CANCEL, _M.LAST_FILL): _S.CLOSED,
     (_S.PENDING_CANCEL, _M.CANCELLED): _S.CLOSED,

@@ -3,12 +3,13 @@
 Assumptions, each of which decides numbers:
 
 * Our orders are invisible: the recorded market does not react to them.
-* A resting order joins behind the displayed size of its price. A trade at the price eats that queue, then us
-  (partially if it is small); a trade through the price fills us whole; so does a display that reaches or
-  crosses our price from the other side.
+* A resting order joins behind the displayed size of its price. A trade at the price eats that queue, then us,
+  first come first served (partially if it is small); a trade through the price fills us whole; so does a
+  display that reaches or crosses our price from the other side.
 * Displayed size that vanishes without a trade is shared by the queue model (`sim.queue`).
 * Post-only orders that would take on arrival are rejected. Others take displayed levels at their prices, and
-  rest with what is left.
+  the rest is cancelled: what we took is still displayed, since the recording does not react, and must not
+  fill us twice.
 * Without a book that can be believed (before a snapshot, after a gap or a cross) new orders are rejected, and
   resting ones wait.
 """
@@ -111,12 +112,14 @@ class SimVenue:
 
     def _on_trade(self, now_ns: Ns, trade: Trade) -> Iterator[OrderEvent]:
         mid_x2 = self._book.mid_x2
+        taken = 0  # of this print, by our own orders that stood at its price before
         for order in [order for order in self._resting if order.side is not trade.side]:
             beyond = (trade.tick - order.tick) * trade.side
             if beyond > 0:
                 yield self._fill(now_ns, order, order.leaves_lots, mid_x2)
             elif beyond == 0:
-                ours = min(order.place.on_trade(trade.lots), order.leaves_lots)
+                ours = min(max(order.place.on_trade(trade.lots) - taken, 0), order.leaves_lots)
+                taken += ours
                 if ours:
                     yield self._fill(now_ns, order, ours, mid_x2)
 
@@ -136,6 +139,9 @@ class SimVenue:
             yield self._fill(now_ns, order, min(lots, order.leaves_lots), mid_x2, taken_at=tick)
             if not order.leaves_lots:
                 return
+        if self._takes(command.side, command.tick):
+            self._resting.remove(order)
+            yield OrderCancelled(self._symbol, order.client_id, Ns(0), Lots(order.leaves_lots))
 
     def _cancel(self, command: CancelOrder) -> OrderEvent:
         for order in self._resting:

@@ -318,12 +318,11 @@ class TestOrders:
         "event",
         [
             OrderAck(KEY, "nobody's", Ns(START_NS)),
-            OrderCancelled(KEY, BID, Ns(START_NS), Lots(1)),
             fill(Side.BUY, 7_497, 667, client_id=BID),
             fill(Side.SELL, 7_497, 1, client_id=BID),
             OrderAck(KEY, BID, Ns(START_NS)),
         ],
-        ids=["foreign", "not cancelled", "too much", "wrong side", "acked twice"],
+        ids=["foreign", "too much", "wrong side", "acked twice"],
     )
     def test_an_answer_that_the_venue_cannot_give_is_a_protocol_error(self, event):
         engine = opened()

@@ -151,7 +151,10 @@ class BlotterMachine(RuleBasedStateMachine):
         legal = {
             "acked": {OrderStatus.PENDING_NEW: OrderStatus.LIVE},
             "rejected": {OrderStatus.PENDING_NEW: OrderStatus.CLOSED},
-            "cancelled": {OrderStatus.PENDING_CANCEL: OrderStatus.CLOSED},
+            "cancelled": {
+                OrderStatus.LIVE: OrderStatus.CLOSED,
+                OrderStatus.PENDING_CANCEL: OrderStatus.CLOSED,
+            },
             "cancelling": {OrderStatus.LIVE: OrderStatus.PENDING_CANCEL},
             "filled": {
                 before: OrderStatus.CLOSED if lots == leaves else before

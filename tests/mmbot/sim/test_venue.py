@@ -132,11 +132,20 @@ def test_a_marketable_order_walks_the_levels_at_their_prices():
     assert venue.resting_count == 0
 
 
-def test_what_a_marketable_order_leaves_rests_at_its_limit():
+def test_what_a_marketable_order_leaves_is_cancelled_and_not_filled_by_what_it_took():
     venue = opened()
     events = submit(venue, Side.SELL, 100, 80, post_only=False)
-    assert fills(events[1:]) == [(100, 50, False)]
-    assert cancel(venue) == OrderCancelled(KEY, "a", Ns(0), Lots(30))
+    assert fills(events[1:-1]) == [(100, 50, False)]
+    assert events[-1] == OrderCancelled(KEY, "a", Ns(0), Lots(30))
+    assert venue.on_market(NOW, delta([(90, 1)], [])) == []
+    assert venue.resting_count == 0
+
+
+def test_one_print_is_shared_by_our_orders_at_its_price():
+    venue = opened()
+    for client_id in ("a", "b"):
+        venue.on_order(NOW, SubmitOrder(KEY, client_id, Side.BUY, Ticks(102), Lots(10)))
+    assert fills(venue.on_market(NOW, trade(Side.SELL, 102, 15))) == [(102, 10, True), (102, 5, True)]
 
 
 def test_a_cancel_in_time_returns_what_is_left():
@@ -299,6 +308,10 @@ class VenueMachine(RuleBasedStateMachine):
 
     def take(self, events: list[OrderEvent]) -> None:
         for event in events:
+            if isinstance(event, OrderCancelled):  # the rest of an order that took
+                assert not self.orders[event.client_id].post_only
+                self.cancelled[event.client_id] = event.leaves
+                continue
             assert isinstance(event, Fill)
             order = self.orders[event.client_id]
             assert event.client_id not in self.cancelled
