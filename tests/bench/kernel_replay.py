@@ -24,6 +24,7 @@ _REPORTS = {
     L.REJECT_WOULD_TAKE: q.GONE,
     L.REJECT_NO_BOOK: q.GONE,
 }
+_REQUESTS = {q.SUBMIT: L.SUBMIT_POST_ONLY, q.CANCEL: L.CANCEL}
 
 
 def open_context(columns: Columns) -> Context:
@@ -38,27 +39,25 @@ def open_context(columns: Columns) -> Context:
     return context
 
 
-def every_tick(columns: Columns, what: Asked) -> Outcome:
+def every_tick(columns: Columns, asked_for: Asked) -> Outcome:
     """The quoter called at every tick."""
-    context, quoter = open_context(columns), q.Quoter(what.order_lots)
+    context, quoter = open_context(columns), q.Quoter(asked_for.order_lots)
     c, base = context.c, context.c[L.BASE]
     advance, answer, request = context.advance, context.answer, context.request
     on_tick, on_report = quoter.on_tick, quoter.on_report
-    touch = slice(L.LOCAL_BEST_BID, L.LOCAL_BEST_ASK + 1)
+    best_bid, best_ask = L.LOCAL_BEST_BID, L.LOCAL_BEST_ASK
     fills: list[tuple[int, int, int, int]] = []
-    ticks, tick_ns, order_lots = 0, what.tick_ms * MS, what.order_lots
+    ticks, tick_ns, order_lots = 0, asked_for.tick_ms * MS, asked_for.order_lots
     now_ns, end_ns = int(columns["exch_ns"][0]) + tick_ns, int(columns["recv_ns"][-1])
     while now_ns < end_ns:
-        while (why := advance(now_ns)) != L.REACHED:
+        while why := advance(now_ns):  # until it is REACHED, which is 0
             if why == L.ANSWERED:
-                due_ns, kind, order_id, side, tick, lots, _, _ = answer()
-                on_report(_REPORTS[kind], order_id, side, lots)
+                due_ns, kind, number, side, tick, lots, _, _ = answer()
+                on_report(_REPORTS[kind], number, side, lots)
                 if kind == L.MAKER_FILL:
                     fills.append((due_ns, side, tick, lots))
-        low, high = c[touch].tolist()
-        for action in on_tick(low + base, high + base):
-            kind = L.SUBMIT_POST_ONLY if action.what == q.SUBMIT else L.CANCEL
-            request(now_ns + ORDER_NS, kind, action.order_id, action.side, action.tick, order_lots)
+        for what, number, side, tick in on_tick(c[best_bid] + base, c[best_ask] + base):
+            request(now_ns + ORDER_NS, _REQUESTS[what], number, side, tick, order_lots)
         ticks += 1
         now_ns += tick_ns
     return Outcome(ticks, quoter.orders, quoter.cancels, quoter.position_lots, fills)

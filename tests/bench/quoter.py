@@ -12,7 +12,6 @@ library only: it also runs where mmbot is not installed.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 BUY, SELL = 1, -1
 SUBMIT, CANCEL = 1, 2
@@ -23,28 +22,20 @@ HALF_SPREAD = 10
 REQUOTE = 3
 MOST_ORDERS = 20
 
+Action = tuple[int, int, int, int]
+"""SUBMIT (post-only) or CANCEL, number of the order, side, tick."""
+NOTHING: Sequence[Action] = ()
+
 _NONE, _SENT, _RESTS = 0, 1, 2
 
 
-class Action(NamedTuple):
-    """A request to the venue: post-only order, or cancel."""
-
-    what: int
-    order_id: int
-    side: int
-    tick: int
-
-
-NOTHING: Sequence[Action] = ()
-
-
 class _Order:
-    """The one order of a side; `order_id` is its last one."""
+    """The one order of a side; `number` is its last one."""
 
-    __slots__ = ("leaves_lots", "order_id", "state", "tick")
+    __slots__ = ("leaves_lots", "number", "state", "tick")
 
     def __init__(self) -> None:
-        self.order_id = self.tick = self.leaves_lots = 0
+        self.number = self.tick = self.leaves_lots = 0
         self.state = _NONE
 
 
@@ -54,10 +45,11 @@ class Quoter:
     __slots__ = (
         "_ask",
         "_bid",
-        "_half",
+        "_buy_shift",
+        "_inside",
         "_limit_lots",
         "_order_lots",
-        "_scale",
+        "_sell_shift",
         "cancels",
         "orders",
         "position_lots",
@@ -66,65 +58,70 @@ class Quoter:
     def __init__(self, order_lots: int = 1) -> None:
         self._order_lots = order_lots
         self._limit_lots = MOST_ORDERS * order_lots
-        self._scale = 2 * order_lots
-        self._half = HALF_SPREAD * self._scale
         self._bid, self._ask = _Order(), _Order()
         self.position_lots = 0
         self.orders = 0
         self.cancels = 0
+        self._lean()
 
     def on_tick(self, bid: int, ask: int) -> Sequence[Action]:
         """Best bid and best ask in ticks; returns what to send."""
-        position, limit, scale, half = self.position_lots, self._limit_lots, self._scale, self._half
-        centre = (bid + ask) * self._order_lots - 2 * position  # of a tick, `scale` parts each: no fractions
-        buy_at = (centre - half) // scale
+        mid_x2 = bid + ask
+        buy_at = (mid_x2 - self._buy_shift) // 2
         if buy_at > bid:  # noqa: PLR1730 (min costs a call at every tick)
             buy_at = bid
-        sell_at = -((-centre - half) // scale)
+        sell_at = (mid_x2 + self._sell_shift) // 2
         if sell_at < ask:  # noqa: PLR1730 (the same)
             sell_at = ask
         buy, sell = self._bid, self._ask
         # most ticks end here: both rest where they should, or wait for the venue
         if (
-            -REQUOTE <= buy.tick - buy_at <= REQUOTE and position < limit
-            if buy.state == _RESTS
-            else buy.state == _SENT
-        ) and (
-            -REQUOTE <= sell.tick - sell_at <= REQUOTE and position > -limit
-            if sell.state == _RESTS
-            else sell.state == _SENT
+            (-REQUOTE <= buy.tick - buy_at <= REQUOTE if buy.state == _RESTS else buy.state == _SENT)
+            and (-REQUOTE <= sell.tick - sell_at <= REQUOTE if sell.state == _RESTS else sell.state == _SENT)
+            and self._inside
         ):
             return NOTHING
         actions: list[Action] = []
-        self._align(buy, BUY, buy_at, position < limit, actions)
-        self._align(sell, SELL, sell_at, position > -limit, actions)
+        self._align(buy, BUY, buy_at, actions)
+        self._align(sell, SELL, sell_at, actions)
         return actions
 
-    def on_report(self, what: int, order_id: int, side: int, lots: int) -> None:
+    def on_report(self, what: int, number: int, side: int, lots: int) -> None:
         """The venue answered. `lots`: how much was filled, if anything."""
         order = self._bid if side > 0 else self._ask
         if what == FILLED:
             self.position_lots += side * lots
+            self._lean()
             order.leaves_lots -= lots
             if order.leaves_lots == 0:
                 order.state = _NONE
-        elif order.order_id != order_id or order.leaves_lots == 0:
+        elif order.number != number or order.leaves_lots == 0:
             return  # a cancel that came too late: the order is filled
         elif what == ACCEPTED:
             order.state = _RESTS
         else:
             order.state = _NONE
 
-    def _align(self, order: _Order, side: int, tick: int, wanted: bool, actions: list[Action]) -> None:  # noqa: FBT001
+    def _lean(self) -> None:
+        """What the position means for the next quotes: one tick for every order's worth, in halves of a tick
+        and rounded away from the mid.
+        """
+        lean_x2, lots = 2 * self.position_lots, self._order_lots
+        self._buy_shift = 2 * HALF_SPREAD - (-lean_x2 // lots)
+        self._sell_shift = 2 * HALF_SPREAD - lean_x2 // lots + 1
+        self._inside = -self._limit_lots < self.position_lots < self._limit_lots
+
+    def _align(self, order: _Order, side: int, tick: int, actions: list[Action]) -> None:
+        wanted = self.position_lots * side < self._limit_lots
         if order.state == _RESTS:
             if not wanted or abs(order.tick - tick) > REQUOTE:
                 order.state = _SENT
                 self.cancels += 1
-                actions.append(Action(CANCEL, order.order_id, side, order.tick))
+                actions.append((CANCEL, order.number, side, order.tick))
         elif order.state == _NONE and wanted:
             self.orders += 1
-            order.order_id = 2 * self.orders + (side < 0)
+            order.number = self.orders
             order.tick = tick
             order.leaves_lots = self._order_lots
             order.state = _SENT
-            actions.append(Action(SUBMIT, order.order_id, side, tick))
+            actions.append((SUBMIT, order.number, side, tick))

@@ -268,21 +268,21 @@ def folder_of(parameters: Parameters) -> Path:
         if not folder.is_dir():
             unfinished = Path(tempfile.mkdtemp(dir=folder.parent))
             try:
-                _save(parameters, unfinished)
+                for name, column in generate(parameters).items():
+                    np.save(unfinished / f"{name}.npy", column)
                 unfinished.rename(folder)
             finally:
                 shutil.rmtree(unfinished, ignore_errors=True)
     return folder
 
 
-def _save(parameters: Parameters, folder: Path) -> None:
+def generate(parameters: Parameters) -> Columns:
+    """The tape of these parameters."""
     rows = parameters.seconds * _ROWS_PER_S + 10_000
-    columns = tuple(
-        np.empty(rows, dtype) for dtype in (np.int64, np.int64, np.uint8, np.int32, np.int32)
-    )  # in the order of _NAMES
+    dtypes = (np.int64, np.int64, np.uint8, np.int32, np.int32)
+    columns = tuple(np.empty(rows, dtype) for dtype in dtypes)
     count = _generate(np.random.default_rng(parameters.seed), parameters, columns)
-    for name, column in zip(_NAMES, columns, strict=True):
-        np.save(folder / f"{name}.npy", column[:count])
+    return {name: column[:count] for name, column in zip(_NAMES, columns, strict=True)}
 
 
 def hours(count: float, seed: int = 7) -> Path:

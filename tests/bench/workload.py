@@ -7,7 +7,6 @@ Standard library and numpy only: it also runs where mmbot is not installed. `pyt
 import argparse
 import json
 import platform
-import resource
 import statistics
 import sys
 import time  # noqa: TID251 (CPU time of this process: what is measured here is measured nowhere else)
@@ -30,6 +29,9 @@ LOT_SIZE = 1.0
 
 BID, ASK, BUY, SELL, SNAPSHOT = 0, 1, 2, 3, 5
 LAST = 0x80
+
+cpu_time = time.process_time
+"""Seconds of CPU of this process so far."""
 
 T = TypeVar("T")
 Columns = dict[str, npt.NDArray[np.integer]]
@@ -85,9 +87,20 @@ def asked(variants: Sequence[str]) -> Asked:
 
 def timed(play: Callable[[], T]) -> tuple[float, T]:
     """CPU seconds of a call, and what it returned."""
-    before = time.process_time_ns()
+    before = cpu_time()
     found = play()
-    return (time.process_time_ns() - before) / 1e9, found
+    return cpu_time() - before, found
+
+
+def _peak_mb() -> float:
+    """Most memory that this process held; `getrusage` would count what its parent held when it forked."""
+    status = Path("/proc/self/status")
+    peaks = (
+        [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
+        if status.exists()
+        else []
+    )
+    return int(peaks[0].split()[1]) / 1024 if peaks else 0.0
 
 
 def report(what: Asked, events: int, runs: list[tuple[float, Outcome]], versions: dict[str, str]) -> None:
@@ -95,12 +108,11 @@ def report(what: Asked, events: int, runs: list[tuple[float, Outcome]], versions
     outcomes = [asdict(outcome) for _, outcome in runs]
     if any(outcome != outcomes[0] for outcome in outcomes):
         raise SystemExit("replays of one process differ")
-    usage = resource.getrusage(resource.RUSAGE_SELF)
     line = {
         "cpu_s": [round(cpu_s, 6) for cpu_s, _ in runs],
         "median_cpu_s": statistics.median(cpu_s for cpu_s, _ in runs),
-        "process_cpu_s": usage.ru_utime + usage.ru_stime,
-        "rss_mb": usage.ru_maxrss / 1024,
+        "process_cpu_s": cpu_time(),
+        "rss_mb": _peak_mb(),
         "events": events,
         "tick_ms": what.tick_ms,
         "order_lots": what.order_lots,

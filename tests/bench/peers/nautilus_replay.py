@@ -123,13 +123,13 @@ def instrument(n: Any, variant: str) -> Any:
     )
 
 
-def strategy_of(n: Any, variant: str, what: Asked) -> Any:  # noqa: C901 (one class, made for either world)
+def strategy_of(n: Any, variant: str, asked_for: Asked) -> Any:  # noqa: C901 (one class, made for either world)
     """The quoter behind its callbacks; each world makes orders in its own way."""
 
     class Quoting(n.Strategy):
         def __init__(self, config: Any = None) -> None:
             super().__init__(*([] if variant == "rust" else [config]))
-            self.quoter = q.Quoter(what.order_lots)
+            self.quoter = q.Quoter(asked_for.order_lots)
             self.ticks = 0
             self.orders: dict[int, Any] = {}
             self.numbers: dict[str, tuple[int, int]] = {}
@@ -137,12 +137,12 @@ def strategy_of(n: Any, variant: str, what: Asked) -> Any:  # noqa: C901 (one cl
 
         def on_start(self) -> None:
             self.instrument_id = n.InstrumentId.from_str(_SYMBOL)
-            self.size = n.Quantity(float(what.order_lots), 0)
+            self.size = n.Quantity(float(asked_for.order_lots), 0)
             if variant == "rust":
                 self.subscribe_book_deltas(self.instrument_id, n.BookType.L2_MBP, None, None, True)  # noqa: FBT003
             else:
                 self.subscribe_order_book_deltas(self.instrument_id, book_type=n.BookType.L2_MBP)
-            self.clock.set_timer("tick", dt.timedelta(milliseconds=what.tick_ms), callback=self.on_timer)
+            self.clock.set_timer("tick", dt.timedelta(milliseconds=asked_for.tick_ms), callback=self.on_timer)
 
         def on_timer(self, _: Any) -> None:
             book = self.cache.order_book(self.instrument_id)
@@ -150,25 +150,27 @@ def strategy_of(n: Any, variant: str, what: Asked) -> Any:  # noqa: C901 (one cl
             if bid is None or ask is None:
                 return
             self.ticks += 1
-            for action in self.quoter.on_tick(round(float(bid) * 10), round(float(ask) * 10)):
-                if action.what == q.CANCEL:
-                    order = self.orders[action.order_id]
+            for what, number, side, tick in self.quoter.on_tick(
+                round(float(bid) * 10), round(float(ask) * 10)
+            ):
+                if what == q.CANCEL:
+                    order = self.orders[number]
                     self.cancel_order(order.client_order_id if variant == "rust" else order)
                 else:
-                    order = self.orders[action.order_id] = self.new_order(action)
-                    self.numbers[str(order.client_order_id)] = (action.order_id, action.side)
+                    order = self.orders[number] = self.new_order(number, side, tick)
+                    self.numbers[str(order.client_order_id)] = (number, side)
                     self.submit_order(order)
 
-        def new_order(self, action: q.Action) -> Any:
-            side = n.OrderSide.BUY if action.side > 0 else n.OrderSide.SELL
-            price = n.Price(action.tick * TICK_SIZE, 1)
+        def new_order(self, number: int, our_side: int, tick: int) -> Any:
+            side = n.OrderSide.BUY if our_side > 0 else n.OrderSide.SELL
+            price = n.Price(tick * TICK_SIZE, 1)
             if variant != "rust":
                 return self.order_factory.limit(self.instrument_id, side, self.size, price, post_only=True)
             return n.LimitOrder(
                 trader_id=self.trader_id,
                 strategy_id=self.strategy_id,
                 instrument_id=self.instrument_id,
-                client_order_id=n.ClientOrderId(f"O{action.order_id}"),
+                client_order_id=n.ClientOrderId(f"O{number}"),
                 order_side=side,
                 quantity=self.size,
                 price=price,
