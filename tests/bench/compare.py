@@ -63,12 +63,24 @@ class Engine:
 
 KERNEL = Engine("mmbot kernel, Python quoter", f"{HERE}.kernel_replay", "every_tick")
 KERNEL_ALONE = Engine("mmbot kernel, no strategy", f"{HERE}.kernel_replay", "no_strategy")
+PIPELINE = Engine("mmbot, six stages and rows", f"{HERE}.pipeline_replay", "compiled", repeat=3)
+PIPELINE_PLAIN = Engine("mmbot, the same without kernel", f"{HERE}.pipeline_replay", "plain", repeat=1)
 HFT_JITTED = Engine("hftbacktest, jitted", f"{HERE}.peers.hftbacktest_replay", "jitted", "hftbacktest")
 HFT_PLAIN = Engine("hftbacktest, Python", f"{HERE}.peers.hftbacktest_replay", "plain", "hftbacktest", 3)
 NAUTILUS_RUST = Engine("nautilus_trader, Rust engine", f"{HERE}.peers.nautilus_replay", "rust", "nautilus", 1)
 NAUTILUS = Engine("nautilus_trader, Cython engine", f"{HERE}.peers.nautilus_replay", "cython", "nautilus", 1)
 FLOOR = Engine("C floor", f"{HERE}.peers.c_floor", "floor")
-ENGINES = (KERNEL, KERNEL_ALONE, HFT_JITTED, HFT_PLAIN, NAUTILUS_RUST, NAUTILUS, FLOOR)
+ENGINES = (
+    KERNEL,
+    KERNEL_ALONE,
+    PIPELINE,
+    PIPELINE_PLAIN,
+    HFT_JITTED,
+    HFT_PLAIN,
+    NAUTILUS_RUST,
+    NAUTILUS,
+    FLOOR,
+)
 
 
 def peers_folder() -> Path:
