@@ -6,7 +6,10 @@ by numba.
 """
 
 import ctypes
+import hashlib
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
@@ -14,6 +17,23 @@ from numba import carray, types
 from numba.extending import intrinsic
 
 __all__ = ["carray", "entry", "inlined", "kernel", "pointer"]
+
+
+def _keep_code_by_source() -> None:
+    """Let compiled code be found again only by these very sources.
+
+    numba compares the time stamp of a function's own file. Our kernels are spread over files and have the
+    constants of `layout` as literals: with one of those edited, stale code would read and write the wrong
+    places of memory.
+    """
+    folder = Path(__file__).parent
+    sources = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(folder.glob("*.py"))))
+    kept = folder / "__pycache__" / f"kernels-{sources.hexdigest()[:16]}"
+    if not os.environ.get("NUMBA_CACHE_DIR") and os.access(folder, os.W_OK):
+        numba.config.CACHE_DIR = str(kept)
+
+
+_keep_code_by_source()
 
 F = TypeVar("F", bound=Callable[..., Any])
 

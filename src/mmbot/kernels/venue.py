@@ -1,0 +1,276 @@
+"""The venue's half: its book, our orders in their queues, its answers. Oracle: `sim.venue`."""
+
+import numpy as np
+
+from mmbot.kernels import layout as L
+from mmbot.kernels._jit import carray, kernel, pointer
+from mmbot.kernels.ladder import (
+    best_ask,
+    best_bid,
+    clear,
+    displayed_at,
+    ladder_of,
+    message_end,
+    read_levels,
+    table_of,
+    twice_mid,
+)
+
+# ruff: noqa: N812 (the layout is a block of constants, one letter keeps the formulas readable)
+
+
+@kernel
+def _venue_ns(c, exch, recv, kind, row):
+    """When a row happened at the venue, on our clock: never before its predecessor in the unsynchronised
+    case.
+    """
+    if c[L.CLOCK_RECORDED]:
+        if kind[row] & L.KIND_MASK == L.CONFIRMED_ROW:
+            return max(recv[row], c[L.VENUE_LAST_NS])
+        return max(min(exch[row], recv[row]), c[L.VENUE_LAST_NS])
+    return max(recv[row] - c[L.MARKET_DATA_NS], c[L.VENUE_LAST_NS])
+
+
+@kernel
+def _answer(c, answers, delays, now_ns, what, order_id, side, tick, lots, extra):
+    """Send an answer: due after its own delay and not before the one in front of it."""
+    due_ns = max(now_ns + delays[c[L.DELAY_HEAD] & (L.RING - 1)], c[L.ANSWER_LAST_NS])
+    c[L.DELAY_HEAD] += 1
+    c[L.ANSWER_LAST_NS] = due_ns
+    slot = answers[c[L.ANSWER_TAIL] & (L.RING - 1)]
+    c[L.ANSWER_TAIL] += 1
+    slot[L.DUE_NS] = due_ns
+    slot[L.WHAT] = what
+    slot[L.ID] = order_id
+    slot[L.SIDE] = side
+    slot[L.PRICE] = tick
+    slot[L.SIZE] = lots
+    slot[L.EXTRA] = extra
+    slot[L.VENUE_TIME] = now_ns
+
+
+@kernel
+def _drop_order(c, orders, index):
+    """Remove an order; the others keep their order of arrival."""
+    count = c[L.ORDER_COUNT] - 1
+    for later in range(index, count):
+        orders[later] = orders[later + 1]
+    c[L.ORDER_COUNT] = count
+
+
+@kernel
+def _fill(c, orders, answers, delays, index, now_ns, lots, mid_x2, what, tick):
+    """Fill part of an order; returns whether it is gone."""
+    order = orders[index]
+    order[L.ORDER_LEAVES] -= lots
+    c[L.FILLS] += 1
+    _answer(c, answers, delays, now_ns, what, order[L.ORDER_ID], order[L.ORDER_SIDE], tick, lots, mid_x2)
+    if order[L.ORDER_LEAVES] == 0:
+        _drop_order(c, orders, index)
+        return True
+    return False
+
+
+@kernel
+def _takes(c, side, tick):
+    """Would a price on this side reach the other side's best?"""
+    if side > 0:
+        return c[L.VENUE_BEST_ASK] < c[L.SPAN] and tick - c[L.BASE] >= c[L.VENUE_BEST_ASK]
+    return c[L.VENUE_BEST_BID] >= 0 and tick - c[L.BASE] <= c[L.VENUE_BEST_BID]
+
+
+@kernel
+def _displayed(order, before, after, power):
+    """The displayed size of an order's level changed (`sim.queue.Place.on_display`)."""
+    left = before - after - order[L.ORDER_TRADED]
+    order[L.ORDER_TRADED] = 0
+    ahead = order[L.ORDER_AHEAD]
+    if power > 0.0 and left > 0 and ahead > 0:
+        back = max(before - ahead, 0)
+        front_weight = float(ahead) ** power
+        share = front_weight / (front_weight + float(back) ** power)
+        ahead -= min(np.int64(np.rint(left * share)), ahead)
+    order[L.ORDER_AHEAD] = min(ahead, after)
+
+
+@kernel
+def _touch_orders(c, orders, bids, asks, side, tick):
+    """Remember what our orders' levels displayed before this message. tick < 0: all levels."""
+    for index in range(c[L.ORDER_COUNT]):
+        order = orders[index]
+        mine = order[L.ORDER_TICK] == tick and order[L.ORDER_SIDE] == side
+        if (mine or tick < 0) and order[L.ORDER_BEFORE] == L.UNTOUCHED:
+            order[L.ORDER_BEFORE] = displayed_at(c, bids, asks, order[L.ORDER_SIDE], order[L.ORDER_TICK])
+
+
+@kernel
+def _book_message_ends(c, f, orders, answers, delays, bids, asks, now_ns):
+    """The venue's book is whole again: queues move, and orders that the other side reached are filled."""
+    c[L.VENUE_BEST_BID] = best_bid(bids, c[L.VENUE_BEST_BID])
+    c[L.VENUE_BEST_ASK] = best_ask(asks, c[L.VENUE_BEST_ASK], c[L.SPAN])
+    mid_before = c[L.VENUE_MID_X2]
+    c[L.VENUE_MID_X2] = twice_mid(c[L.VENUE_BEST_BID], c[L.VENUE_BEST_ASK], c[L.SPAN], c[L.BASE])
+    crossed = c[L.VENUE_BEST_BID] >= 0 and c[L.VENUE_BEST_BID] >= c[L.VENUE_BEST_ASK]
+    if crossed:
+        c[L.VENUE_SYNCED] = 0
+    for index in range(c[L.ORDER_COUNT]):
+        order = orders[index]
+        if order[L.ORDER_BEFORE] != L.UNTOUCHED and not crossed:
+            after = displayed_at(c, bids, asks, order[L.ORDER_SIDE], order[L.ORDER_TICK])
+            _displayed(order, order[L.ORDER_BEFORE], after, f[L.QUEUE_POWER])
+        order[L.ORDER_BEFORE] = L.UNTOUCHED
+    if crossed:
+        return
+    index = 0
+    while index < c[L.ORDER_COUNT]:
+        order = orders[index]
+        if _takes(c, order[L.ORDER_SIDE], order[L.ORDER_TICK]):
+            _fill(
+                c, orders, answers, delays, index, now_ns,
+                order[L.ORDER_LEAVES], mid_before, L.MAKER_FILL, order[L.ORDER_TICK],
+            )  # fmt: skip
+        else:
+            index += 1
+
+
+@kernel
+def _venue_trade(c, orders, answers, delays, now_ns, taker, tick, lots):
+    """A public trade: the queue eats first, then we; through our price it fills us whole."""
+    taken = 0
+    index = 0
+    while index < c[L.ORDER_COUNT]:
+        order = orders[index]
+        gone = False
+        if order[L.ORDER_SIDE] != taker:
+            beyond = (tick - order[L.ORDER_TICK]) * taker
+            ours = 0
+            if beyond > 0:
+                ours = order[L.ORDER_LEAVES]
+            elif beyond == 0:
+                order[L.ORDER_TRADED] += lots
+                eaten = min(order[L.ORDER_AHEAD], lots)
+                order[L.ORDER_AHEAD] -= eaten
+                ours = min(max(lots - eaten - taken, 0), order[L.ORDER_LEAVES])
+                taken += ours
+            if ours > 0:
+                gone = _fill(
+                    c, orders, answers, delays, index, now_ns,
+                    ours, c[L.VENUE_MID_X2], L.MAKER_FILL, order[L.ORDER_TICK],
+                )  # fmt: skip
+        if not gone:
+            index += 1
+
+
+@kernel
+def _request(c, orders, answers, delays, bids, asks, request):
+    """One of our requests arrives at the venue."""
+    now_ns, what, order_id = request[L.DUE_NS], request[L.WHAT], request[L.ID]
+    side, tick, lots = request[L.SIDE], request[L.PRICE], request[L.SIZE]
+    if what == L.CANCEL:
+        for index in range(c[L.ORDER_COUNT]):
+            if orders[index][L.ORDER_ID] == order_id:
+                leaves = orders[index][L.ORDER_LEAVES]
+                _drop_order(c, orders, index)
+                _answer(c, answers, delays, now_ns, L.CANCELLED, order_id, side, tick, leaves, 0)
+                return
+        _answer(c, answers, delays, now_ns, L.CANCEL_REJECT, order_id, side, tick, 0, 0)
+        return
+    if not c[L.VENUE_SYNCED]:
+        _answer(c, answers, delays, now_ns, L.REJECT_NO_BOOK, order_id, side, tick, lots, 0)
+        return
+    taking = _takes(c, side, tick)
+    if taking and what == L.SUBMIT_POST_ONLY:
+        _answer(c, answers, delays, now_ns, L.REJECT_WOULD_TAKE, order_id, side, tick, lots, 0)
+        return
+    _answer(c, answers, delays, now_ns, L.ACK, order_id, side, tick, lots, 0)
+    index = c[L.ORDER_COUNT]
+    order = orders[index]
+    order[L.ORDER_ID] = order_id
+    order[L.ORDER_SIDE] = side
+    order[L.ORDER_TICK] = tick
+    order[L.ORDER_LEAVES] = lots
+    order[L.ORDER_AHEAD] = displayed_at(c, bids, asks, side, tick)
+    order[L.ORDER_TRADED] = 0
+    order[L.ORDER_BEFORE] = L.UNTOUCHED
+    c[L.ORDER_COUNT] = index + 1
+    if taking:
+        _take(c, orders, answers, delays, bids, asks, index, now_ns)
+
+
+@kernel
+def _take(c, orders, answers, delays, bids, asks, index, now_ns):
+    """A marketable order walks the displayed levels of the other side; what is left is cancelled."""
+    order = orders[index]
+    side, limit = order[L.ORDER_SIDE], order[L.ORDER_TICK] - c[L.BASE]
+    at = c[L.VENUE_BEST_ASK] if side > 0 else c[L.VENUE_BEST_BID]
+    while 0 <= at < c[L.SPAN] and (limit - at) * side >= 0:
+        shown = asks[at] if side > 0 else bids[at]
+        if shown > 0:
+            lots = min(np.int64(shown), order[L.ORDER_LEAVES])
+            tick = at + c[L.BASE]
+            if _fill(c, orders, answers, delays, index, now_ns, lots, c[L.VENUE_MID_X2], L.TAKER_FILL, tick):
+                return
+        at += side
+    number, tick, leaves = order[L.ORDER_ID], order[L.ORDER_TICK], order[L.ORDER_LEAVES]
+    _drop_order(c, orders, index)
+    _answer(c, answers, delays, now_ns, L.CANCELLED, number, side, tick, leaves, 0)
+
+
+@kernel
+def _venue_book(c, f, orders, answers, delays, bids, asks, kind, tick, lots, row, end, now_ns):
+    """A book message at the venue: a delta, or a snapshot whose marker row stands first."""
+    snapshot = kind[row] & L.KIND_MASK == L.SNAPSHOT_ROW
+    if snapshot:
+        c[L.VENUE_SYNCED] = 1
+    elif not c[L.VENUE_SYNCED]:
+        return
+    if c[L.ORDER_COUNT] and snapshot:
+        _touch_orders(c, orders, bids, asks, 0, -1)
+    elif c[L.ORDER_COUNT]:
+        for at_row in range(row, end):
+            side = 1 if kind[at_row] & L.KIND_MASK == L.BID_ROW else -1
+            _touch_orders(c, orders, bids, asks, side, tick[at_row])
+    if snapshot:
+        clear(c, bids, asks, L.VENUE_BEST_BID, L.VENUE_BEST_ASK, L.VENUE_LOW, L.VENUE_HIGH)
+        row += 1
+    read_levels(
+        c, bids, asks, kind, tick, lots, row, end,
+        L.VENUE_BEST_BID, L.VENUE_BEST_ASK, L.VENUE_LOW, L.VENUE_HIGH,
+    )  # fmt: skip
+    _book_message_ends(c, f, orders, answers, delays, bids, asks, now_ns)
+
+
+@kernel
+def venue_until(c, f, exch, recv, kind, tick, lots, until_ns):
+    """Everything at the venue up to and including `until_ns`; at one nanosecond the market comes first."""
+    bids, asks = ladder_of(c, L.VENUE_BIDS), ladder_of(c, L.VENUE_ASKS)
+    orders = table_of(c, L.ORDERS, L.SLOTS, L.ORDER_WIDTH)
+    requests = table_of(c, L.REQUESTS, L.RING, L.RING_WIDTH)
+    answers = table_of(c, L.ANSWERS, L.RING, L.RING_WIDTH)
+    delays = carray(pointer(c[L.DELAYS]), (L.RING,), np.int64)
+    row, rows = c[L.VENUE_ROW], c[L.ROWS]
+    now_ns = _venue_ns(c, exch, recv, kind, row) if row < rows else L.NEVER
+    while True:
+        request_ns = L.NEVER
+        if c[L.REQUEST_HEAD] != c[L.REQUEST_TAIL]:
+            request_ns = requests[c[L.REQUEST_HEAD] & (L.RING - 1)][L.DUE_NS]
+        if now_ns > until_ns and request_ns > until_ns:
+            return
+        if request_ns < now_ns:
+            _request(c, orders, answers, delays, bids, asks, requests[c[L.REQUEST_HEAD] & (L.RING - 1)])
+            c[L.REQUEST_HEAD] += 1
+            continue
+        c[L.VENUE_LAST_NS] = now_ns
+        what = kind[row] & L.KIND_MASK
+        end = message_end(kind, row)
+        if what <= L.ASK_ROW or what == L.SNAPSHOT_ROW:
+            _venue_book(c, f, orders, answers, delays, bids, asks, kind, tick, lots, row, end, now_ns)
+        elif what <= L.SELL_ROW:
+            if c[L.VENUE_SYNCED] and c[L.ORDER_COUNT]:
+                taker = 1 if what == L.BUY_ROW else -1
+                _venue_trade(c, orders, answers, delays, now_ns, taker, tick[row], lots[row])
+        elif what == L.TROUBLE_ROW and tick[row]:
+            c[L.VENUE_SYNCED] = 0
+        row = end
+        c[L.VENUE_ROW] = row
+        now_ns = _venue_ns(c, exch, recv, kind, row) if row < rows else L.NEVER
