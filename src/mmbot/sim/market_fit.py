@@ -101,13 +101,12 @@ def first_guess(wanted: Statistics, symbol: str) -> MarketSettings:
 
 def _price_guess(wanted: Statistics) -> dict[str, Any]:
     """Moves an interval as if those of a second were independent, shared out to orders and to nobody."""
-    moves = 1.0 - wanted.still_ratio
-    an_interval = 1.0 - wanted.still_ratio ** (wanted.message_interval_ms / 1_000)
+    an_interval = 1.0 - (1.0 - wanted.moved_ratio) ** (wanted.message_interval_ms / 1_000)
     return {
         "volatility_bps_per_sqrt_min": _rounded(wanted.volatility_bps_per_sqrt_min),
         "volatility_half_life_s": wanted.window_s,
         "price_move_ratio": _rounded(max(_LEAST_MOVES, (1.0 - wanted.led_ratio) * an_interval)),
-        "reveal_ratio": _rounded(min(1.0, wanted.led_ratio * moves / wanted.orders_per_s)),
+        "reveal_ratio": _rounded(min(1.0, wanted.led_ratio * wanted.moved_ratio / wanted.orders_per_s)),
         "activity_log_sigma": 0.3,
         "activity_half_life_s": wanted.window_s,
     }
@@ -227,7 +226,7 @@ def _changes(wanted: Statistics, found: Statistics) -> float:
 
 
 def _moves(wanted: Statistics, found: Statistics) -> float:
-    return math.log(max(1e-4, 1.0 - wanted.still_ratio) / max(1e-4, 1.0 - found.still_ratio))
+    return math.log(max(1e-4, wanted.moved_ratio) / max(1e-4, found.moved_ratio))
 
 
 def _led(wanted: Statistics, found: Statistics) -> float:

@@ -105,8 +105,8 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     move_memory: float
     """Autocorrelation of the size of moves, from one window to the next: how volatility clusters."""
     move_kurtosis: float
-    still_ratio: float
-    """Share of seconds at whose end the mid was where it was at the beginning."""
+    moved_ratio: float
+    """Share of seconds at whose end the mid was not where it was at the beginning."""
 
 
 def measure(events: Iterable[MarketEvent], *, depth_levels: int, window_s: float) -> Statistics:
@@ -288,7 +288,7 @@ class _Seen:
             "volatility_1s_bps_per_sqrt_min": _volatility(seconds, 1.0),
             "move_memory": _memory(np.abs(windows)),
             "move_kurtosis": _kurtosis(windows),
-            "still_ratio": float((seconds == 0).mean()),
+            "moved_ratio": float((seconds != 0).mean()),
             "response_bps": _mean(response) * BPS,
             "led_ratio": _led(book_ns, np.sign(np.diff(mids)), orders),
         }

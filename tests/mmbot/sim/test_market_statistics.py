@@ -60,7 +60,7 @@ def test_a_clockwork_market_is_measured_exactly():
     assert (found.spread_ticks, found.spread_one_ratio, found.spread_two_ratio) == (1.0, 1.0, 0.0)
     assert found.gap_ticks == 2.0
     assert found.touch_lots_log_mean == pytest.approx((3 * math.log(10) + math.log(20)) / 4)
-    assert (found.still_ratio, found.volatility_bps_per_sqrt_min, found.response_bps) == (1.0, 0.0, 0.0)
+    assert (found.moved_ratio, found.volatility_bps_per_sqrt_min, found.response_bps) == (0.0, 0.0, 0.0)
 
 
 def test_depth_goes_by_distance_and_what_was_not_seen_is_no_number():
