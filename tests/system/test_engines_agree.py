@@ -248,10 +248,12 @@ def test_two_symbols_do_not_disturb_each_other(one: list[MarketEvent], two: list
     assert compiled == plain
 
 
-@pytest.mark.parametrize("scenario", ["demo", "nexo-24h", "btcusdt-8m", "eth-3venues"])
+@pytest.mark.parametrize(
+    "scenario", ["demo", "nexo-like", "btc-like", "nexo-24h", "btcusdt-8m", "eth-3venues"]
+)
 def test_every_scenario_gives_the_same_digest(scenario: str, tmp_path: Path) -> None:
     data = ROOT.parent / "shared/data"
-    if scenario != "demo" and not data.is_dir():
+    if scenario in ("nexo-24h", "btcusdt-8m", "eth-3venues") and not data.is_dir():
         pytest.skip("captures are not here: no ../shared/data")
     digests = {}
     for kind in (EngineKind.PLAIN, EngineKind.COMPILED):
