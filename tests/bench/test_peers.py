@@ -74,7 +74,7 @@ def test_speed(tape: Path, tick_ms: int, capsys: pytest.CaptureFixture[str]) -> 
     """No time is asserted: the table is the result, docs/benchmarks.md says what it should be."""
     results = rounds(ENGINES, tape, tick_ms, ROUNDS)
     with capsys.disabled():
-        print(f"\n\ntick every {tick_ms} ms", *table(results, KERNEL.name), sep="\n")  # noqa: T201
+        print(f"\n\ntick every {tick_ms} ms", *table(results), sep="\n")  # noqa: T201
 
     for name in results:
         assert statistics.median(ratios(results, name, KERNEL.name)) > 0
