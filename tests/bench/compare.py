@@ -64,7 +64,7 @@ class Engine:
 KERNEL = Engine("mmbot kernel, Python quoter", f"{HERE}.kernel_replay", "every_tick")
 KERNEL_ALONE = Engine("mmbot kernel, no strategy", f"{HERE}.kernel_replay", "no_strategy")
 PIPELINE = Engine("mmbot, six stages and rows", f"{HERE}.pipeline_replay", "compiled", repeat=3)
-PIPELINE_PLAIN = Engine("mmbot, the same without kernel", f"{HERE}.pipeline_replay", "plain", repeat=1)
+PIPELINE_PLAIN = Engine("mmbot, six stages without kernel", f"{HERE}.pipeline_replay", "plain", repeat=1)
 HFT_JITTED = Engine("hftbacktest, jitted", f"{HERE}.peers.hftbacktest_replay", "jitted", "hftbacktest")
 HFT_PLAIN = Engine("hftbacktest, Python", f"{HERE}.peers.hftbacktest_replay", "plain", "hftbacktest", 3)
 NAUTILUS_RUST = Engine("nautilus_trader, Rust engine", f"{HERE}.peers.nautilus_replay", "rust", "nautilus", 1)
