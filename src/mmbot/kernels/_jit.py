@@ -1,11 +1,13 @@
 """The one import of numba: `kernel` compiles for use inside kernels, `entry` makes callable by address.
 
-An entry takes the address of the int64 block of `layout` and an integer, and is called through ctypes: 0.25
-us a call, against 0.85 us for a dispatcher with fourteen arrays (measured). Compiled code is cached on disk
-by numba.
+An entry takes the address of the int64 block of `layout` and an integer, and is called without numba's
+dispatcher: 0.06 us a call, against 0.12 with it, 0.22 through ctypes, and 0.85 with fourteen arrays
+(measured). Compiled code is cached on disk by numba.
+
+A kernel that is called and not inlined gets seven words for every array that is handed to it, and cannot know
+that they do not overlap: what runs for every message is `inlined` (half the time, measured).
 """
 
-import ctypes
 import hashlib
 import os
 from collections.abc import Callable
@@ -59,13 +61,13 @@ def pointer(_context: Any, _address: Any) -> Any:
     return signature, generate
 
 
-_ENTRY = types.int64(types.CPointer(types.int64), types.int64)
-_CALL = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
+_ENTRY = (types.int64, types.int64)
+_ENTRIES: list[Any] = []
 
 
 def entry(function: Callable[..., int]) -> Callable[[int, int], int]:
     """Compile as `(context address, integer) -> integer`."""
-    compiled = numba.cfunc(_ENTRY, cache=True)(function)
-    call: Callable[[int, int], int] = _CALL(compiled.address)
-    call.keep_alive = compiled  # type: ignore[attr-defined] # the code lives as long as its caller
+    compiled = numba.njit(types.int64(*_ENTRY), cache=True)(function)
+    _ENTRIES.append(compiled)  # the code lives as long as its caller
+    call: Callable[[int, int], int] = compiled.overloads[_ENTRY].entry_point
     return call

@@ -5,6 +5,7 @@ Python reads results back through a memoryview slice, the cheapest way there is 
 values, measured).
 """
 
+import struct
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,6 +15,9 @@ import numpy.typing as npt
 from mmbot.kernels import layout as L  # noqa: N812 (a block of constants)
 from mmbot.kernels.replay import advance, observe
 
+_REQUEST = struct.Struct("=6q")
+"""The columns of a request, from DUE_NS to SIZE."""
+_RING_ROW_BYTES = 8 * L.RING_WIDTH
 _COLUMNS = {"exch_ns": L.EXCH, "recv_ns": L.RECV, "kind": L.KIND, "tick": L.TICK, "lots": L.LOTS}
 
 
@@ -65,6 +69,8 @@ class Context:
         self._ints[[L.VENUE_BEST_BID, L.LOCAL_BEST_BID]] = -1
         self._ints[[L.VENUE_BEST_ASK, L.LOCAL_BEST_ASK, L.VENUE_LOW, L.LOCAL_LOW]] = span
         self._ints[[L.VENUE_HIGH, L.LOCAL_HIGH]] = -1
+        self._ints[[L.OWN_BID_LOW, L.OWN_ASK_LOW]] = L.NOWHERE
+        self._ints[[L.OWN_BID_HIGH, L.OWN_ASK_HIGH]] = -L.NOWHERE
         self._ints[L.VENUE_MID_X2] = L.NO_MID
         self._ints[L.STATE] = -1
         self.floats[L.VARIANCE] = -1.0
@@ -75,7 +81,8 @@ class Context:
         self.c = self._ints.data
         self.f = self.floats.data
         self._places = tables[L.PLACES].data
-        self._requests = tables[L.REQUESTS].data
+        self._requests = tables[L.REQUESTS].data.cast("B")
+        self._answers = tables[L.ANSWERS].reshape(-1).data
         self._delays = tables[L.DELAYS]
         self._address = self._ints.ctypes.data
         self._fills_answered = 0
@@ -90,23 +97,17 @@ class Context:
 
     def request(self, due_ns: int, what: int, order_id: int, side: int, tick: int, lots: int) -> None:
         """Put a request on its way to the venue."""
-        c = self.c
-        row = c[L.REQUEST_TAIL] & (L.RING - 1)
-        requests = self._requests
-        requests[row, L.DUE_NS] = due_ns
-        requests[row, L.WHAT] = what
-        requests[row, L.ID] = order_id
-        requests[row, L.SIDE] = side
-        requests[row, L.PRICE] = tick
-        requests[row, L.SIZE] = lots
-        c[L.REQUEST_TAIL] += 1
+        tail = self.c[L.REQUEST_TAIL]
+        offset = (tail & (L.RING - 1)) * _RING_ROW_BYTES
+        _REQUEST.pack_into(self._requests, offset, due_ns, what, order_id, side, tick, lots)
+        self.c[L.REQUEST_TAIL] = tail + 1
 
     def answer(self) -> list[int]:
         """Take the answer that is due, as the columns of its table."""
-        c = self.c
-        row = self._tables[L.ANSWERS][c[L.ANSWER_HEAD] & (L.RING - 1)]
-        c[L.ANSWER_HEAD] += 1
-        return [int(value) for value in row.tolist()]
+        head = self.c[L.ANSWER_HEAD]
+        self.c[L.ANSWER_HEAD] = head + 1
+        start = (head & (L.RING - 1)) * L.RING_WIDTH
+        return self._answers[start : start + L.RING_WIDTH].tolist()
 
     @property
     def delays_left(self) -> int:

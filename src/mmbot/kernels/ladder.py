@@ -18,21 +18,21 @@ def table_of(c, which, rows, width):
     return carray(pointer(c[which]), (rows, width), np.int64)
 
 
-@kernel
+@inlined
 def best_bid(ladder, index):
     while index >= 0 and ladder[index] == 0:
         index -= 1
     return index
 
 
-@kernel
+@inlined
 def best_ask(ladder, index, span):
     while index < span and ladder[index] == 0:
         index += 1
     return index
 
 
-@kernel
+@inlined
 def twice_mid(bid, ask, span, base):
     return bid + ask + 2 * base if bid >= 0 and ask < span else L.NO_MID
 
@@ -46,7 +46,7 @@ def displayed_at(c, bids, asks, side, tick):
     return np.int64(bids[at] if side > 0 else asks[at])
 
 
-@kernel
+@inlined
 def message_end(kind, row):
     """The row after the message that stands at `row`."""
     while not kind[row] & L.LAST_ROW:
@@ -54,7 +54,7 @@ def message_end(kind, row):
     return row + 1
 
 
-@kernel
+@inlined
 def read_levels(c, bids, asks, kind, tick, lots, row, end, best_bid, best_ask, low, high):
     """Put the levels of rows [row, end) into two ladders; a best price that vanished waits for a rescan."""
     base = c[L.BASE]

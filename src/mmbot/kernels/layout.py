@@ -40,6 +40,10 @@ ANSWER_LAST_NS = 42
 DELAY_HEAD, DELAY_TAIL = 43, 44
 VENUE_LOW, VENUE_HIGH = 45, 46
 """Ladder range ever touched, to be cleared by a snapshot."""
+OWN_BID_LOW, OWN_BID_HIGH, OWN_ASK_LOW, OWN_ASK_HIGH = 26, 27, 28, 29
+"""Ladder indices between which our bids and our asks rest; low above high without any. Rows and trades that
+miss them cannot concern an order of ours.
+"""
 
 # --- state of our half
 LOCAL_ROW = 50
@@ -98,6 +102,8 @@ SUBMIT, SUBMIT_POST_ONLY, CANCEL = 1, 2, 3
 ACK, REJECT_NO_BOOK, REJECT_WOULD_TAKE, CANCELLED, CANCEL_REJECT, MAKER_FILL, TAKER_FILL = 1, 2, 3, 4, 5, 6, 7
 NO_MID = -(1 << 62)
 NEVER = 1 << 62
+NOWHERE = 1 << 40
+"""A ladder index beyond every ladder."""
 
 BUCKETS = 9
 """Of imbalance, for the microprice: an odd number, so that a balanced book stands in the middle of one."""

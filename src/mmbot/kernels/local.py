@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from mmbot.kernels import layout as L
-from mmbot.kernels._jit import kernel
+from mmbot.kernels._jit import inlined
 from mmbot.kernels.ladder import (
     best_ask,
     best_bid,
@@ -20,7 +20,7 @@ from mmbot.kernels.ladder import (
 # ruff: noqa: N812 (the layout is a block of constants, one letter keeps the formulas readable)
 
 
-@kernel
+@inlined
 def _rate_add(c, f, rate, stamp, now_ns, lots):
     """`book.measures.DecayedRate.add`."""
     # the same libm functions as the oracle, in the same order: results are equal to the last bit
@@ -29,7 +29,7 @@ def _rate_add(c, f, rate, stamp, now_ns, lots):
     c[stamp] = now_ns
 
 
-@kernel
+@inlined
 def _local_trade(c, f, places, now_ns, taker, tick, lots):
     if taker > 0:
         _rate_add(c, f, L.SELL_RATE, L.SELL_RATE_NS, now_ns, lots)
@@ -41,7 +41,7 @@ def _local_trade(c, f, places, now_ns, taker, tick, lots):
             place[L.PLACE_AHEAD] = max(place[L.PLACE_AHEAD] - lots, 0)
 
 
-@kernel
+@inlined
 def _local_book_changed(c, places, bids, asks):
     """Best prices, our places; returns whether the book is crossed now."""
     c[L.LOCAL_BEST_BID] = best_bid(bids, c[L.LOCAL_BEST_BID])
@@ -54,7 +54,7 @@ def _local_book_changed(c, places, bids, asks):
     return c[L.LOCAL_BEST_BID] >= 0 and c[L.LOCAL_BEST_BID] >= c[L.LOCAL_BEST_ASK]
 
 
-@kernel
+@inlined
 def _local_book(c, places, bids, asks, kind, tick, lots, row, end):
     """A book message reaches us; returns whether Python must hear of it."""
     snapshot = kind[row] & L.KIND_MASK == L.SNAPSHOT_ROW
@@ -74,7 +74,7 @@ def _local_book(c, places, bids, asks, kind, tick, lots, row, end):
     return L.SNAPSHOT_ARRIVED if snapshot else L.REACHED
 
 
-@kernel
+@inlined
 def local_until(c, f, recv, kind, tick, lots, until_ns):
     """Everything that reaches us up to and including `until_ns`; stops early where Python must decide."""
     bids, asks = ladder_of(c, L.LOCAL_BIDS), ladder_of(c, L.LOCAL_ASKS)

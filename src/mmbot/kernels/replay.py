@@ -25,7 +25,7 @@ from mmbot.kernels.venue import venue_until
 @entry
 def advance(context, until_ns):
     """Run to `until_ns` (a tick, or a snapshot that we asked for) or to what needs a decision before it."""
-    c = carray(context, (L.INTS,), np.int64)
+    c = carray(pointer(context), (L.INTS,), np.int64)
     f = carray(pointer(c[L.FEATURES]), (L.FLOATS,), np.float64)
     rows = c[L.ROWS]
     exch, recv = carray(pointer(c[L.EXCH]), (rows,), np.int64), carray(pointer(c[L.RECV]), (rows,), np.int64)
@@ -51,7 +51,7 @@ def observe(context, now_ns):
     """Read the market cache at a tick, price the book, and bring the features up to date. Returns how it was
     read, with VIEWED and CHANGED.
     """
-    c = carray(context, (L.INTS,), np.int64)
+    c = carray(pointer(context), (L.INTS,), np.int64)
     f = carray(pointer(c[L.FEATURES]), (L.FLOATS,), np.float64)
     c[L.AGE_NS] = -1
     if not c[L.LOCAL_SYNCED]:

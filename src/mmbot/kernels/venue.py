@@ -3,7 +3,7 @@
 import numpy as np
 
 from mmbot.kernels import layout as L
-from mmbot.kernels._jit import carray, kernel, pointer
+from mmbot.kernels._jit import carray, inlined, kernel, pointer
 from mmbot.kernels.ladder import (
     best_ask,
     best_bid,
@@ -19,11 +19,9 @@ from mmbot.kernels.ladder import (
 # ruff: noqa: N812 (the layout is a block of constants, one letter keeps the formulas readable)
 
 
-@kernel
+@inlined
 def _venue_ns(c, exch, recv, kind, row):
-    """When a row happened at the venue, on our clock: never before its predecessor in the unsynchronised
-    case.
-    """
+    """When a row happened at the venue, on our clock; never before the one in front of it."""
     if c[L.CLOCK_RECORDED]:
         if kind[row] & L.KIND_MASK == L.CONFIRMED_ROW:
             return max(recv[row], c[L.VENUE_LAST_NS])
@@ -50,12 +48,28 @@ def _answer(c, answers, delays, now_ns, what, order_id, side, tick, lots, extra)
 
 
 @kernel
+def _own_range(c, orders):
+    """Where our orders rest, after one came or went."""
+    bid_low = ask_low = np.int64(L.NOWHERE)
+    bid_high = ask_high = np.int64(-L.NOWHERE)
+    for index in range(c[L.ORDER_COUNT]):
+        at = orders[index, L.ORDER_TICK] - c[L.BASE]
+        if orders[index, L.ORDER_SIDE] > 0:
+            bid_low, bid_high = min(bid_low, at), max(bid_high, at)
+        else:
+            ask_low, ask_high = min(ask_low, at), max(ask_high, at)
+    c[L.OWN_BID_LOW], c[L.OWN_BID_HIGH] = bid_low, bid_high
+    c[L.OWN_ASK_LOW], c[L.OWN_ASK_HIGH] = ask_low, ask_high
+
+
+@kernel
 def _drop_order(c, orders, index):
     """Remove an order; the others keep their order of arrival."""
     count = c[L.ORDER_COUNT] - 1
     for later in range(index, count):
         orders[later] = orders[later + 1]
     c[L.ORDER_COUNT] = count
+    _own_range(c, orders)
 
 
 @kernel
@@ -103,9 +117,9 @@ def _touch_orders(c, orders, bids, asks, side, tick):
             order[L.ORDER_BEFORE] = displayed_at(c, bids, asks, order[L.ORDER_SIDE], order[L.ORDER_TICK])
 
 
-@kernel
-def _book_message_ends(c, f, orders, answers, delays, bids, asks, now_ns):
-    """The venue's book is whole again: queues move, and orders that the other side reached are filled."""
+@inlined
+def _book_message_ends(c, f, orders, answers, delays, bids, asks, touched, now_ns):
+    """The venue's book is whole again."""
     c[L.VENUE_BEST_BID] = best_bid(bids, c[L.VENUE_BEST_BID])
     c[L.VENUE_BEST_ASK] = best_ask(asks, c[L.VENUE_BEST_ASK], c[L.SPAN])
     mid_before = c[L.VENUE_MID_X2]
@@ -113,6 +127,14 @@ def _book_message_ends(c, f, orders, answers, delays, bids, asks, now_ns):
     crossed = c[L.VENUE_BEST_BID] >= 0 and c[L.VENUE_BEST_BID] >= c[L.VENUE_BEST_ASK]
     if crossed:
         c[L.VENUE_SYNCED] = 0
+    reached = c[L.VENUE_BEST_BID] >= c[L.OWN_ASK_LOW] or c[L.VENUE_BEST_ASK] <= c[L.OWN_BID_HIGH]
+    if touched or reached:
+        _orders_after_message(c, f, orders, answers, delays, bids, asks, mid_before, crossed, now_ns)
+
+
+@kernel
+def _orders_after_message(c, f, orders, answers, delays, bids, asks, mid_before, crossed, now_ns):
+    """Queues move, and orders that the other side reached are filled; nothing of it in a crossed book."""
     for index in range(c[L.ORDER_COUNT]):
         order = orders[index]
         if order[L.ORDER_BEFORE] != L.UNTOUCHED and not crossed:
@@ -193,6 +215,7 @@ def _request(c, orders, answers, delays, bids, asks, request):
     order[L.ORDER_TRADED] = 0
     order[L.ORDER_BEFORE] = L.UNTOUCHED
     c[L.ORDER_COUNT] = index + 1
+    _own_range(c, orders)
     if taking:
         _take(c, orders, answers, delays, bids, asks, index, now_ns)
 
@@ -216,7 +239,7 @@ def _take(c, orders, answers, delays, bids, asks, index, now_ns):
     _answer(c, answers, delays, now_ns, L.CANCELLED, number, side, tick, leaves, 0)
 
 
-@kernel
+@inlined
 def _venue_book(c, f, orders, answers, delays, bids, asks, kind, tick, lots, row, end, now_ns):
     """A book message at the venue: a delta, or a snapshot whose marker row stands first."""
     snapshot = kind[row] & L.KIND_MASK == L.SNAPSHOT_ROW
@@ -224,12 +247,18 @@ def _venue_book(c, f, orders, answers, delays, bids, asks, kind, tick, lots, row
         c[L.VENUE_SYNCED] = 1
     elif not c[L.VENUE_SYNCED]:
         return
-    if c[L.ORDER_COUNT] and snapshot:
+    touched = snapshot
+    if snapshot:
         _touch_orders(c, orders, bids, asks, 0, -1)
     elif c[L.ORDER_COUNT]:
+        bid_low, bid_high = c[L.OWN_BID_LOW], c[L.OWN_BID_HIGH]
+        ask_low, ask_high = c[L.OWN_ASK_LOW], c[L.OWN_ASK_HIGH]
         for at_row in range(row, end):
-            side = 1 if kind[at_row] & L.KIND_MASK == L.BID_ROW else -1
-            _touch_orders(c, orders, bids, asks, side, tick[at_row])
+            at = tick[at_row] - c[L.BASE]
+            is_bid = kind[at_row] & L.KIND_MASK == L.BID_ROW
+            if bid_low <= at <= bid_high if is_bid else ask_low <= at <= ask_high:
+                _touch_orders(c, orders, bids, asks, 1 if is_bid else -1, tick[at_row])
+                touched = True
     if snapshot:
         clear(c, bids, asks, L.VENUE_BEST_BID, L.VENUE_BEST_ASK, L.VENUE_LOW, L.VENUE_HIGH)
         row += 1
@@ -237,10 +266,10 @@ def _venue_book(c, f, orders, answers, delays, bids, asks, kind, tick, lots, row
         c, bids, asks, kind, tick, lots, row, end,
         L.VENUE_BEST_BID, L.VENUE_BEST_ASK, L.VENUE_LOW, L.VENUE_HIGH,
     )  # fmt: skip
-    _book_message_ends(c, f, orders, answers, delays, bids, asks, now_ns)
+    _book_message_ends(c, f, orders, answers, delays, bids, asks, touched, now_ns)
 
 
-@kernel
+@inlined
 def venue_until(c, f, exch, recv, kind, tick, lots, until_ns):
     """Everything at the venue up to and including `until_ns`; at one nanosecond the market comes first."""
     bids, asks = ladder_of(c, L.VENUE_BIDS), ladder_of(c, L.VENUE_ASKS)
@@ -266,8 +295,9 @@ def venue_until(c, f, exch, recv, kind, tick, lots, until_ns):
         if what <= L.ASK_ROW or what == L.SNAPSHOT_ROW:
             _venue_book(c, f, orders, answers, delays, bids, asks, kind, tick, lots, row, end, now_ns)
         elif what <= L.SELL_ROW:
-            if c[L.VENUE_SYNCED] and c[L.ORDER_COUNT]:
-                taker = 1 if what == L.BUY_ROW else -1
+            at, taker = tick[row] - c[L.BASE], 1 if what == L.BUY_ROW else -1
+            hits = at >= c[L.OWN_ASK_LOW] if taker > 0 else at <= c[L.OWN_BID_HIGH]
+            if c[L.VENUE_SYNCED] and hits:
                 _venue_trade(c, orders, answers, delays, now_ns, taker, tick[row], lots[row])
         elif what == L.TROUBLE_ROW and tick[row]:
             c[L.VENUE_SYNCED] = 0
