@@ -276,6 +276,19 @@ def test_every_scenario_gives_the_same_digest(scenario: str, tmp_path: Path) -> 
     assert digests[EngineKind.PLAIN][1].orders > 0
 
 
+def test_more_orders_than_the_kernel_holds_end_the_run_and_nothing_is_overwritten() -> None:
+    market = MarketSettings(symbol=KEY, duration_s=5.0, depth_levels=10)
+    tape = Tape(
+        "synthetic",
+        [feed(list(SyntheticMarket(market, 1, Ns(START)).events()), instrument(), exchange_clock=True)],
+    )
+    chosen = configured(emit={"order_notional_quote": 10.0, "levels": 40}, limits={"max_position_quote": 1e6})
+
+    assert play(tape, chosen, compiled=False).rows
+    with pytest.raises(RuntimeError, match="more than 64 orders"):
+        play(tape, chosen, compiled=True)
+
+
 def test_the_random_markets_do_make_trades_rejects_and_resyncs() -> None:
     """A comparison of runs in which nothing happens would prove nothing."""
     kinds: set[str] = set()

@@ -67,6 +67,8 @@ VOL_NOW_NS, VOL_MID_X2, DEPTH_NOW_NS, BUY_RATE_NS, SELL_RATE_NS = 63, 64, 65, 66
 # --- what the last call found
 NOW_NS = 70
 AGE_NS, BID, ASK, BID_LOTS, ASK_LOTS, DEPTH_LOTS = 72, 73, 74, 75, 76, 77
+OVERFLOWED = 78
+"""1: an order found no slot; nothing after it can be believed."""
 DETAIL = 79
 INTS = 80
 
@@ -115,13 +117,4 @@ READ_MASK, VIEWED, CHANGED = 3, 4, 8
 """What `observe` returns: how it was read; a view was priced; it differs from the last one priced."""
 
 # --- why the kernel came back
-REACHED, ANSWERED, SNAPSHOT_ARRIVED, TROUBLE_ARRIVED, CROSSED, END, DELAYS_LOW, OVERFULL = (
-    0,
-    1,
-    2,
-    3,
-    4,
-    5,
-    6,
-    7,
-)
+REACHED, ANSWERED, SNAPSHOT_ARRIVED, TROUBLE_ARRIVED, CROSSED, OVERFULL = 0, 1, 2, 3, 4, 5

@@ -33,7 +33,8 @@ def advance(context, until_ns):
     tick = carray(pointer(c[L.TICK]), (rows,), np.int32)
     lots = carray(pointer(c[L.LOTS]), (rows,), np.int32)
     venue_until(c, f, exch, recv, kind, tick, lots, until_ns)
-    if c[L.ANSWER_TAIL] - c[L.ANSWER_HEAD] > L.RING - L.SLOTS or c[L.ORDER_COUNT] >= L.SLOTS - 1:
+    crowded = c[L.ANSWER_TAIL] - c[L.ANSWER_HEAD] > L.RING - L.SLOTS
+    if crowded or c[L.OVERFLOWED] or c[L.DELAY_HEAD] > c[L.DELAY_TAIL]:
         return L.OVERFULL
     answers = table_of(c, L.ANSWERS, L.RING, L.RING_WIDTH)
     answer_ns = L.NEVER

@@ -206,6 +206,9 @@ def _request(c, orders, answers, delays, bids, asks, request):
         return
     _answer(c, answers, delays, now_ns, L.ACK, order_id, side, tick, lots, 0)
     index = c[L.ORDER_COUNT]
+    if index == L.SLOTS:
+        c[L.OVERFLOWED] = 1
+        return
     order = orders[index]
     order[L.ORDER_ID] = order_id
     order[L.ORDER_SIDE] = side

@@ -141,7 +141,9 @@ class CompiledWorld:
     def _book_news(self, symbol: _Symbol, why: int, now_ns: int) -> None:
         c, engine = symbol.context.c, self._engine
         if why == L.OVERFULL:
-            raise RuntimeError(f"{symbol.key}: more than {L.SLOTS} orders or {L.RING} messages at one time")
+            raise RuntimeError(
+                f"{symbol.key}: more than {L.SLOTS} orders or {L.RING} messages at one time; play it plain"
+            )
         if why == L.TROUBLE_ARRIVED:
             trouble, detail = symbol.troubles[c[L.DETAIL]]
             engine.book_trouble(symbol.key, now_ns, Trouble(trouble), detail)
