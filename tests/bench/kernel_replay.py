@@ -44,24 +44,63 @@ def every_tick(columns: Columns, asked_for: Asked) -> Outcome:
     """The quoter called at every tick."""
     context, quoter = open_context(columns), q.Quoter(asked_for.order_lots)
     c, base = context.c, context.c[L.BASE]
-    advance, answer, request = context.advance, context.answer, context.request
-    on_tick, on_report = quoter.on_tick, quoter.on_report
-    best_bid, best_ask = L.LOCAL_BEST_BID, L.LOCAL_BEST_ASK
+    advance, request, on_tick = context.advance, context.request, quoter.on_tick
+    best_bid, best_ask, waits = L.LOCAL_BEST_BID, L.LOCAL_BEST_ASK, L.ANSWERS_WAIT
     fills: list[tuple[int, int, int, int]] = []
     ticks, tick_ns, order_lots = 0, asked_for.tick_ms * MS, asked_for.order_lots
     now_ns, end_ns = int(columns["exch_ns"][0]) + tick_ns, int(columns["recv_ns"][-1])
     while now_ns < end_ns:
-        while why := advance(now_ns):  # until it is REACHED, which is 0
-            if why == L.ANSWERED:
-                due_ns, kind, number, side, tick, lots, _, _ = answer()
-                on_report(_REPORTS[kind], number, side, lots)
-                if kind == L.MAKER_FILL:
-                    fills.append((due_ns, side, tick, lots))
+        while why := advance(now_ns):  # until it is REACHED and nothing waits, which is 0
+            if why & waits:
+                _report(context, quoter, fills)
         for what, number, side, tick in on_tick(c[best_bid] + base, c[best_ask] + base):
             request(now_ns + ORDER_NS, _REQUESTS[what], number, side, tick, order_lots)
         ticks += 1
         now_ns += tick_ns
     return Outcome(ticks, quoter.orders, quoter.cancels, quoter.position_lots, fills)
+
+
+def quiet_band(columns: Columns, asked_for: Asked) -> Outcome:
+    """The quoter called only when the market leaves the band that it declared, or something was reported."""
+    context, quoter = open_context(columns), q.Quoter(asked_for.order_lots)
+    c, base = context.c, context.c[L.BASE]
+    advance, request, sleep, on_tick, quiet = (
+        context.advance, context.request, context.sleep, quoter.on_tick, quoter.quiet
+    )  # fmt: skip
+    best_bid, best_ask, next_tick_ns = L.LOCAL_BEST_BID, L.LOCAL_BEST_ASK, L.NEXT_TICK_NS
+    waits, news = L.ANSWERS_WAIT, L.WHY_MASK & ~L.WOKEN
+    fills: list[tuple[int, int, int, int]] = []
+    ticks, tick_ns, order_lots = 0, asked_for.tick_ms * MS, asked_for.order_lots
+    now_ns, end_ns = int(columns["exch_ns"][0]) + tick_ns, int(columns["recv_ns"][-1])
+    c[L.STEP_NS] = tick_ns
+    last_ns = now_ns + (end_ns - now_ns - 1) // tick_ns * tick_ns
+    c[next_tick_ns] = stop_ns = now_ns
+    while now_ns < end_ns:
+        why = advance(stop_ns)
+        now_ns = stop_ns = c[next_tick_ns]
+        if why & waits:
+            _report(context, quoter, fills)
+        if why & news:
+            continue  # of the book, before the tick
+        for what, number, side, tick in on_tick(c[best_bid] + base, c[best_ask] + base):
+            request(now_ns + ORDER_NS, _REQUESTS[what], number, side, tick, order_lots)
+        ticks += 1
+        now_ns += tick_ns
+        band = quiet()
+        if band is None:
+            c[next_tick_ns] = stop_ns = now_ns
+        else:
+            sleep(2, now_ns, band)
+            stop_ns = last_ns
+    return Outcome(ticks, quoter.orders, quoter.cancels, quoter.position_lots, fills)
+
+
+def _report(context: Context, quoter: q.Quoter, fills: list[tuple[int, int, int, int]]) -> None:
+    """Tell the quoter what has reached us."""
+    for due_ns, kind, number, side, tick, lots, _, _, _ in context.answers():
+        quoter.on_report(_REPORTS[kind], number, side, lots)
+        if kind == L.MAKER_FILL:
+            fills.append((due_ns, side, tick, lots))
 
 
 def no_strategy(columns: Columns, what: Asked) -> Outcome:
@@ -78,7 +117,11 @@ def no_strategy(columns: Columns, what: Asked) -> Outcome:
     return Outcome(ticks, 0, 0, 0)
 
 
-VARIANTS: dict[str, Callable[..., Outcome]] = {"every_tick": every_tick, "no_strategy": no_strategy}
+VARIANTS: dict[str, Callable[..., Outcome]] = {
+    "every_tick": every_tick,
+    "quiet_band": quiet_band,
+    "no_strategy": no_strategy,
+}
 
 
 def main() -> None:

@@ -24,9 +24,13 @@ MOST_ORDERS = 20
 
 Action = tuple[int, int, int, int]
 """SUBMIT (post-only) or CANCEL, number of the order, side, tick."""
+Band = tuple[int, int, int, int]
 NOTHING: Sequence[Action] = ()
 
-_NONE, _SENT, _RESTS = 0, 1, 2
+_NONE, _SENT, _RESTS, _LEAVES = 0, 1, 2, 3
+
+
+_HELD = (_SENT, _RESTS)
 
 
 class _Order:
@@ -76,8 +80,8 @@ class Quoter:
         buy, sell = self._bid, self._ask
         # most ticks end here: both rest where they should, or wait for the venue
         if (
-            (-REQUOTE <= buy.tick - buy_at <= REQUOTE if buy.state == _RESTS else buy.state == _SENT)
-            and (-REQUOTE <= sell.tick - sell_at <= REQUOTE if sell.state == _RESTS else sell.state == _SENT)
+            (-REQUOTE <= buy.tick - buy_at <= REQUOTE if buy.state == _RESTS else buy.state != _NONE)
+            and (-REQUOTE <= sell.tick - sell_at <= REQUOTE if sell.state == _RESTS else sell.state != _NONE)
             and self._inside
         ):
             return NOTHING
@@ -85,6 +89,18 @@ class Quoter:
         self._align(buy, BUY, buy_at, actions)
         self._align(sell, SELL, sell_at, actions)
         return actions
+
+    def quiet(self) -> Band | None:
+        """Where `on_tick` would do nothing until something but an acceptance is reported: twice the mid from
+        and to, lowest bid, highest ask. None while a cancel is under way or an order is missing.
+        """
+        buy, sell = self._bid, self._ask
+        if not (buy.state in _HELD and sell.state in _HELD and self._inside):
+            return None
+        buy_x2, sell_x2 = 2 * buy.tick + self._buy_shift, 2 * sell.tick - self._sell_shift
+        low, high = (buy_x2, sell_x2) if buy_x2 > sell_x2 else (sell_x2, buy_x2)
+        # beyond a bid and an ask that near, the touch itself would hold a quote back
+        return low - 2 * REQUOTE, high + 2 * REQUOTE + 1, buy.tick + REQUOTE, sell.tick - REQUOTE
 
     def on_report(self, what: int, number: int, side: int, lots: int) -> None:
         """The venue answered. `lots`: how much was filled, if anything."""
@@ -115,7 +131,7 @@ class Quoter:
         wanted = self.position_lots * side < self._limit_lots
         if order.state == _RESTS:
             if not wanted or abs(order.tick - tick) > REQUOTE:
-                order.state = _SENT
+                order.state = _LEAVES
                 self.cancels += 1
                 actions.append((CANCEL, order.number, side, order.tick))
         elif order.state == _NONE and wanted:

@@ -12,14 +12,15 @@ from mmbot.book.microprice import Transitions
 from mmbot.kernels import layout as L  # noqa: N812 (a block of constants)
 from mmbot.kernels.context import Context
 from mmbot.model.instrument import Side
+from mmbot.model.orders import order_number
 
 _READS = (Read.HIT, Read.STALE, Read.MISS)
 """By `layout.HIT`, STALE, MISS."""
 
 
 class CompiledMarket:
-    """Reads one kernel. `numbers` maps our client ids to the kernel's order numbers; the shell that sends
-    orders fills it.
+    """Reads one kernel, which follows our queue places by itself: answers pass through it. It knows an order
+    by the number at the end of its client id.
     """
 
     def __init__(self, context: Context) -> None:
@@ -27,7 +28,6 @@ class CompiledMarket:
         self._c = context.c
         self._f = context.f
         self._priced: PricedView | None = None
-        self.numbers: dict[str, int] = {}
         self.transitions = Transitions(context.counts)
         self.view: PricedView | None = None
         self.age_ns: int | None = None
@@ -81,13 +81,13 @@ class CompiledMarket:
         return self._context.displayed(side, tick)
 
     def rest(self, client_id: str, side: Side, tick: int) -> None:
-        self._context.rest(self.numbers[client_id], side, tick, self.displayed(side, tick))
+        """The kernel has seen the acknowledgement."""
 
     def gone(self, client_id: str) -> None:
-        self._context.gone(self.numbers.pop(client_id))
+        """The kernel has seen that, too."""
 
     def ahead_lots(self, client_id: str) -> int | None:
-        return self._context.ahead_lots(self.numbers[client_id])
+        return self._context.ahead_lots(order_number(client_id))
 
     def trade_rate(self, now_ns: int, side: Side) -> float:
         rate, stamp = (L.BUY_RATE, L.BUY_RATE_NS) if side is Side.BUY else (L.SELL_RATE, L.SELL_RATE_NS)

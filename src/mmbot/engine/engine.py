@@ -32,15 +32,23 @@ class Engine:
         self._halted: str | None = None
 
     def step(self, event: Event) -> Sequence[Command]:
-        """Handle one event. Raises KeyError for a symbol that this bot does not trade: a wiring fault."""
+        """Handle one event; only a tick makes the engine command anything. Raises KeyError for a symbol that
+        this bot does not trade: a wiring fault.
+        """
         if isinstance(event, Tick):
             return self.tick(event.now_ns)
-        bot = self.bots[event.symbol]
         if isinstance(event, OrderEvent):
-            bot.on_order(event)
+            self.answer(event)
         else:
             self._market(event)
-        return self._collect(bot)
+        return ()
+
+    def answer(self, event: OrderEvent) -> None:
+        """The venue answered about an order; the next tick draws the consequences."""
+        bot = self.bots[event.symbol]
+        bot.on_order(event)
+        if bot.rows:
+            self._collect(bot)
 
     def book_replaced(self, symbol: str, now_ns: int) -> None:
         """A symbol's market took over a whole book."""

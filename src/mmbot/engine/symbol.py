@@ -11,7 +11,6 @@ from mmbot.execution.orders import Blotter
 from mmbot.execution.position import Position
 from mmbot.model.commands import CancelOrder, Command, SubmitOrder
 from mmbot.model.events import (
-    CancelReject,
     Fill,
     OrderAck,
     OrderCancelled,
@@ -36,8 +35,9 @@ class SymbolBot:
         pipeline: Pipeline,
         limits: Limits,
         aligner: AlignerSettings,
-        next_client_id: Callable[[], str],
+        id_prefix: str,
     ) -> None:
+        """`id_prefix`: what client ids begin with, before their running number."""
         self.instrument = instrument
         self.market = market
         self.position = Position(instrument)
@@ -48,11 +48,12 @@ class SymbolBot:
         self._pipeline = pipeline
         self._limits = limits
         self._aligner = aligner
-        self._next_client_id = next_client_id
+        self.id_prefix = id_prefix
+        self._submitted = 0
         self._blotter = Blotter()
         self._refused: dict[Side, str] = {}
         """Limit that refused the last order of a side."""
-        self._order_price: dict[str, float] = {}
+        self._key = instrument.key
 
     def on_snapshot(self, now_ns: int) -> None:
         """The market took over a whole book: whoever waited for one has it."""
@@ -65,21 +66,21 @@ class SymbolBot:
 
     def on_order(self, event: OrderEvent) -> None:
         """The venue answered."""
-        match event:
-            case OrderAck():
-                order = self._blotter.acked(event.client_id)
-                self.market.rest(order.client_id, order.side, order.tick)
-            case OrderReject():
-                self._blotter.rejected(event.client_id)
-                self._forget(event.client_id)
-                self._event(event.recv_ns, "order_reject", client_id=event.client_id, reason=event.reason)
-            case OrderCancelled():
-                self._blotter.cancelled(event.client_id)
-                self._forget(event.client_id)
-            case CancelReject():
-                self._blotter.cancel_rejected(event.client_id)
-            case Fill():
-                self._filled(event)
+        kind, client_id = type(event), event.client_id
+        if kind is OrderAck:
+            order = self._blotter.acked(client_id)
+            self.market.rest(client_id, order.side, order.tick)
+        elif kind is OrderCancelled:
+            self._blotter.cancelled(client_id)
+            self.market.gone(client_id)
+        elif isinstance(event, Fill):
+            self._filled(event)
+        elif isinstance(event, OrderReject):
+            self._blotter.rejected(client_id)
+            self.market.gone(client_id)
+            self._event(event.recv_ns, "order_reject", client_id=client_id, reason=event.reason)
+        else:
+            self._blotter.cancel_rejected(client_id)
 
     def tick(self, now_ns: int) -> TickRow:
         """Run the pipeline; quotes become commands."""
@@ -125,7 +126,7 @@ class SymbolBot:
         cancels, submits = align(quotes, self._blotter, self._aligner)
         for order in cancels:
             self._blotter.cancelling(order)
-            self.commands.append(CancelOrder(self.instrument.key, order.client_id))
+            self.commands.append(CancelOrder(self._key, order.client_id))
         for quote in submits:
             self._submit(now_ns, quote)
 
@@ -144,10 +145,10 @@ class SymbolBot:
             self._refused[quote.side] = limit
             return
         self._refused.pop(quote.side, None)
-        client_id = self._next_client_id()
-        command = SubmitOrder(self.instrument.key, client_id, quote.side, quote.tick, quote.lots)
+        self._submitted += 1
+        client_id = f"{self.id_prefix}{self._submitted}"
+        command = SubmitOrder(self._key, client_id, quote.side, quote.tick, quote.lots)
         self._blotter.submitted(command, quote.slot)
-        self._order_price[client_id] = price
         self.commands.append(command)
 
     def _filled(self, fill: Fill) -> None:
@@ -170,16 +171,12 @@ class SymbolBot:
                 qty=self.instrument.quantity(fill.lots),
                 liquidity="maker" if fill.maker else "taker",
                 fee=fee,
-                order_price=self._order_price[fill.client_id],
+                order_price=price(order.tick),
                 mid=None if fill.mid_x2 is None else price(fill.mid_x2 / 2),
             )
         )
         if order.status is OrderStatus.CLOSED:
-            self._forget(fill.client_id)
-
-    def _forget(self, client_id: str) -> None:
-        self.market.gone(client_id)
-        self._order_price.pop(client_id, None)
+            self.market.gone(fill.client_id)
 
     def _event(self, now_ns: int, kind: str, **detail: str | float | None) -> None:
         self.rows.append(EventRow(now_ns, self.instrument.key, kind, detail))

@@ -6,7 +6,7 @@ values, measured).
 """
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +17,11 @@ from mmbot.kernels.replay import advance, observe
 
 _REQUEST = struct.Struct("=6q")
 """The columns of a request, from DUE_NS to SIZE."""
-_RING_ROW_BYTES = 8 * L.RING_WIDTH
+_ANSWER = struct.Struct(f"={L.RING_WIDTH}q")
+_LAST = L.RING - 1
+_SLEEP = struct.Struct("=6q")
+"""From ASLEEP to BAND_ASK_HIGH."""
+_SLEEP_AT = 8 * L.ASLEEP
 _COLUMNS = {"exch_ns": L.EXCH, "recv_ns": L.RECV, "kind": L.KIND, "tick": L.TICK, "lots": L.LOTS}
 
 
@@ -46,6 +50,7 @@ class Context:
         self._ints = np.zeros(L.INTS, np.int64)
         self.floats = np.zeros(L.FLOATS, np.float64)
         self.counts = np.zeros((2 * L.STATES + 1, L.STATES), np.float64)
+        self.adjustments = np.zeros(L.STATES, np.float64)
         self.ladders = {which: np.zeros(span, np.int32) for which in range(L.VENUE_BIDS, L.LOCAL_ASKS + 1)}
         self._columns = dict(columns)
         tables: dict[int, npt.NDArray[Any]] = {
@@ -56,6 +61,7 @@ class Context:
             L.DELAYS: np.zeros(L.RING, np.int64),
             L.FEATURES: self.floats,
             L.COUNTS: self.counts,
+            L.ADJUSTMENTS: self.adjustments,
         }
         self._tables = tables
         for name, which in _COLUMNS.items():
@@ -67,8 +73,7 @@ class Context:
         self._ints[L.ROWS] = len(self._columns["kind"])
         self._ints[L.SPAN], self._ints[L.BASE] = span, low
         self._ints[[L.VENUE_BEST_BID, L.LOCAL_BEST_BID]] = -1
-        self._ints[[L.VENUE_BEST_ASK, L.LOCAL_BEST_ASK, L.VENUE_LOW, L.LOCAL_LOW]] = span
-        self._ints[[L.VENUE_HIGH, L.LOCAL_HIGH]] = -1
+        self._ints[[L.VENUE_BEST_ASK, L.LOCAL_BEST_ASK]] = span
         self._ints[[L.OWN_BID_LOW, L.OWN_ASK_LOW]] = L.NOWHERE
         self._ints[[L.OWN_BID_HIGH, L.OWN_ASK_HIGH]] = -L.NOWHERE
         self._ints[L.VENUE_MID_X2] = L.NO_MID
@@ -82,14 +87,22 @@ class Context:
         self.f = self.floats.data
         self._places = tables[L.PLACES].data
         self._requests = tables[L.REQUESTS].data.cast("B")
-        self._answers = tables[L.ANSWERS].reshape(-1).data
+        self._answers = tables[L.ANSWERS].data.cast("B")
         self._delays = tables[L.DELAYS]
         self._address = self._ints.ctypes.data
         self._fills_answered = 0
 
     def advance(self, until_ns: int) -> int:
-        """Run the market to a time; returns why it came back (`layout.REACHED` and the following)."""
+        """Run the market to a time, or less far asleep; returns why it came back (`layout.REACHED` and the
+        following).
+        """
         return advance(self._address, until_ns)
+
+    def sleep(self, least: int, next_tick_ns: int, band: tuple[int, int, int, int]) -> None:
+        """Let `advance` go on from tick to tick while the touch is in the band: twice the mid from and to,
+        lowest bid, highest ask, in ticks; and while less than `least` has stirred (`layout.STIRRED`).
+        """
+        _SLEEP.pack_into(self.c, _SLEEP_AT, least, next_tick_ns, *band)
 
     def observe(self, now_ns: int) -> int:
         """Read and price the local book at a tick; returns `layout.HIT`, STALE or MISS."""
@@ -98,20 +111,20 @@ class Context:
     def request(self, due_ns: int, what: int, order_id: int, side: int, tick: int, lots: int) -> None:
         """Put a request on its way to the venue."""
         tail = self.c[L.REQUEST_TAIL]
-        offset = (tail & (L.RING - 1)) * _RING_ROW_BYTES
+        offset = (tail & _LAST) * _ANSWER.size
         _REQUEST.pack_into(self._requests, offset, due_ns, what, order_id, side, tick, lots)
         self.c[L.REQUEST_TAIL] = tail + 1
 
-    def answer(self) -> list[int]:
-        """Take the answer that is due, as the columns of its table."""
-        head = self.c[L.ANSWER_HEAD]
-        self.c[L.ANSWER_HEAD] = head + 1
-        start = (head & (L.RING - 1)) * L.RING_WIDTH
-        return self._answers[start : start + L.RING_WIDTH].tolist()
-
-    @property
-    def delays_left(self) -> int:
-        return self.c[L.DELAY_TAIL] - self.c[L.DELAY_HEAD]
+    def answers(self) -> Iterator[tuple[int, ...]]:
+        """Take the answers that have reached us, in order, each as the columns of its table."""
+        c, rows = self.c, self._answers
+        head, seen = c[L.ANSWER_HEAD], c[L.ANSWER_SEEN]
+        c[L.ANSWER_HEAD] = seen
+        c[L.STIRRED] = 0
+        first, last = (head & _LAST) * _ANSWER.size, (seen & _LAST) * _ANSWER.size
+        if first < last:
+            return _ANSWER.iter_unpack(rows[first:last])
+        return _ANSWER.iter_unpack(bytes(rows[first:]) + bytes(rows[:last]))  # round the end of the ring
 
     def add_delays(self, delays: Sequence[int]) -> None:
         """Append response delays, ns, in the order in which they are to be used."""
@@ -128,19 +141,18 @@ class Context:
     def snapshot(self) -> Snapshot:
         """The venue's book as it is now, and how far into the recording that is."""
         bids, asks = self.ladders[L.VENUE_BIDS], self.ladders[L.VENUE_ASKS]
-        low, high = self.c[L.VENUE_LOW], self.c[L.VENUE_HIGH] + 1
+        held = np.flatnonzero(bids | asks)
+        low, high = (int(held[0]), int(held[-1]) + 1) if len(held) else (0, 0)
         return Snapshot(low, bids[low:high].copy(), asks[low:high].copy(), self.c[L.VENUE_ROW])
 
     def take_over(self, snapshot: Snapshot, now_ns: int) -> bool:
         """Replace our own book by a snapshot that arrived; returns whether it is crossed."""
         bids, asks = self.ladders[L.LOCAL_BIDS], self.ladders[L.LOCAL_ASKS]
         c = self.c
-        old = slice(c[L.LOCAL_LOW], c[L.LOCAL_HIGH] + 1)
-        bids[old] = asks[old] = 0
+        bids[:] = asks[:] = 0
         high = snapshot.low + len(snapshot.bids)
         bids[snapshot.low : high] = snapshot.bids
         asks[snapshot.low : high] = snapshot.asks
-        c[L.LOCAL_LOW], c[L.LOCAL_HIGH] = min(c[L.LOCAL_LOW], snapshot.low), max(c[L.LOCAL_HIGH], high - 1)
         held_bids, held_asks = np.flatnonzero(snapshot.bids), np.flatnonzero(snapshot.asks)
         c[L.LOCAL_BEST_BID] = snapshot.low + int(held_bids[-1]) if len(held_bids) else -1
         c[L.LOCAL_BEST_ASK] = snapshot.low + int(held_asks[0]) if len(held_asks) else c[L.SPAN]
@@ -157,22 +169,6 @@ class Context:
         for index in range(self.c[L.PLACE_COUNT]):
             shown = self.displayed(places[index, L.PLACE_SIDE], places[index, L.PLACE_TICK])
             places[index, L.PLACE_AHEAD] = min(places[index, L.PLACE_AHEAD], shown)
-
-    def rest(self, order_id: int, side: int, tick: int, ahead_lots: int) -> None:
-        """Follow the queue place of a resting order of ours."""
-        count = self.c[L.PLACE_COUNT]
-        self._tables[L.PLACES][count] = (order_id, side, tick, ahead_lots)
-        self.c[L.PLACE_COUNT] = count + 1
-
-    def gone(self, order_id: int) -> None:
-        """Stop following it."""
-        count = self.c[L.PLACE_COUNT]
-        places = self._tables[L.PLACES]
-        for index in range(count):
-            if places[index, L.PLACE_ID] == order_id:
-                places[index : count - 1] = places[index + 1 : count]
-                self.c[L.PLACE_COUNT] = count - 1
-                return
 
     def ahead_lots(self, order_id: int) -> int | None:
         """Size in front of a resting order; None if it is not followed."""

@@ -54,29 +54,10 @@ def message_end(kind, row):
     return row + 1
 
 
-@inlined
-def read_levels(c, bids, asks, kind, tick, lots, row, end, best_bid, best_ask, low, high):
-    """Put the levels of rows [row, end) into two ladders; a best price that vanished waits for a rescan."""
-    base = c[L.BASE]
-    best_b, best_a, lowest, highest = c[best_bid], c[best_ask], c[low], c[high]
-    for at_row in range(row, end):
-        at, size = tick[at_row] - base, lots[at_row]
-        if kind[at_row] & L.KIND_MASK == L.BID_ROW:
-            bids[at] = size
-            if size and at > best_b:
-                best_b = at
-        else:
-            asks[at] = size
-            if size and at < best_a:
-                best_a = at
-        lowest, highest = min(lowest, at), max(highest, at)
-    c[best_bid], c[best_ask], c[low], c[high] = best_b, best_a, lowest, highest
-
-
 @kernel
-def clear(c, bids, asks, best_bid, best_ask, low, high):
-    for at in range(c[low], c[high] + 1):
-        bids[at] = 0
-        asks[at] = 0
+def clear(c, bids, asks, best_bid, best_ask):
+    """Take every level out of two ladders."""
+    bids[:] = 0
+    asks[:] = 0
     c[best_bid] = -1
     c[best_ask] = c[L.SPAN]

@@ -38,8 +38,6 @@ REQUEST_HEAD, REQUEST_TAIL = 38, 39
 ANSWER_HEAD, ANSWER_TAIL = 40, 41
 ANSWER_LAST_NS = 42
 DELAY_HEAD, DELAY_TAIL = 43, 44
-VENUE_LOW, VENUE_HIGH = 45, 46
-"""Ladder range ever touched, to be cleared by a snapshot."""
 OWN_BID_LOW, OWN_BID_HIGH, OWN_ASK_LOW, OWN_ASK_HIGH = 26, 27, 28, 29
 """Ladder indices between which our bids and our asks rest; low above high without any. Rows and trades that
 miss them cannot concern an order of ours.
@@ -54,7 +52,10 @@ UPDATES = 55
 INCLUDED_ROW = 56
 """Book rows before this one are part of the snapshot that we took over."""
 PLACE_COUNT = 57
-LOCAL_LOW, LOCAL_HIGH = 58, 59
+ANSWER_SEEN = 58
+"""Answers from ANSWER_HEAD to here have reached us and wait for Python."""
+STIRRED = 59
+"""What has reached us since Python last looked: 0 nothing, 1 acknowledgements alone, 2 more."""
 
 # --- microprice state
 SEEN = 60
@@ -70,7 +71,26 @@ AGE_NS, BID, ASK, BID_LOTS, ASK_LOTS, DEPTH_LOTS = 72, 73, 74, 75, 76, 77
 OVERFLOWED = 78
 """1: an order found no slot; nothing after it can be believed."""
 DETAIL = 79
-INTS = 80
+
+# --- sleep: ticks that the strategy declared to be of no consequence while the market stays in a band
+ASLEEP = 80
+"""0: awake; else the least that must have STIRRED to wake."""
+NEXT_TICK_NS = 81
+BAND_MID_LOW, BAND_MID_HIGH, BAND_BID_LOW, BAND_ASK_HIGH = 82, 83, 84, 85
+"""What twice the mid, the best bid and the best ask may be, ticks."""
+STEP_NS = 86
+"""From tick to tick."""
+SKIPPED = 87
+"""Ticks slept through so far."""
+BAND_FEATURES = 88
+"""1: the features are observed at every tick and must stay in the band too; 0: only the touch counts."""
+BAND_SEEN, BAND_AGE_NS = 89, 90
+OBSERVED_NS, OBSERVED = 91, 92
+"""Time and result of the last observation."""
+FAIR_VALUE = 93
+"""0 mid, 1 weighted mid, 2 microprice by the table ADJUSTMENTS."""
+ADJUSTMENTS = 94
+INTS = 95
 
 # --- float64 block
 VARIANCE, VOL_HALFLIFE_NS, VOLATILITY_BPS = 0, 1, 2
@@ -79,7 +99,12 @@ RATE_HALFLIFE_NS, BUY_RATE, SELL_RATE = 6, 7, 8
 """Decayed rates of the market trading against resting bids and resting asks, lots per second."""
 QUEUE_POWER = 9
 """0: risk averse."""
-FLOATS = 10
+BAND_FAIR_LOW, BAND_FAIR_HIGH, BAND_VOLATILITY = 10, 11, 12
+BAND_SCORE_LOW, BAND_SCORE_HIGH, BAND_SCORE_STEP = 13, 14, 15
+"""What the liquidity score may be, and how far it may go from tick to tick."""
+SCORE_BEFORE = 16
+"""Liquidity score of the observation before the last."""
+FLOATS = 17
 
 # --- row kinds of a recording (`recording.columns`), and the bit of a message's last row
 BID_ROW, ASK_ROW, BUY_ROW, SELL_ROW, CONFIRMED_ROW, SNAPSHOT_ROW, TROUBLE_ROW = 0, 1, 2, 3, 4, 5, 6
@@ -93,8 +118,9 @@ UNTOUCHED = -1
 """ORDER_BEFORE of an order whose level the current message has not named."""
 PLACE_ID, PLACE_SIDE, PLACE_TICK, PLACE_AHEAD = 0, 1, 2, 3
 PLACE_WIDTH = 4
-DUE_NS, WHAT, ID, SIDE, PRICE, SIZE, EXTRA, VENUE_TIME = 0, 1, 2, 3, 4, 5, 6, 7
-RING_WIDTH = 8
+DUE_NS, WHAT, ID, SIDE, PRICE, SIZE, EXTRA, VENUE_TIME, LEAVES = 0, 1, 2, 3, 4, 5, 6, 7, 8
+"""EXTRA: twice the venue's mid before a fill. LEAVES: what a fill left of its order."""
+RING_WIDTH = 9
 RING = 1024
 """Length of every ring; a power of two."""
 SLOTS = 64
@@ -116,5 +142,7 @@ HIT, STALE, MISS = 0, 1, 2
 READ_MASK, VIEWED, CHANGED = 3, 4, 8
 """What `observe` returns: how it was read; a view was priced; it differs from the last one priced."""
 
-# --- why the kernel came back
-REACHED, ANSWERED, SNAPSHOT_ARRIVED, TROUBLE_ARRIVED, CROSSED, OVERFULL = 0, 1, 2, 3, 4, 5
+# --- why the kernel came back, and what waits beside that
+REACHED, WOKEN, SNAPSHOT_ARRIVED, TROUBLE_ARRIVED, CROSSED, OVERFULL = 0, 1, 2, 3, 4, 5
+WHY_MASK, ANSWERS_WAIT, FEW_DELAYS = 7, 8, 16
+ENOUGH_DELAYS = 512

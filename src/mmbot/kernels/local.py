@@ -5,17 +5,8 @@ import math
 import numpy as np
 
 from mmbot.kernels import layout as L
-from mmbot.kernels._jit import inlined
-from mmbot.kernels.ladder import (
-    best_ask,
-    best_bid,
-    clear,
-    displayed_at,
-    ladder_of,
-    message_end,
-    read_levels,
-    table_of,
-)
+from mmbot.kernels._jit import inlined, kernel
+from mmbot.kernels.ladder import best_ask, best_bid, clear, displayed_at, message_end
 
 # ruff: noqa: N812 (the layout is a block of constants, one letter keeps the formulas readable)
 
@@ -42,64 +33,90 @@ def _local_trade(c, f, places, now_ns, taker, tick, lots):
 
 
 @inlined
-def _local_book_changed(c, places, bids, asks):
-    """Best prices, our places; returns whether the book is crossed now."""
-    c[L.LOCAL_BEST_BID] = best_bid(bids, c[L.LOCAL_BEST_BID])
-    c[L.LOCAL_BEST_ASK] = best_ask(asks, c[L.LOCAL_BEST_ASK], c[L.SPAN])
+def _local_book(c, places, bids, asks, kind, tick, lots, row):
+    """A book message reaches us. Returns the row after it, and why Python must hear of it, or REACHED."""
+    last, snapshot = 0, kind[row] & L.KIND_MASK == L.SNAPSHOT_ROW
+    if snapshot:
+        clear(c, bids, asks, L.LOCAL_BEST_BID, L.LOCAL_BEST_ASK)
+        c[L.LOCAL_SYNCED] = 1
+        last = kind[row] & L.LAST_ROW
+        row += 1
+    elif not c[L.LOCAL_SYNCED] or row < c[L.INCLUDED_ROW]:
+        return message_end(kind, row), L.REACHED
+    base, bid, ask = c[L.BASE], c[L.LOCAL_BEST_BID], c[L.LOCAL_BEST_ASK]
+    while not last:
+        what, at, size = kind[row], tick[row] - base, lots[row]
+        last = what & L.LAST_ROW
+        if what & L.KIND_MASK == L.BID_ROW:
+            bids[at] = size
+            if size and at > bid:
+                bid = at
+        else:
+            asks[at] = size
+            if size and at < ask:
+                ask = at
+        row += 1
+    bid, ask = best_bid(bids, bid), best_ask(asks, ask, c[L.SPAN])
+    c[L.LOCAL_BEST_BID], c[L.LOCAL_BEST_ASK] = bid, ask
     c[L.UPDATES] += 1
     for index in range(c[L.PLACE_COUNT]):
         place = places[index]
         displayed = displayed_at(c, bids, asks, place[L.PLACE_SIDE], place[L.PLACE_TICK])
         place[L.PLACE_AHEAD] = min(place[L.PLACE_AHEAD], displayed)
-    return c[L.LOCAL_BEST_BID] >= 0 and c[L.LOCAL_BEST_BID] >= c[L.LOCAL_BEST_ASK]
-
-
-@inlined
-def _local_book(c, places, bids, asks, kind, tick, lots, row, end):
-    """A book message reaches us; returns whether Python must hear of it."""
-    snapshot = kind[row] & L.KIND_MASK == L.SNAPSHOT_ROW
-    if snapshot:
-        clear(c, bids, asks, L.LOCAL_BEST_BID, L.LOCAL_BEST_ASK, L.LOCAL_LOW, L.LOCAL_HIGH)
-        c[L.LOCAL_SYNCED] = 1
-        row += 1
-    elif not c[L.LOCAL_SYNCED] or row < c[L.INCLUDED_ROW]:
-        return L.REACHED
-    read_levels(
-        c, bids, asks, kind, tick, lots, row, end,
-        L.LOCAL_BEST_BID, L.LOCAL_BEST_ASK, L.LOCAL_LOW, L.LOCAL_HIGH,
-    )  # fmt: skip
-    if _local_book_changed(c, places, bids, asks):
+    if bid >= 0 and bid >= ask:
         c[L.SNAPSHOT_CROSSED] = snapshot
-        return L.CROSSED
-    return L.SNAPSHOT_ARRIVED if snapshot else L.REACHED
+        return row, L.CROSSED
+    return row, L.SNAPSHOT_ARRIVED if snapshot else L.REACHED
 
 
 @inlined
-def local_until(c, f, recv, kind, tick, lots, until_ns):
+def local_until(c, f, places, bids, asks, recv, kind, tick, lots, until_ns):
     """Everything that reaches us up to and including `until_ns`; stops early where Python must decide."""
-    bids, asks = ladder_of(c, L.LOCAL_BIDS), ladder_of(c, L.LOCAL_ASKS)
-    places = table_of(c, L.PLACES, L.SLOTS, L.PLACE_WIDTH)
     row, rows = c[L.LOCAL_ROW], c[L.ROWS]
-    while row < rows and recv[row] <= until_ns:
-        now_ns = recv[row]
-        what = kind[row] & L.KIND_MASK
-        end = message_end(kind, row)
-        why = L.REACHED
-        if what == L.TROUBLE_ROW:
-            c[L.DETAIL] = lots[row]
-            c[L.CONFIRMED_NS] = now_ns
-            if tick[row]:
-                c[L.LOCAL_SYNCED] = 0
-            why = L.TROUBLE_ARRIVED
+    why = L.REACHED
+    while why == L.REACHED and row < rows and recv[row] <= until_ns:
+        now_ns, what = recv[row], kind[row] & L.KIND_MASK
+        c[L.CONFIRMED_NS] = now_ns
+        if what <= L.ASK_ROW or what == L.SNAPSHOT_ROW:
+            row, why = _local_book(c, places, bids, asks, kind, tick, lots, row)
         else:
-            c[L.CONFIRMED_NS] = now_ns
-            if what <= L.ASK_ROW or what == L.SNAPSHOT_ROW:
-                why = _local_book(c, places, bids, asks, kind, tick, lots, row, end)
-            elif what <= L.SELL_ROW:
+            if what <= L.SELL_ROW:
                 _local_trade(c, f, places, now_ns, 1 if what == L.BUY_ROW else -1, tick[row], lots[row])
-        row = end
-        c[L.LOCAL_ROW] = row
-        if why != L.REACHED:
-            c[L.NOW_NS] = now_ns
-            return why
-    return L.REACHED
+            elif what == L.TROUBLE_ROW:
+                c[L.DETAIL] = lots[row]
+                if tick[row]:
+                    c[L.LOCAL_SYNCED] = 0
+                why = L.TROUBLE_ARRIVED
+            row += 1  # only books take several rows
+        c[L.NOW_NS] = now_ns
+    c[L.LOCAL_ROW] = row
+    return why
+
+
+@kernel
+def place_answer(c, places, bids, asks, answer):
+    """What an answer that reaches us means for our queue places: an order rests behind what is displayed, or
+    is no more.
+    """
+    what, order_id = answer[L.WHAT], answer[L.ID]
+    count = c[L.PLACE_COUNT]
+    c[L.STIRRED] = max(c[L.STIRRED], 1 if what == L.ACK else 2)
+    if what == L.ACK:
+        if count == L.SLOTS:
+            c[L.OVERFLOWED] = 1
+            return
+        place = places[count]
+        place[L.PLACE_ID], place[L.PLACE_SIDE], place[L.PLACE_TICK] = (
+            order_id,
+            answer[L.SIDE],
+            answer[L.PRICE],
+        )
+        place[L.PLACE_AHEAD] = displayed_at(c, bids, asks, answer[L.SIDE], answer[L.PRICE])
+        c[L.PLACE_COUNT] = count + 1
+    elif what == L.CANCELLED or (what in (L.MAKER_FILL, L.TAKER_FILL) and answer[L.LEAVES] == 0):
+        for index in range(count):
+            if places[index, L.PLACE_ID] == order_id:
+                for later in range(index, count - 1):
+                    places[later] = places[later + 1]
+                c[L.PLACE_COUNT] = count - 1
+                return

@@ -11,7 +11,6 @@ from mmbot.kernels.ladder import (
     displayed_at,
     ladder_of,
     message_end,
-    read_levels,
     table_of,
     twice_mid,
 )
@@ -30,7 +29,7 @@ def _venue_ns(c, exch, recv, kind, row):
 
 
 @kernel
-def _answer(c, answers, delays, now_ns, what, order_id, side, tick, lots, extra):
+def _answer(c, answers, delays, now_ns, what, order_id, side, tick, lots, extra, leaves):
     """Send an answer: due after its own delay and not before the one in front of it."""
     due_ns = max(now_ns + delays[c[L.DELAY_HEAD] & (L.RING - 1)], c[L.ANSWER_LAST_NS])
     c[L.DELAY_HEAD] += 1
@@ -44,6 +43,7 @@ def _answer(c, answers, delays, now_ns, what, order_id, side, tick, lots, extra)
     slot[L.PRICE] = tick
     slot[L.SIZE] = lots
     slot[L.EXTRA] = extra
+    slot[L.LEAVES] = leaves
     slot[L.VENUE_TIME] = now_ns
 
 
@@ -78,7 +78,8 @@ def _fill(c, orders, answers, delays, index, now_ns, lots, mid_x2, what, tick):
     order = orders[index]
     order[L.ORDER_LEAVES] -= lots
     c[L.FILLS] += 1
-    _answer(c, answers, delays, now_ns, what, order[L.ORDER_ID], order[L.ORDER_SIDE], tick, lots, mid_x2)
+    number, side, leaves = order[L.ORDER_ID], order[L.ORDER_SIDE], order[L.ORDER_LEAVES]
+    _answer(c, answers, delays, now_ns, what, number, side, tick, lots, mid_x2, leaves)
     if order[L.ORDER_LEAVES] == 0:
         _drop_order(c, orders, index)
         return True
@@ -193,18 +194,18 @@ def _request(c, orders, answers, delays, bids, asks, request):
             if orders[index][L.ORDER_ID] == order_id:
                 leaves = orders[index][L.ORDER_LEAVES]
                 _drop_order(c, orders, index)
-                _answer(c, answers, delays, now_ns, L.CANCELLED, order_id, side, tick, leaves, 0)
+                _answer(c, answers, delays, now_ns, L.CANCELLED, order_id, side, tick, leaves, 0, 0)
                 return
-        _answer(c, answers, delays, now_ns, L.CANCEL_REJECT, order_id, side, tick, 0, 0)
+        _answer(c, answers, delays, now_ns, L.CANCEL_REJECT, order_id, side, tick, 0, 0, 0)
         return
     if not c[L.VENUE_SYNCED]:
-        _answer(c, answers, delays, now_ns, L.REJECT_NO_BOOK, order_id, side, tick, lots, 0)
+        _answer(c, answers, delays, now_ns, L.REJECT_NO_BOOK, order_id, side, tick, lots, 0, 0)
         return
     taking = _takes(c, side, tick)
     if taking and what == L.SUBMIT_POST_ONLY:
-        _answer(c, answers, delays, now_ns, L.REJECT_WOULD_TAKE, order_id, side, tick, lots, 0)
+        _answer(c, answers, delays, now_ns, L.REJECT_WOULD_TAKE, order_id, side, tick, lots, 0, 0)
         return
-    _answer(c, answers, delays, now_ns, L.ACK, order_id, side, tick, lots, 0)
+    _answer(c, answers, delays, now_ns, L.ACK, order_id, side, tick, lots, 0, 0)
     index = c[L.ORDER_COUNT]
     if index == L.SLOTS:
         c[L.OVERFLOWED] = 1
@@ -239,37 +240,49 @@ def _take(c, orders, answers, delays, bids, asks, index, now_ns):
         at += side
     number, tick, leaves = order[L.ORDER_ID], order[L.ORDER_TICK], order[L.ORDER_LEAVES]
     _drop_order(c, orders, index)
-    _answer(c, answers, delays, now_ns, L.CANCELLED, number, side, tick, leaves, 0)
+    _answer(c, answers, delays, now_ns, L.CANCELLED, number, side, tick, leaves, 0, 0)
 
 
 @inlined
-def _venue_book(c, f, orders, answers, delays, bids, asks, kind, tick, lots, row, end, now_ns):
-    """A book message at the venue: a delta, or a snapshot whose marker row stands first."""
+def _venue_book(c, f, orders, answers, delays, bids, asks, kind, tick, lots, row, now_ns):
+    """A book message at the venue: a delta, or a snapshot whose marker row stands first. Returns the row
+    after it.
+    """
     snapshot = kind[row] & L.KIND_MASK == L.SNAPSHOT_ROW
     if snapshot:
         c[L.VENUE_SYNCED] = 1
     elif not c[L.VENUE_SYNCED]:
-        return
-    touched = snapshot
+        return message_end(kind, row)
+    touched, last = snapshot, 0
     if snapshot:
         _touch_orders(c, orders, bids, asks, 0, -1)
-    elif c[L.ORDER_COUNT]:
-        bid_low, bid_high = c[L.OWN_BID_LOW], c[L.OWN_BID_HIGH]
-        ask_low, ask_high = c[L.OWN_ASK_LOW], c[L.OWN_ASK_HIGH]
-        for at_row in range(row, end):
-            at = tick[at_row] - c[L.BASE]
-            is_bid = kind[at_row] & L.KIND_MASK == L.BID_ROW
-            if bid_low <= at <= bid_high if is_bid else ask_low <= at <= ask_high:
-                _touch_orders(c, orders, bids, asks, 1 if is_bid else -1, tick[at_row])
-                touched = True
-    if snapshot:
-        clear(c, bids, asks, L.VENUE_BEST_BID, L.VENUE_BEST_ASK, L.VENUE_LOW, L.VENUE_HIGH)
+        clear(c, bids, asks, L.VENUE_BEST_BID, L.VENUE_BEST_ASK)
+        last = kind[row] & L.LAST_ROW
         row += 1
-    read_levels(
-        c, bids, asks, kind, tick, lots, row, end,
-        L.VENUE_BEST_BID, L.VENUE_BEST_ASK, L.VENUE_LOW, L.VENUE_HIGH,
-    )  # fmt: skip
+    base, best_bid_at, best_ask_at = c[L.BASE], c[L.VENUE_BEST_BID], c[L.VENUE_BEST_ASK]
+    bid_low, bid_high = c[L.OWN_BID_LOW], c[L.OWN_BID_HIGH]
+    ask_low, ask_high = c[L.OWN_ASK_LOW], c[L.OWN_ASK_HIGH]
+    while not last:
+        what, at, size = kind[row], tick[row] - base, lots[row]
+        last = what & L.LAST_ROW
+        if what & L.KIND_MASK == L.BID_ROW:
+            if bid_low <= at <= bid_high:
+                _touch_orders(c, orders, bids, asks, 1, tick[row])
+                touched = True
+            bids[at] = size
+            if size and at > best_bid_at:
+                best_bid_at = at
+        else:
+            if ask_low <= at <= ask_high:
+                _touch_orders(c, orders, bids, asks, -1, tick[row])
+                touched = True
+            asks[at] = size
+            if size and at < best_ask_at:
+                best_ask_at = at
+        row += 1
+    c[L.VENUE_BEST_BID], c[L.VENUE_BEST_ASK] = best_bid_at, best_ask_at
     _book_message_ends(c, f, orders, answers, delays, bids, asks, touched, now_ns)
+    return row
 
 
 @inlined
@@ -294,16 +307,16 @@ def venue_until(c, f, exch, recv, kind, tick, lots, until_ns):
             continue
         c[L.VENUE_LAST_NS] = now_ns
         what = kind[row] & L.KIND_MASK
-        end = message_end(kind, row)
         if what <= L.ASK_ROW or what == L.SNAPSHOT_ROW:
-            _venue_book(c, f, orders, answers, delays, bids, asks, kind, tick, lots, row, end, now_ns)
-        elif what <= L.SELL_ROW:
-            at, taker = tick[row] - c[L.BASE], 1 if what == L.BUY_ROW else -1
-            hits = at >= c[L.OWN_ASK_LOW] if taker > 0 else at <= c[L.OWN_BID_HIGH]
-            if c[L.VENUE_SYNCED] and hits:
-                _venue_trade(c, orders, answers, delays, now_ns, taker, tick[row], lots[row])
-        elif what == L.TROUBLE_ROW and tick[row]:
-            c[L.VENUE_SYNCED] = 0
-        row = end
+            row = _venue_book(c, f, orders, answers, delays, bids, asks, kind, tick, lots, row, now_ns)
+        else:
+            if what <= L.SELL_ROW:
+                at, taker = tick[row] - c[L.BASE], 1 if what == L.BUY_ROW else -1
+                hits = at >= c[L.OWN_ASK_LOW] if taker > 0 else at <= c[L.OWN_BID_HIGH]
+                if c[L.VENUE_SYNCED] and hits:
+                    _venue_trade(c, orders, answers, delays, now_ns, taker, tick[row], lots[row])
+            elif what == L.TROUBLE_ROW and tick[row]:
+                c[L.VENUE_SYNCED] = 0
+            row += 1  # only books take several rows
         c[L.VENUE_ROW] = row
         now_ns = _venue_ns(c, exch, recv, kind, row) if row < rows else L.NEVER

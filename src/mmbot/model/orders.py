@@ -1,14 +1,15 @@
 """The order state table: what may happen to one of our orders, and nothing else.
 
-Legal moves are data. An illegal one raises LocalProtocolError and leaves the state as it was.
+Legal moves are data. An illegal one raises LocalProtocolError and leaves the state as it was. The enums are
+integers because their hashes are on the hot path.
 """
 
-from enum import Enum, auto
+from enum import IntEnum, auto
 
 from mmbot.errors import LocalProtocolError
 
 
-class OrderStatus(Enum):
+class OrderStatus(IntEnum):
     PENDING_NEW = auto()
     """Sent, not yet answered."""
     LIVE = auto()
@@ -19,7 +20,7 @@ class OrderStatus(Enum):
     """Rejected, cancelled or filled; nothing more can happen."""
 
 
-class OrderMove(Enum):
+class OrderMove(IntEnum):
     ACK = auto()
     REJECT = auto()
     PARTIAL_FILL = auto()
@@ -52,3 +53,8 @@ def moved(status: OrderStatus, move: OrderMove) -> OrderStatus:
         return MOVES[status, move]
     except KeyError:
         raise LocalProtocolError(f"order was {status.name}, which does not allow {move.name}") from None
+
+
+def order_number(client_id: str) -> int:
+    """The running number that ends a client id of ours."""
+    return int(client_id[client_id.rindex("-") + 1 :])

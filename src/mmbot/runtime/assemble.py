@@ -1,7 +1,6 @@
 """The only place where rooms are wired together: settings and instruments in, an engine out."""
 
 import functools
-import itertools
 from collections.abc import Mapping, Sequence
 
 from mmbot.book.market import FeatureSettings, Market, PlainMarket
@@ -58,7 +57,6 @@ def build_engine(
 def _symbol_bot(
     settings: Settings, instrument: Instrument, market: Market, clock: Stopwatch, arm: str
 ) -> SymbolBot:
-    ids = itertools.count(1)
     stages = Stages(
         fetch_md=FetchMd(settings.fetch_md, market),
         spread=AdaptiveSpread(settings.spread),
@@ -70,5 +68,5 @@ def _symbol_bot(
     max_position_quote = settings.inventory.max_position_quote
     pipeline = Pipeline(settings.pipeline, max_position_quote, instrument, market, stages, clock)
     limits = Limits(settings.limits, instrument)
-    prefix = f"mm{arm}-{instrument.symbol}"
-    return SymbolBot(instrument, market, pipeline, limits, settings.aligner, lambda: f"{prefix}-{next(ids)}")
+    id_prefix = f"mm{arm}-{instrument.symbol}-"
+    return SymbolBot(instrument, market, pipeline, limits, settings.aligner, id_prefix)

@@ -1,12 +1,12 @@
 """The world of a replay in the kernel: one context a symbol, run from tick to tick.
 
-What wakes Python between ticks: an answer about an order, a book that was replaced, trouble. Equal to
-`plain_world` in every order, fill and row (tests play both), and refused where it could not be: when the
-latency of market data is drawn per message.
+What wakes Python between ticks: a book that was replaced, or trouble. Answers about orders wait for the next
+tick, since nothing is decided before. Equal to `plain_world` in every order, fill and row (tests play both),
+and refused where it could not be: when the latency of market data is drawn per message.
 """
 
-import itertools
 import math
+from collections.abc import Sequence
 
 from mmbot.book.cache import MdCacheSettings
 from mmbot.book.compiled import CompiledMarket
@@ -27,12 +27,11 @@ from mmbot.model.events import (
     Trouble,
 )
 from mmbot.model.instrument import Side
+from mmbot.model.orders import order_number
 from mmbot.runtime.tape import TapeFeed
 from mmbot.runtime.world import FillSeen
 from mmbot.sim.latency import Channel
 from mmbot.units import MS, SECOND, Lots, Ns, Ticks
-
-_DELAYS = 512
 
 
 def supported(settings: SimSettings) -> bool:
@@ -58,8 +57,7 @@ class _Symbol:
         self.response = Channel(settings.response, (*seed, 2))
         self.resync = Channel(settings.resync, (*seed, 3))
         self.troubles = feed.columns.meta.troubles
-        self.next_number = itertools.count(1)
-        self.client_ids: dict[int, str] = {}
+        self.id_prefix = ""
         self.snapshots: list[tuple[int, Snapshot]] = []
         """Snapshots on their way to us: when due, and the venue's book as it was."""
 
@@ -91,6 +89,8 @@ class CompiledWorld:
     def attach(self, engine: Engine, on_fill: FillSeen) -> "CompiledWorld":
         self._engine = engine
         self._on_fill = on_fill
+        for key, symbol in self._symbols.items():
+            symbol.id_prefix = engine.bots[key].id_prefix
         return self
 
     def advance(self, until_ns: int) -> None:
@@ -103,13 +103,10 @@ class CompiledWorld:
             if symbol.context.c[L.VENUE_SYNCED]:
                 symbol.snapshots.append((symbol.resync.due(now_ns), symbol.context.snapshot()))
             return
-        due_ns = symbol.entry.due(now_ns)
-        numbers = symbol.market.numbers
+        due_ns, number = symbol.entry.due(now_ns), order_number(command.client_id)
         if isinstance(command, CancelOrder):
-            symbol.context.request(due_ns, L.CANCEL, numbers[command.client_id], 0, 0, 0)
+            symbol.context.request(due_ns, L.CANCEL, number, 0, 0, 0)
             return
-        number = numbers[command.client_id] = next(symbol.next_number)
-        symbol.client_ids[number] = command.client_id
         what = L.SUBMIT_POST_ONLY if command.post_only else L.SUBMIT
         symbol.context.request(due_ns, what, number, command.side, command.tick, command.lots)
 
@@ -118,18 +115,18 @@ class CompiledWorld:
         return count
 
     def _advance(self, symbol: _Symbol, until_ns: int) -> None:
-        context = symbol.context
+        context, snapshots = symbol.context, symbol.snapshots
         while True:
-            if context.delays_left < _DELAYS:
-                context.add_delays(symbol.response.delays(_DELAYS))
-            stop_ns = min(until_ns, symbol.snapshots[0][0]) if symbol.snapshots else until_ns
+            stop_ns = min(until_ns, snapshots[0][0]) if snapshots else until_ns
             why = context.advance(stop_ns)
-            if why == L.ANSWERED:
-                self._answered(symbol, context.answer())
-            elif why != L.REACHED:
-                self._book_news(symbol, why, context.c[L.NOW_NS])
-            elif symbol.snapshots and symbol.snapshots[0][0] == stop_ns:
-                self._take_over(symbol, *symbol.snapshots.pop(0))
+            if why & L.ANSWERS_WAIT:
+                self._answered(symbol)
+            if why & L.FEW_DELAYS:
+                context.add_delays(symbol.response.delays(L.ENOUGH_DELAYS))
+            if why & L.WHY_MASK:
+                self._book_news(symbol, why & L.WHY_MASK, context.c[L.NOW_NS])
+            elif snapshots and snapshots[0][0] == stop_ns:
+                self._take_over(symbol, *snapshots.pop(0))
             else:
                 return
 
@@ -153,16 +150,22 @@ class CompiledWorld:
         if why == L.SNAPSHOT_ARRIVED or (why == L.CROSSED and c[L.SNAPSHOT_CROSSED]):
             engine.book_replaced(symbol.key, now_ns)
 
-    def _answered(self, symbol: _Symbol, answer: list[int]) -> None:
-        event = _event(symbol, answer)
-        if isinstance(event, Fill):
-            self._on_fill(event)
-        self._engine.step(event)
+    def _answered(self, symbol: _Symbol) -> None:
+        """What has reached us about our orders, in order."""
+        for answer in symbol.context.answers():
+            event = _event(symbol, answer)
+            if type(event) is Fill:
+                self._on_fill(event)
+            self._engine.answer(event)
 
 
-def _event(symbol: _Symbol, answer: list[int]) -> OrderEvent:
-    due_ns, what, number, side, tick, lots, extra, venue_ns = answer
-    key, client_id, now_ns = symbol.key, symbol.client_ids[number], Ns(due_ns)
+def _event(symbol: _Symbol, answer: Sequence[int]) -> OrderEvent:
+    due_ns, what, number, side, tick, lots, extra, venue_ns, _ = answer
+    key, client_id, now_ns = symbol.key, f"{symbol.id_prefix}{number}", Ns(due_ns)
+    if what == L.ACK:
+        return OrderAck(key, client_id, now_ns)
+    if what == L.CANCELLED:
+        return OrderCancelled(key, client_id, now_ns, Lots(lots))
     if what in (L.MAKER_FILL, L.TAKER_FILL):
         return Fill(
             symbol=key,
@@ -176,10 +179,6 @@ def _event(symbol: _Symbol, answer: list[int]) -> OrderEvent:
             maker=what == L.MAKER_FILL,
             mid_x2=None if extra == L.NO_MID else extra,
         )
-    if what == L.ACK:
-        return OrderAck(key, client_id, now_ns)
-    if what == L.CANCELLED:
-        return OrderCancelled(key, client_id, now_ns, Lots(lots))
     if what == L.CANCEL_REJECT:
         return CancelReject(key, client_id, now_ns, "no such order: filled or never accepted")
     reason = (

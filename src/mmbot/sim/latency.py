@@ -54,12 +54,14 @@ class Channel:
             raise ConfigError(f"seed was {seed}, expected numbers that are not negative")
         self._settings = settings
         self._rng = np.random.default_rng(seed)
-        self._block: list[float] = []
+        self._block: list[int] = []
         self._last_ns = 0
 
     def due(self, now_ns: int) -> Ns:
         """When a message sent now arrives: after its latency, and not before its predecessor."""
-        self._last_ns = max(now_ns + self._draw_ns(), self._last_ns)
+        due_ns = now_ns + self._draw_ns()
+        if due_ns > self._last_ns:
+            self._last_ns = due_ns
         return Ns(self._last_ns)
 
     def delays(self, count: int) -> list[int]:
@@ -72,9 +74,15 @@ class Channel:
         return Ns(self._last_ns)
 
     def _draw_ns(self) -> int:
-        settings = self._settings
-        if settings.model == "constant":
-            return round(settings.median_ms * MS)
         if not self._block:
-            self._block = self._rng.standard_normal(_BLOCK).tolist()
-        return round(settings.median_ms * MS * math.exp(settings.sigma * self._block.pop()))
+            self._block = self._drawn()
+        return self._block.pop()
+
+    def _drawn(self) -> list[int]:
+        """The next latencies, last first."""
+        settings = self._settings
+        median_ns = settings.median_ms * MS
+        if settings.model == "constant":
+            return [round(median_ns)] * _BLOCK
+        normals: list[float] = self._rng.standard_normal(_BLOCK).tolist()
+        return [round(median_ns * math.exp(settings.sigma * normal)) for normal in normals]

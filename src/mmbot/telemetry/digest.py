@@ -8,34 +8,46 @@ whatever machine.
 import hashlib
 from collections.abc import Mapping
 
-from mmbot.model.commands import CancelOrder, Command, RequestSnapshot
+from mmbot.model.commands import CancelOrder, Command, SubmitOrder
 from mmbot.model.events import Fill
 
 
+_LINES = 512
+
+
 class RunDigest:
-    """Running SHA-256."""
+    """Running SHA-256, over many lines at a time."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
+        self._lines: list[str] = []
 
     def command(self, now_ns: int, command: Command) -> None:
-        match command:
-            case CancelOrder():
-                text = f"{now_ns} cancel {command.symbol} {command.client_id}\n"
-            case RequestSnapshot():
-                text = f"{now_ns} refresh {command.symbol}\n"
-            case _:
-                price = f"{command.side:d} {command.tick} {command.lots}"
-                order = f"{command.client_id} {price} {command.post_only:d}"
-                text = f"{now_ns} submit {command.symbol} {order}\n"
-        self._hash.update(text.encode())
+        if type(command) is SubmitOrder:
+            price = f"{command.side:d} {command.tick} {command.lots}"
+            text = f"{now_ns} submit {command.symbol} {command.client_id} {price} {command.post_only:d}\n"
+        elif type(command) is CancelOrder:
+            text = f"{now_ns} cancel {command.symbol} {command.client_id}\n"
+        else:
+            text = f"{now_ns} refresh {command.symbol}\n"
+        self._line(text)
 
     def fill(self, fill: Fill) -> None:
         what = f"{fill.client_id} {fill.side:d} {fill.tick} {fill.lots} {fill.maker:d}"
-        self._hash.update(f"{fill.venue_ns} {fill.recv_ns} fill {fill.symbol} {what}\n".encode())
+        self._line(f"{fill.venue_ns} {fill.recv_ns} fill {fill.symbol} {what}\n")
 
     def hexdigest(self) -> str:
+        self._flush()
         return self._hash.hexdigest()
+
+    def _line(self, text: str) -> None:
+        self._lines.append(text)
+        if len(self._lines) >= _LINES:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._hash.update("".join(self._lines).encode())
+        self._lines.clear()
 
 
 def combined(digests: Mapping[str, RunDigest]) -> str:
