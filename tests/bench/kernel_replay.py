@@ -33,7 +33,10 @@ def open_context(columns: Columns) -> Context:
     limits = (int(prices.min()) - _MARGIN, int(prices.max()) + _MARGIN)
     halflife_ns = 10_000 * MS
     ints = {L.CLOCK_RECORDED: 1, L.DEPTH_TICKS: 10, L.SILENCE_NS: 10_000 * MS, L.TTL_NS: 10_000 * MS}
-    floats = dict.fromkeys((L.VOL_HALFLIFE_NS, L.DEPTH_HALFLIFE_NS, L.RATE_HALFLIFE_NS), float(halflife_ns))
+    floats = dict.fromkeys(
+        (L.VOL_HALFLIFE_NS, L.FAST_DEPTH_HALFLIFE_NS, L.DEPTH_HALFLIFE_NS, L.RATE_HALFLIFE_NS),
+        float(halflife_ns),
+    )
     context = Context(columns, limits, ints, floats)
     context.add_delays([ANSWER_NS] * L.RING)
     context.c[L.DELAY_TAIL] = L.NEVER  # the ring is read round and round: constant for ever

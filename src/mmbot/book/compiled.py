@@ -14,6 +14,8 @@ from mmbot.kernels.context import Context
 from mmbot.model.instrument import Side
 from mmbot.model.orders import order_number
 
+_LOOK = slice(L.SEEN, L.DEPTH_LOTS + 1)
+_FEATURES = slice(L.VARIANCE, L.LIQUIDITY_SCORE + 1)
 _READS = (Read.HIT, Read.STALE, Read.MISS)
 """By `layout.HIT`, STALE, MISS."""
 
@@ -31,6 +33,8 @@ class CompiledMarket:
         self.transitions = Transitions(context.counts)
         self.view: PricedView | None = None
         self.age_ns: int | None = None
+        self.volatility_bps: float | None = None
+        self.liquidity_score = 0.0
 
     @property
     def synced(self) -> bool:
@@ -52,27 +56,18 @@ class CompiledMarket:
         base = self._c[L.BASE]
         return self._c[L.LOCAL_BEST_BID] + base, self._c[L.LOCAL_BEST_ASK] + base
 
-    @property
-    def volatility_bps(self) -> float | None:
-        return None if self._f[L.VARIANCE] < 0 else self._f[L.VOLATILITY_BPS]
-
-    @property
-    def liquidity_score(self) -> float:
-        score: float = self._f[L.LIQUIDITY_SCORE]
-        return score
-
     def observe(self, now_ns: int) -> Read:
-        c = self._c
         found = self._context.observe(now_ns)
-        age_ns = c[L.AGE_NS]
+        seen, state, age_ns, bid, ask, bid_lots, ask_lots, depth = self._c[_LOOK].tolist()
         self.age_ns = None if age_ns < 0 else age_ns
         if found & L.VIEWED:
             if found & L.CHANGED:
-                self._priced = PricedView(*c[L.BID : L.DEPTH_LOTS + 1].tolist())
+                self._priced = PricedView(bid, ask, bid_lots, ask_lots, depth)
             self.view = self._priced
             transitions = self.transitions
-            transitions.state = c[L.STATE]
-            transitions.seen = c[L.SEEN]
+            transitions.state, transitions.seen = state, seen
+            variance, volatility_bps, self.liquidity_score = self._f[_FEATURES].tolist()
+            self.volatility_bps = None if variance < 0 else volatility_bps
         else:
             self.view = None
         return _READS[found & L.READ_MASK]

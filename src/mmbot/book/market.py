@@ -24,6 +24,7 @@ class FeatureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     depth_ticks: int
     volatility_halflife_s: float
+    liquidity_fast_halflife_s: float
     liquidity_halflife_s: float
     trade_rate_halflife_s: float
 
@@ -90,7 +91,7 @@ class PlainMarket:
         self._cache = MdCache(cache)
         self._depth_ticks = features.depth_ticks
         self._volatility = Volatility(features.volatility_halflife_s)
-        self._liquidity = Liquidity(features.liquidity_halflife_s)
+        self._liquidity = Liquidity(features.liquidity_fast_halflife_s, features.liquidity_halflife_s)
         self._rates = {side: DecayedRate(features.trade_rate_halflife_s) for side in Side}
         self._places = Places()
         self._changed = True

@@ -83,17 +83,19 @@ class Volatility:
 
 
 class Liquidity:
-    """Depth near the touch against its own recent mean: score 0..1, 0 at or above the mean, 1 when it is
-    gone.
+    """Depth near the touch, over seconds, against its own mean over minutes: score 0..1, 0 at or above the
+    mean, 1 when it is gone.
 
-    The score compares with the mean before this depth entered it.
+    Both are decayed means: the depth of a moment flickers with every order, and quotes that followed it would
+    be moved for nothing.
     """
 
-    __slots__ = ("_halflife_ns", "_mean", "_now_ns", "score")
+    __slots__ = ("_depth", "_fast_halflife_ns", "_halflife_ns", "_mean", "_now_ns", "score")
 
-    def __init__(self, halflife_s: float) -> None:
+    def __init__(self, fast_halflife_s: float, halflife_s: float) -> None:
+        self._fast_halflife_ns = fast_halflife_s * SECOND
         self._halflife_ns = halflife_s * SECOND
-        self._mean = 0.0
+        self._depth = self._mean = 0.0
         self._now_ns = 0
         self.score = 0.0
 
@@ -102,11 +104,11 @@ class Liquidity:
         elapsed, first = now_ns - self._now_ns, self._now_ns == 0
         self._now_ns = now_ns
         if first:
-            self._mean = float(depth_lots)
+            self._depth = self._mean = float(depth_lots)
             return
-        mean = self._mean
-        self._mean = mean + (1.0 - math.exp2(-elapsed / self._halflife_ns)) * (depth_lots - mean)
-        self.score = max(1.0 - depth_lots / mean, 0.0)
+        self._depth += (1.0 - math.exp2(-elapsed / self._fast_halflife_ns)) * (depth_lots - self._depth)
+        self._mean += (1.0 - math.exp2(-elapsed / self._halflife_ns)) * (depth_lots - self._mean)
+        self.score = max(1.0 - self._depth / self._mean, 0.0)
 
 
 class DecayedRate:

@@ -74,6 +74,7 @@ _POSITIVE = (
     "spread.base_bps",
     "spread.min_bps",
     "spread.volatility_reference_bps",
+    "spread.liquidity_fast_halflife_s",
     "spread.liquidity_halflife_s",
     "spread.slew_bps_per_s",
     "guards.soft_volatility_bps",
@@ -90,6 +91,7 @@ _MAY_BE_NEGATIVE = ("queue_aware.min_edge_bps",)
 _AT_MOST_ONE = ("guards.soft_size_ratio", "inventory.dead_band_ratio")
 _ORDERED = (
     ("spread.min_bps", "spread.max_bps"),
+    ("spread.liquidity_fast_halflife_s", "spread.liquidity_halflife_s"),
     ("guards.soft_volatility_bps", "guards.hard_volatility_bps"),
     ("md_cache.ttl_ms", "md_cache.invalidate_on_ws_gap_ms"),
     ("md_cache.fresh_ms_for_pricing", "md_cache.invalidate_on_ws_gap_ms"),

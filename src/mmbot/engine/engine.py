@@ -83,11 +83,6 @@ class Engine:
         for bot in self.bots.values():
             bot.finish(now_ns)
 
-    @property
-    def pending(self) -> int:
-        """Rows in the outbox."""
-        return len(self._ticks) + len(self._rows)
-
     def drain(self) -> list[Row]:
         """Rows since the last drain. Tick rows leave in time order, so an open one holds back those behind
         it.

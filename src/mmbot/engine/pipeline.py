@@ -123,11 +123,13 @@ class Pipeline:
         self._seq += 1
         price = self._price
         bid = ask = None
-        for quote in quotes[:2]:
+        for quote in quotes:
+            if quote.level:
+                break
             if quote.side > 0:
-                bid = bid or price(quote.tick)
+                bid = price(quote.tick)
             else:
-                ask = ask or price(quote.tick)
+                ask = price(quote.tick)
         row = TickRow(
             now_ns,
             self._key,

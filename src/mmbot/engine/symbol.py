@@ -1,7 +1,6 @@
 """One symbol's bot: its market, its pipeline, its orders and position. Events in, commands out."""
 
 from collections import deque
-from collections.abc import Callable
 
 from mmbot.book.market import Market
 from mmbot.engine.pipeline import Pipeline
@@ -92,7 +91,7 @@ class SymbolBot:
         mid_x2 = self.market.mid_x2 if position.lots else None
         if mid_x2 is not None:
             value = position.quote_value(mid_x2)
-        row, is_open = self._pipeline.tick(now_ns, position.base, value, self._working(), self._place)
+        row, is_open = self._pipeline.tick(now_ns, position.base, value, self._blotter.resting, self._place)
         if is_open:
             self.waiting.append(row)
         return row
@@ -111,14 +110,6 @@ class SymbolBot:
         while self.waiting:
             row = self.waiting.popleft()
             self._pipeline.close(row, now_ns - row.ts_ns)
-
-    def _working(self) -> tuple[tuple[str, int] | None, tuple[str, int] | None]:
-        slots = self._blotter.slots
-        bid, ask = slots.get(1), slots.get(-1)
-        return (
-            (bid.client_id, bid.tick) if bid is not None and bid.status is OrderStatus.LIVE else None,
-            (ask.client_id, ask.tick) if ask is not None and ask.status is OrderStatus.LIVE else None,
-        )
 
     def _place(self, now_ns: int, quotes: list[Quote]) -> None:
         if not quotes and not self._blotter.slots:

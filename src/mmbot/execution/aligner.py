@@ -1,8 +1,9 @@
 """Aligner: wanted quotes against working orders -> the fewest commands that make them agree.
 
-An order that already serves its quote keeps its queue place: it stays while its price is within `hold_bps` of
-the wanted one and not more aggressive, and its open rest is at most `hold_size_ratio` above the wanted size
-(a part-filled order stays). One slot, one order: a wrong order is cancelled first, its successor follows when
+An order that already serves its quote keeps its queue place: it stays while its price is at most `hold_bps`
+behind the wanted one or `lead_bps` in front of it (on a fine grid the wanted price moves at every tick, and a
+venue counts messages), and while its open rest is at most `hold_size_ratio` above the wanted size (a
+part-filled order stays). One slot, one order: a wrong order is cancelled first, its successor follows when
 the cancel is confirmed. Orders in flight are left alone.
 """
 
@@ -18,6 +19,7 @@ from mmbot.units import BPS
 
 class AlignerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hold_bps: float
+    lead_bps: float
     hold_size_ratio: float
 
 
@@ -27,16 +29,18 @@ def align(
     """Orders to cancel and quotes to submit."""
     cancels: list[WorkingOrder] = []
     submits: list[Quote] = []
-    slots, hold_bps, size_hold = blotter.slots, settings.hold_bps, 1.0 + settings.hold_size_ratio
+    slots, size_hold = blotter.slots, 1.0 + settings.hold_size_ratio
+    hold_bps, lead_bps = settings.hold_bps, -settings.lead_bps
     served = 0
     for quote in wanted:
-        order = slots.get(quote.slot)
+        side = quote.side
+        order = slots.get(side * (quote.level + 1))
         if order is None:
             submits.append(quote)
             continue
         served += 1
-        passive_ticks = (quote.tick - order.tick) * quote.side
-        near = 0 <= passive_ticks <= quote.tick * hold_bps / BPS
+        tick = quote.tick
+        near = tick * lead_bps / BPS <= (tick - order.tick) * side <= tick * hold_bps / BPS
         serves = near and order.leaves_lots <= quote.lots * size_hold
         if not serves and order.status is OrderStatus.LIVE:
             cancels.append(order)

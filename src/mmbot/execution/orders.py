@@ -10,6 +10,8 @@ from mmbot.model.instrument import Side
 from mmbot.model.orders import OrderMove, OrderStatus, moved
 from mmbot.model.quotes import Slot
 
+Resting = tuple[tuple[str, int] | None, tuple[str, int] | None]
+
 
 class WorkingOrder:
     """One order of ours. `leaves_lots` is the open rest."""
@@ -28,11 +30,20 @@ class WorkingOrder:
 class Blotter:
     """Working orders of one symbol."""
 
-    __slots__ = ("_by_id", "slots")
+    __slots__ = ("_by_id", "_resting", "slots")
 
     def __init__(self) -> None:
         self._by_id: dict[str, WorkingOrder] = {}
+        self._resting: Resting | None = None
         self.slots: dict[Slot, WorkingOrder] = {}
+
+    @property
+    def resting(self) -> Resting:
+        """Client id and tick of the live first-level bid and ask."""
+        found = self._resting
+        if found is None:
+            found = self._resting = _live(self.slots.get(1)), _live(self.slots.get(-1))
+        return found
 
     def submitted(self, submit: SubmitOrder, slot: Slot) -> None:
         if slot in self.slots:
@@ -42,6 +53,7 @@ class Blotter:
         self.slots[slot] = order
 
     def cancelling(self, order: WorkingOrder) -> None:
+        self._resting = None
         order.status = moved(order.status, OrderMove.CANCEL_SENT)
 
     def acked(self, client_id: str) -> WorkingOrder:
@@ -76,8 +88,13 @@ class Blotter:
         order = self._by_id.get(client_id)
         if order is None:
             raise LocalProtocolError(f"{move.name} for {client_id}: no such order")
-        order.status = moved(order.status, move)
-        if order.status is OrderStatus.CLOSED:
+        status = order.status = moved(order.status, move)
+        self._resting = None
+        if status is OrderStatus.CLOSED:
             del self._by_id[client_id]
             del self.slots[order.slot]
         return order
+
+
+def _live(order: WorkingOrder | None) -> tuple[str, int] | None:
+    return (order.client_id, order.tick) if order is not None and order.status is OrderStatus.LIVE else None

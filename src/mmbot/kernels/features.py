@@ -36,12 +36,12 @@ def liquidity(c, f, now_ns, depth):
     f[L.SCORE_BEFORE] = f[L.LIQUIDITY_SCORE]
     c[L.DEPTH_NOW_NS] = now_ns
     if first:
-        f[L.MEAN_DEPTH] = depth
+        f[L.FAST_DEPTH] = f[L.MEAN_DEPTH] = depth
         f[L.LIQUIDITY_SCORE] = 0.0
         return
-    mean = f[L.MEAN_DEPTH]
-    f[L.MEAN_DEPTH] = mean + (1.0 - np.exp2(-elapsed / f[L.DEPTH_HALFLIFE_NS])) * (depth - mean)
-    f[L.LIQUIDITY_SCORE] = max(1.0 - depth / mean, 0.0)
+    f[L.FAST_DEPTH] += (1.0 - np.exp2(-elapsed / f[L.FAST_DEPTH_HALFLIFE_NS])) * (depth - f[L.FAST_DEPTH])
+    f[L.MEAN_DEPTH] += (1.0 - np.exp2(-elapsed / f[L.DEPTH_HALFLIFE_NS])) * (depth - f[L.MEAN_DEPTH])
+    f[L.LIQUIDITY_SCORE] = max(1.0 - f[L.FAST_DEPTH] / f[L.MEAN_DEPTH], 0.0)
 
 
 @kernel
@@ -65,7 +65,7 @@ def microprice(c, bid_lots, ask_lots, spread, mid_x2):
 
 
 @kernel
-def fair_value(c, f):
+def fair_value(c):
     """Fair value of the view observed last, in ticks: `strategy.fetch_md.FetchMd`."""
     bid, ask = c[L.BID], c[L.ASK]
     mid = (bid + ask) / 2

@@ -58,16 +58,15 @@ STIRRED = 59
 """What has reached us since Python last looked: 0 nothing, 1 acknowledgements alone, 2 more."""
 
 # --- microprice state
-SEEN = 60
-STATE = 61
 STATE_MID_X2 = 62
 
 # --- times of the features (float64 cannot hold nanoseconds since the epoch)
 VOL_NOW_NS, VOL_MID_X2, DEPTH_NOW_NS, BUY_RATE_NS, SELL_RATE_NS = 63, 64, 65, 66, 67
 
 # --- what the last call found
-NOW_NS = 70
-AGE_NS, BID, ASK, BID_LOTS, ASK_LOTS, DEPTH_LOTS = 72, 73, 74, 75, 76, 77
+NOW_NS = 68
+SEEN, STATE, AGE_NS, BID, ASK, BID_LOTS, ASK_LOTS, DEPTH_LOTS = 70, 71, 72, 73, 74, 75, 76, 77
+"""Read in one go; SEEN and STATE are those of the microprice."""
 OVERFLOWED = 78
 """1: an order found no slot; nothing after it can be believed."""
 DETAIL = 79
@@ -93,8 +92,9 @@ ADJUSTMENTS = 94
 INTS = 95
 
 # --- float64 block
-VARIANCE, VOL_HALFLIFE_NS, VOLATILITY_BPS = 0, 1, 2
-MEAN_DEPTH, DEPTH_HALFLIFE_NS, LIQUIDITY_SCORE = 3, 4, 5
+VARIANCE, VOLATILITY_BPS, LIQUIDITY_SCORE = 0, 1, 2
+"""Read in one go."""
+VOL_HALFLIFE_NS, MEAN_DEPTH, DEPTH_HALFLIFE_NS = 3, 4, 5
 RATE_HALFLIFE_NS, BUY_RATE, SELL_RATE = 6, 7, 8
 """Decayed rates of the market trading against resting bids and resting asks, lots per second."""
 QUEUE_POWER = 9
@@ -104,7 +104,8 @@ BAND_SCORE_LOW, BAND_SCORE_HIGH, BAND_SCORE_STEP = 13, 14, 15
 """What the liquidity score may be, and how far it may go from tick to tick."""
 SCORE_BEFORE = 16
 """Liquidity score of the observation before the last."""
-FLOATS = 17
+FAST_DEPTH, FAST_DEPTH_HALFLIFE_NS = 17, 18
+FLOATS = 19
 
 # --- row kinds of a recording (`recording.columns`), and the bit of a message's last row
 BID_ROW, ASK_ROW, BUY_ROW, SELL_ROW, CONFIRMED_ROW, SNAPSHOT_ROW, TROUBLE_ROW = 0, 1, 2, 3, 4, 5, 6

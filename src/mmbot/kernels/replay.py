@@ -31,7 +31,7 @@ def _features_wake(c, f, now_ns):
     """Observe as a tick would; is anything outside the band?"""
     if observed(c, f, now_ns) & ~L.CHANGED != L.HIT | L.VIEWED:
         return True
-    score, fair = f[L.LIQUIDITY_SCORE], fair_value(c, f)
+    score, fair = f[L.LIQUIDITY_SCORE], fair_value(c)
     return (
         c[L.AGE_NS] > c[L.BAND_AGE_NS]
         or c[L.SEEN] >= c[L.BAND_SEEN]

@@ -1,7 +1,7 @@
 """What is traded: price and size grids, contract arithmetic, fees.
 
 Decimal text becomes ticks and lots here and nowhere else, exactly: a price that is off the tick grid is an
-error, never rounded. Rounding of *our* prices is one function, bids down and asks up.
+error, never rounded. Our own prices are rounded in one place, `strategy.emit`: bids down, asks up.
 """
 
 import math
@@ -11,7 +11,7 @@ from enum import IntEnum, StrEnum
 import msgspec
 
 from mmbot.errors import ConfigError, RemoteProtocolError
-from mmbot.units import BPS, Lots, Ticks
+from mmbot.units import BPS, Lots
 
 
 class Side(IntEnum):
@@ -172,11 +172,6 @@ def _scaled(text: str, digits: int) -> int | None:
     if not plain or len(fraction) > digits:
         return None
     return int(whole + fraction.ljust(digits, "0"))
-
-
-def round_passive(side: Side, ticks: float) -> Ticks:
-    """Fractional ticks -> the grid, never in the taker's favour: bids down, asks up."""
-    return Ticks(math.floor(ticks) if side > 0 else math.ceil(ticks))
 
 
 def floor_lots(quantity: float, lot: float) -> Lots:

@@ -24,6 +24,7 @@ def feature_settings(settings: Settings) -> FeatureSettings:
     return FeatureSettings(
         depth_ticks=settings.fetch_md.depth_ticks,
         volatility_halflife_s=settings.fetch_md.volatility_halflife_s,
+        liquidity_fast_halflife_s=settings.spread.liquidity_fast_halflife_s,
         liquidity_halflife_s=settings.spread.liquidity_halflife_s,
         trade_rate_halflife_s=settings.queue_aware.rate_halflife_s,
     )

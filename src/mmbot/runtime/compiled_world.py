@@ -204,6 +204,7 @@ def _context(
     }
     floats = {
         L.VOL_HALFLIFE_NS: features.volatility_halflife_s * SECOND,
+        L.FAST_DEPTH_HALFLIFE_NS: features.liquidity_fast_halflife_s * SECOND,
         L.DEPTH_HALFLIFE_NS: features.liquidity_halflife_s * SECOND,
         L.RATE_HALFLIFE_NS: features.trade_rate_halflife_s * SECOND,
         L.QUEUE_POWER: settings.queue.power,

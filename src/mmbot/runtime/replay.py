@@ -20,7 +20,7 @@ from mmbot.runtime.world import FillSeen, World
 from mmbot.telemetry.digest import RunDigest, combined
 from mmbot.units import SECOND
 
-_CHUNK_ROWS = 4096
+_CHUNK_TICKS = 4096
 _HALT_GRACE_NS = 5 * SECOND
 
 
@@ -94,7 +94,7 @@ class Replay:
                 self._sample(now_ns)
                 next_sample_ns += sample_ns
                 yield self._take_rows()
-            elif engine.pending >= _CHUNK_ROWS:
+            elif not self.counts.ticks % _CHUNK_TICKS:
                 yield self._take_rows()
             now_ns += step_ns
         self._world.advance(self.end_ns - 1)

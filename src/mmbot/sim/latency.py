@@ -60,8 +60,7 @@ class Channel:
     def due(self, now_ns: int) -> Ns:
         """When a message sent now arrives: after its latency, and not before its predecessor."""
         due_ns = now_ns + self._draw_ns()
-        if due_ns > self._last_ns:
-            self._last_ns = due_ns
+        self._last_ns = max(self._last_ns, due_ns)
         return Ns(self._last_ns)
 
     def delays(self, count: int) -> list[int]:

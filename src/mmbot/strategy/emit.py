@@ -6,10 +6,12 @@ minimum notional at its own price is left out, as is a bid below one tick; a sid
 at its cap is not quoted; levels of a side never share a price.
 """
 
+from math import ceil, floor
+
 import msgspec
 
 from mmbot.book.measures import PricedView
-from mmbot.model.instrument import Contract, Instrument, Side, floor_lots, round_passive
+from mmbot.model.instrument import Contract, Instrument, Side, floor_lots
 from mmbot.model.quotes import Quote
 from mmbot.strategy.queue_aware import Preferred
 from mmbot.units import BPS, Lots, Ticks
@@ -66,24 +68,27 @@ class Emit:
             return quotes
         settings = self._settings
         centre = fair_ticks * (1.0 + skew_bps / BPS)
-        bid_cap: float = min(fair_ticks, view.ask_tick - 1)
-        ask_floor: float = max(fair_ticks, view.bid_tick + 1)
+        passive_bid, passive_ask = view.ask_tick - 1, view.bid_tick + 1
+        bid_cap: float = min(passive_bid, fair_ticks)
+        ask_floor: float = max(passive_ask, fair_ticks)
         preferred_bid, preferred_ask = preferred
         for level in range(settings.levels):
-            half = (half_spread_bps + level * settings.level_step_bps) / BPS
+            away = centre * ((half_spread_bps + level * settings.level_step_bps) / BPS)
             if inventory_ratio < 1.0:
-                bid = round_passive(_BUY, min(centre - centre * half, bid_cap))
+                wish = centre - away
+                bid = floor(min(bid_cap, wish))
                 if level == 0 and preferred_bid == bid + 1 <= bid_cap:
-                    bid = Ticks(bid + 1)
+                    bid += 1
                 bid_cap = bid - 1  # the next level stands behind this one, however coarse the grid
                 if bid > 0 and lots * self._per_lot(bid) >= self._min_notional:
-                    quotes.append(Quote(_BUY, level, bid, lots))
+                    quotes.append(Quote(_BUY, level, Ticks(bid), lots))
             if inventory_ratio > -1.0:
-                ask = round_passive(_SELL, max(centre + centre * half, ask_floor))
+                wish = centre + away
+                ask = ceil(max(ask_floor, wish))
                 if level == 0 and preferred_ask == ask - 1 >= ask_floor:
-                    ask = Ticks(ask - 1)
+                    ask -= 1
                 ask_floor = ask + 1
-                quotes.append(Quote(_SELL, level, ask, lots))
+                quotes.append(Quote(_SELL, level, Ticks(ask), lots))
         return quotes
 
 

@@ -15,8 +15,9 @@ class InventorySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
 def skew_bps(inventory_ratio: float, settings: InventorySettings) -> float:
     """`inventory_ratio`: signed position in quote currency / max_position_quote."""
-    size = abs(inventory_ratio) - settings.dead_band_ratio
-    if size <= 0:
+    dead_band = settings.dead_band_ratio
+    if -dead_band <= inventory_ratio <= dead_band:
         return 0.0
+    size = abs(inventory_ratio) - dead_band
     skew = settings.max_skew_bps * min(size / (1.0 - settings.dead_band_ratio), 1.0)
     return -skew if inventory_ratio > 0 else skew

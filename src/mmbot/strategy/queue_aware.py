@@ -38,7 +38,7 @@ class QueueAware:
     def __init__(self, settings: QueueAwareSettings, market: Market) -> None:
         self._settings = settings
         self._market = market
-        self._nudged: list[int | None] = [None, None, None]
+        self._nudged = list(_NOT_NUDGED)
         """By side: index 1 for bids, -1 for asks."""
 
     def eta_s(self, now_ns: int, side: Side, ahead_lots: int) -> float:
@@ -49,6 +49,12 @@ class QueueAware:
     def __call__(self, now_ns: int, view: PricedView, fair_ticks: float, working: Working) -> Preferred:
         """Preferred bid and ask price in ticks; None where there is no reason to move."""
         bid, ask = working
+        if (
+            (bid is None or bid[1] != view.bid_tick)
+            and (ask is None or ask[1] != view.ask_tick)
+            and self._nudged == _NOT_NUDGED
+        ):
+            return _NO_PREFERENCE  # nobody of ours waits at the touch: nearly every tick
         return (
             self._prefer(_BUY, now_ns, view, fair_ticks, bid),
             self._prefer(_SELL, now_ns, view, fair_ticks, ask),
@@ -83,3 +89,5 @@ class QueueAware:
 
 
 _BUY, _SELL = Side.BUY, Side.SELL
+_NO_PREFERENCE: Preferred = (None, None)
+_NOT_NUDGED: list[int | None] = [None, None, None]

@@ -1,7 +1,8 @@
 """Stage 2, spread: adaptive half spread in bps = base + weighted scores, clamped, and slowed.
 
 Scores are 0..1. Volatility: how far the short-window volatility is above its reference, 1 at twice the
-reference. Liquidity: how far depth near the touch is below its own recent mean, 1 when it is gone.
+reference. Liquidity: how far depth near the touch (`liquidity_fast_halflife_s`) is below its own mean
+(`liquidity_halflife_s`), 1 when it is gone.
 """
 
 import msgspec
@@ -16,6 +17,7 @@ class SpreadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     volatility_reference_bps: float
     volatility_weight_bps: float
     liquidity_weight_bps: float
+    liquidity_fast_halflife_s: float
     liquidity_halflife_s: float
     slew_bps_per_s: float
 
@@ -30,17 +32,23 @@ class AdaptiveSpread:
         self._last_bps = 0.0
         self._now_ns = 0
 
-    def __call__(self, now_ns: int, volatility_bps: float | None, liquidity_score: float) -> float:
-        """Half spread of this tick, bps of fair value."""
+    def wanted_bps(self, volatility_bps: float | None, liquidity_score: float) -> float:
+        """Half spread of these scores, before it is slowed."""
         settings = self._settings
         wanted = settings.base_bps + settings.liquidity_weight_bps * liquidity_score
         if volatility_bps is not None and volatility_bps > settings.volatility_reference_bps:
             excess = volatility_bps / settings.volatility_reference_bps - 1.0
             wanted += settings.volatility_weight_bps * min(excess, 1.0)
-        wanted = min(max(wanted, settings.min_bps), settings.max_bps)
-        if self._now_ns:
-            step = settings.slew_bps_per_s * (now_ns - self._now_ns) / SECOND
-            wanted = min(max(wanted, self._last_bps - step), self._last_bps + step)
+        if wanted < settings.min_bps:
+            return settings.min_bps
+        return min(wanted, settings.max_bps)
+
+    def __call__(self, now_ns: int, volatility_bps: float | None, liquidity_score: float) -> float:
+        """Half spread of this tick, bps of fair value."""
+        wanted, last = self.wanted_bps(volatility_bps, liquidity_score), self._last_bps
+        if wanted != last and self._now_ns:
+            step = self._settings.slew_bps_per_s * (now_ns - self._now_ns) / SECOND
+            wanted = min(max(wanted, last - step), last + step)
         self._now_ns = now_ns
         self._last_bps = wanted
         return wanted

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from mmbot.model.commands import CancelOrder, Command, SubmitOrder
 from mmbot.model.events import Fill
 
-
 _LINES = 512
 
 

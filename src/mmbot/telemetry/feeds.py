@@ -6,7 +6,7 @@ went to disk.
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import IO
@@ -34,6 +34,15 @@ def _day(row: Row) -> int:
     return row.ts_ns // _DAY_NS
 
 
+def _by_day(rows: list[Row]) -> Iterator[tuple[int, list[Row]]]:
+    """Runs of rows of one day; nearly always all of them are. Ticks stand in time order."""
+    if rows and type(rows[0]) is TickRow and _day(rows[0]) == _day(rows[-1]):
+        yield _day(rows[0]), rows
+        return
+    for day, of_day in groupby(rows, key=_day):
+        yield day, list(of_day)
+
+
 class FeedWriter:
     """Writes the feeds of one run directory. Raises OutputError when the directory cannot be written."""
 
@@ -48,8 +57,8 @@ class FeedWriter:
         batches: list[Batch] = []
         for kind, feed in _FEEDS.items():
             mine = [row for row in rows if type(row) is kind]
-            for day, of_day in groupby(mine, key=_day):
-                batches.append((feed, self._append((feed, day), self._lines(list(of_day)))))
+            for day, of_day in _by_day(mine):
+                batches.append((feed, self._append((feed, day), self._lines(of_day))))
         return batches
 
     def _lines(self, rows: list[Row]) -> bytes:

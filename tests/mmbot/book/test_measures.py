@@ -146,8 +146,8 @@ def test_a_rate_without_impulses_is_zero():
 
 
 def after_calm(depth_lots: int) -> float:
-    """Score of a depth that follows a minute at 1000 lots."""
-    liquidity = Liquidity(120)
+    """Score of a depth that follows a minute at 1000 lots, taken at once."""
+    liquidity = Liquidity(0.01, 1e6)
     for second in range(60):
         liquidity.update(START_NS + second * SECOND, 1_000)
     liquidity.update(START_NS + 60 * SECOND, depth_lots)
@@ -156,25 +156,33 @@ def after_calm(depth_lots: int) -> float:
 
 @pytest.mark.parametrize(("depth", "score"), [(0, 1), (250, 0.75), (500, 0.5), (1_000, 0), (5_000, 0)])
 def test_the_liquidity_score_is_the_missing_share_of_the_usual_depth(depth: int, score: float):
-    assert after_calm(depth) == pytest.approx(score)
+    assert after_calm(depth) == pytest.approx(score, abs=1e-5)
+
+
+def test_a_depth_that_is_gone_for_a_moment_hardly_counts():
+    liquidity = Liquidity(5, 120)
+    for tick in range(600):
+        liquidity.update(START_NS + tick * SECOND // 10, 1_000)
+    liquidity.update(START_NS + 60 * SECOND, 1)
+    assert 0.01 < liquidity.score < 0.02  # a tenth of a second of five: 1 - 2^(-0.02)
 
 
 @given(st.lists(st.tuples(st.integers(0, 60 * SECOND), st.integers(1, 10**9)), max_size=20))
 def test_a_liquidity_score_is_always_a_share(path: list[tuple[int, int]]):
-    liquidity, now_ns = Liquidity(120), START_NS
+    liquidity, now_ns = Liquidity(5, 120), START_NS
     for elapsed_ns, depth_lots in path:
         now_ns += elapsed_ns
         liquidity.update(now_ns, depth_lots)
-        assert 0 <= liquidity.score < 1
+        assert 0 <= liquidity.score <= 1
 
 
 def test_a_lasting_thin_book_becomes_the_usual_one():
-    liquidity = Liquidity(120)
+    liquidity = Liquidity(5, 120)
     liquidity.update(START_NS, 1_000)
     scores = []
     for half_life in range(1, 14):
         liquidity.update(START_NS + half_life * 120 * SECOND, 100)
         scores.append(liquidity.score)
-    assert scores[0] == pytest.approx(0.9)
+    assert scores[0] == pytest.approx(1 - 100 / 550)
     assert scores == sorted(scores, reverse=True)
     assert scores[-1] < 0.01

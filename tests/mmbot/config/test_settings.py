@@ -119,7 +119,8 @@ POSITIVE = [
         "spread.min_bps",
         "spread.volatility_reference_bps",
     ),
-    *("spread.liquidity_halflife_s", "spread.slew_bps_per_s", "guards.soft_volatility_bps"),
+    *("spread.liquidity_fast_halflife_s", "spread.liquidity_halflife_s", "spread.slew_bps_per_s"),
+    "guards.soft_volatility_bps",
     *("guards.soft_inventory_ratio", "inventory.max_position_quote", "queue_aware.rate_halflife_s"),
     *(
         "emit.order_notional_quote",

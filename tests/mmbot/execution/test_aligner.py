@@ -13,7 +13,7 @@ from mmbot.model.orders import OrderStatus
 from mmbot.model.quotes import Quote
 from mmbot.units import Lots, Ticks
 
-SETTINGS = AlignerSettings(hold_bps=0.3, hold_size_ratio=0.1)
+SETTINGS = AlignerSettings(hold_bps=0.3, lead_bps=0.1, hold_size_ratio=0.1)
 BID = 100_000
 """0.3 bps of it are 3 ticks."""
 
@@ -52,8 +52,10 @@ def test_what_works_and_is_not_wanted_is_cancelled():
 
 
 @pytest.mark.parametrize("side", Side)
-@pytest.mark.parametrize(("behind", "kept"), [(-1, False), (0, True), (1, True), (3, True), (4, False)])
-def test_an_order_keeps_its_queue_place_up_to_hold_bps_behind_and_never_in_front(
+@pytest.mark.parametrize(
+    ("behind", "kept"), [(-2, False), (-1, True), (0, True), (1, True), (3, True), (4, False)]
+)
+def test_an_order_keeps_its_queue_place_from_lead_bps_in_front_to_hold_bps_behind(
     side: Side, behind: int, *, kept: bool
 ):
     blotter = working(quote(BID - behind * side, side=side))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.mmbot.builders import inverse, linear
 
 from mmbot.errors import ConfigError, RemoteProtocolError
-from mmbot.model.instrument import Fees, Side, floor_lots, parser, round_passive
+from mmbot.model.instrument import Fees, Side, floor_lots, parser
 
 STEPS = [
     "1",
@@ -101,17 +101,6 @@ def test_remembered_results_are_the_first_results(texts: list[str]):
 def test_a_step_that_is_no_positive_decimal_is_a_config_error(step: str):
     with pytest.raises(ConfigError, match="price step was"):
         parser(step, "price")
-
-
-@given(st.sampled_from(Side), st.floats(0.5, 1e9))
-def test_passive_rounding_moves_less_than_a_tick_and_never_towards_the_other_side(side: Side, ticks: float):
-    rounded = round_passive(side, ticks)
-    assert 0 <= (ticks - rounded) * side < 1
-
-
-@given(st.sampled_from(Side), st.integers(1, 10**9))
-def test_a_price_on_the_grid_stays(side: Side, tick: int):
-    assert round_passive(side, float(tick)) == tick
 
 
 @given(st.integers(0, 10**9), steps)
