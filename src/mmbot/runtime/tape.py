@@ -1,12 +1,13 @@
-"""A scenario opened: the market that a run will play, per instrument, from columns."""
+"""A scenario opened: the market that a run will play, per instrument, from columns; all of it or a part."""
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmbot.config.scenario import FeedSpec, Scenario
-from mmbot.errors import ConfigError, RecordingError
+from mmbot.config.scenario import FeedSpec, Scenario, SyntheticSpec
+from mmbot.errors import RecordingError
 from mmbot.model.events import MarketEvent
 from mmbot.model.instrument import Instrument
 from mmbot.recording.columns import Columns
@@ -50,25 +51,57 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mmbot"
 
 
-def open_tape(scenario: Scenario, name: str, data: Path | None, cache: Path) -> Tape:
-    """Import or generate what the scenario names. Raises ConfigError or RecordingError."""
-    if scenario.market is not None:
-        market = scenario.market
-        if market.settings.symbol != market.instrument.key:
-            found = market.settings.symbol
-            raise ConfigError(f"scenario {name}: market symbol was {found}, expected {market.instrument.key}")
-        path = synthetic_recording(
-            market.settings, market.instrument, seed=market.seed, start_ns=Ns(market.start_ns), cache=cache
-        )
-        columns, raw_hash = columns_of([path], market.instrument, cache)
-        return Tape(
-            "synthetic", [TapeFeed(market.instrument, columns, [path.name], raw_hash, exchange_clock=True)]
-        )
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What is played by itself: one symbol (`venue:SYMBOL`) or all, one UTC day (`YYYY-MM-DD`) or all."""
+
+    symbol: str | None = None
+    day: str | None = None
+
+    @property
+    def name(self) -> str:
+        """`SYNTH01USDT-20260102`, a name for a folder."""
+        symbol = None if self.symbol is None else self.symbol.partition(":")[2]
+        day = None if self.day is None else self.day.replace("-", "")
+        return re.sub(r"[^\w-]", "_", "-".join(filter(None, (symbol, day))))
+
+
+def parts_of(scenario: Scenario, name: str, data: Path | None, cache: Path) -> list[Part]:  # noqa: ARG001
+    """The parts in a fixed order, by symbol; a scenario without `parts` has none. Nothing is generated."""
+    if "symbol" not in scenario.parts:
+        return []
+    return [Part(symbol=instrument.key) for instrument in scenario.instruments]
+
+
+def open_tape(
+    scenario: Scenario, name: str, data: Path | None, cache: Path, part: Part | None = None
+) -> Tape:
+    """Import or generate what the scenario names, of it only what the part needs.
+
+    Raises RecordingError for data that is missing or cannot be read.
+    """
+
+    def wanted(spec: FeedSpec | SyntheticSpec) -> bool:
+        return part is None or part.symbol in (None, spec.instrument.key)
+
+    if scenario.kind == "synthetic":
+        markets = filter(wanted, scenario.markets)
+        return Tape(scenario.kind, [_generated(spec, cache) for spec in markets])
     if data is None:
         raise RecordingError(
             f"scenario {name}: needs recorded data; name its folder with --data or --mmgates-data"
         )
-    return Tape(scenario.kind, [_recorded(spec, name, data, cache) for spec in scenario.feeds])
+    return Tape(
+        scenario.kind, [_recorded(spec, name, data, cache) for spec in filter(wanted, scenario.feeds)]
+    )
+
+
+def _generated(spec: SyntheticSpec, cache: Path) -> TapeFeed:
+    path = synthetic_recording(
+        spec.settings, spec.instrument, seed=spec.seed, start_ns=Ns(spec.start_ns), cache=cache
+    )
+    columns, raw_hash = columns_of([path], spec.instrument, cache)
+    return TapeFeed(spec.instrument, columns, [path.name], raw_hash, exchange_clock=True)
 
 
 def _recorded(spec: FeedSpec, name: str, data: Path, cache: Path) -> TapeFeed:
