@@ -12,13 +12,17 @@ from mmbot.model.events import MarketEvent
 from mmbot.model.instrument import Instrument
 from mmbot.recording.columns import Columns
 from mmbot.recording.importer import columns_of
-from mmbot.recording.synthetic import synthetic_recording
+from mmbot.recording.synthetic import synthetic_columns
 from mmbot.units import Ns
 
 
 @dataclass(frozen=True, slots=True)
 class TapeFeed:
-    """One instrument's market. `exchange_clock`: whether the venue's stamps are on our clock."""
+    """One instrument's market. `exchange_clock`: whether the venue's stamps are on our clock.
+
+    `files` are those of a recording; a generated market has none. `sha256`: of their bytes, or of everything
+    that the market was generated from.
+    """
 
     instrument: Instrument
     columns: Columns
@@ -97,11 +101,10 @@ def open_tape(
 
 
 def _generated(spec: SyntheticSpec, cache: Path) -> TapeFeed:
-    path = synthetic_recording(
+    columns, made_of = synthetic_columns(
         spec.settings, spec.instrument, seed=spec.seed, start_ns=Ns(spec.start_ns), cache=cache
     )
-    columns, raw_hash = columns_of([path], spec.instrument, cache)
-    return TapeFeed(spec.instrument, columns, [path.name], raw_hash, exchange_clock=True)
+    return TapeFeed(spec.instrument, columns, [], made_of, exchange_clock=True)
 
 
 def _recorded(spec: FeedSpec, name: str, data: Path, cache: Path) -> TapeFeed:
