@@ -12,9 +12,10 @@ market for the generator, or with `symbols` several that differ in name and seed
         SYNTH01USDT: {base: SYNTH01, seed: 101}
         SYNTH02USDT: {base: SYNTH02, seed: 102}
 
-`parts: [symbol]` cuts a run into independent ones, one a symbol, each with a position and orders of its own.
-It belongs to the scenario, so that what is judged does not depend on how many processes play it. `config` is
-an overlay over config.yaml; the report prints what it changed.
+`parts`, a list of `symbol` and `day`, cuts a run into independent ones: one a symbol, one a UTC day, or one
+for each of both, each with a position and orders of its own. It belongs to the scenario, so that what is
+judged does not depend on how many processes play it. `config` is an overlay over config.yaml; the report
+prints what it changed.
 """
 
 from collections import Counter
@@ -87,7 +88,7 @@ class _Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     duration: str
     seed: int
     feeds: list[FeedSpec] = []
-    parts: list[Literal["symbol"]] = []
+    parts: list[Literal["symbol", "day"]] = []
     config: dict[str, Any] = {}
 
 

@@ -84,10 +84,13 @@ class Columns:
         meta: ColumnsMeta,
         arrays: dict[str, npt.NDArray[np.integer]],
         maps: Mapping[str, mmap.mmap] | None = None,
+        first_row: int = 0,
     ) -> None:
+        """`first_row`: where in the maps the arrays begin."""
         self.meta = meta
         self._arrays = arrays
         self._maps = maps or {}
+        self._first_row = first_row
         self._forgotten = 0
 
     def __len__(self) -> int:
@@ -125,7 +128,7 @@ class Columns:
         Meant to be called at every tick: it is one comparison until a block of rows has passed.
         """
         if row - self._forgotten >= BLOCK_ROWS:
-            self._let_go(self._forgotten, row)
+            self._let_go(self._first_row + self._forgotten, self._first_row + row)
             self._forgotten = row
 
     def _let_go(self, start: int, stop: int) -> None:
@@ -137,6 +140,42 @@ class Columns:
             first, last = (row * size // mmap.PAGESIZE * mmap.PAGESIZE for row in (start, stop))
             if last > first:
                 pages.madvise(mmap.MADV_DONTNEED, first, last - first)
+
+    def cut(self, start_ns: int | None, stop_ns: int | None) -> "Columns":
+        """From the first snapshot received at or after `start_ns` to the first at or after `stop_ns`; None:
+        from the beginning, to the end. The maps are the same, nothing is copied. Raises ValueError if there
+        is no such snapshot.
+        """
+        meta = self.meta
+        start = Place(0, 0, meta.first_ns) if start_ns is None else self._snapshot(start_ns)
+        stop = Place(meta.rows, meta.frames, meta.last_ns) if stop_ns is None else self._snapshot(stop_ns)
+        if start.row >= stop.row:
+            raise ValueError(f"no snapshot between {start_ns} and {stop_ns}")
+        arrays = {name: column[start.row : stop.row] for name, column in self._arrays.items()}
+        inside = [
+            Place(place.row - start.row, place.frame - start.frame, place.recv_ns)
+            for place in meta.snapshots
+            if start.row <= place.row < stop.row
+        ]
+        part = msgspec.structs.replace(
+            meta,
+            frames=stop.frame - start.frame,
+            rows=stop.row - start.row,
+            first_ns=start.recv_ns,
+            last_ns=int(arrays["recv_ns"][-1]),
+            snapshots=inside,
+        )
+        return Columns(part, arrays, self._maps, self._first_row + start.row)
+
+    def _snapshot(self, at_ns: int) -> Place:
+        """The first at or after a time, but never the very first: what was sent just before a midnight is
+        received just after it.
+        """
+        found = (place for place in self.meta.snapshots[1:] if place.recv_ns >= at_ns)
+        place = next(found, None)
+        if place is None:
+            raise ValueError(f"no snapshot at or after {at_ns}")
+        return place
 
     def events(self, symbol: str) -> Iterator[MarketEvent]:
         """The events of the recording again, in receive order."""

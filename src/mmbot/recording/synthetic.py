@@ -21,8 +21,8 @@ from mmbot.recording.importer import CODEC_VERSION, open_session
 from mmbot.sim.market import MarketSettings, SyntheticMarket
 from mmbot.units import Ns
 
-GENERATOR_VERSION = 1
-"""Raise it when the generator draws differently: old recordings are then left alone."""
+GENERATOR_VERSION = 2
+"""Raise it when the generator tells another market: old recordings are then left alone."""
 
 
 def synthetic_columns(

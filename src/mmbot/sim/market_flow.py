@@ -57,6 +57,10 @@ class Flow:
         """What the next message says of bids and asks."""
         return self._bids.changes(), self._asks.changes()
 
+    def book(self) -> tuple[list[Level], list[Level]]:
+        """All bids and asks."""
+        return self._bids.levels(), self._asks.levels()
+
     def takers(self, interval_ms: int) -> Iterator[Taken]:
         """The market orders of one interval, in time order: new ones, and those that an earlier one drew."""
         self._fair.step()

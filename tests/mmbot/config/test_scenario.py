@@ -186,6 +186,8 @@ def test_a_symbol_written_twice_is_refused(tmp_path: Path):
 def test_parts_are_known_words_each_once_and_name_one_feed(tmp_path: Path):
     path = scenario_file(tmp_path, parts=["symbol"], **several())
     assert load_scenario("short", tmp_path)[0].parts == ["symbol"]
+    scenario_file(tmp_path, parts=["symbol", "day"], **several())
+    assert load_scenario("short", tmp_path)[0].parts == ["symbol", "day"]
     for parts, expected in (
         (["hour"], "parts.0: Invalid enum value"),
         (["symbol"] * 2, "parts: symbol, symbol"),

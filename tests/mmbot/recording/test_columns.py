@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -221,6 +222,57 @@ def test_events_let_go_of_what_they_told_every_time():
             resident_bytes(made) for number, _ in enumerate(made.events(KEY)) if number % BLOCK_ROWS == 99
         )
         assert most < 2 * 25 * BLOCK_ROWS
+
+
+def three_snapshots() -> list[MarketEvent]:
+    """Snapshots at 0, 10 and 20 ns, and something behind each."""
+    return [
+        event
+        for ns in (0, 10, 20)
+        for event in (
+            snapshot([(100 + ns, 1)], [(200, 1)], ns=START_NS + ns),
+            delta([(90, ns)], [], ns=START_NS + ns + 1),
+            trade(Side.BUY, 200, 1, ns=START_NS + ns + 2),
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "first", "last"),
+    [(None, None, 0, 9), (None, 10, 0, 3), (3, 20, 3, 6), (10, 11, 3, 6), (11, None, 6, 9), (0, None, 3, 9)],
+)
+def test_a_cut_goes_from_snapshot_to_snapshot(start: int | None, stop: int | None, first: int, last: int):
+    """Of the very first snapshot nobody says that it came after a midnight."""
+    stream = three_snapshots()
+    whole = columns_of_events(stream)
+    start_ns, stop_ns = (None if ns is None else START_NS + ns for ns in (start, stop))
+    part, expected = whole.cut(start_ns, stop_ns), columns_of_events(stream[first:last])
+    assert list(part.events(KEY)) == stream[first:last]
+    assert part.meta == msgspec.structs.replace(expected.meta, tick_range=whole.tick_range)
+    assert all(part.arrays[name].flags.c_contiguous for name in NAMES)
+
+
+@pytest.mark.parametrize(("start", "stop"), [(21, None), (None, 21), (12, 13), (20, 10)])
+def test_a_cut_without_a_snapshot_is_refused(start: int | None, stop: int | None):
+    start_ns, stop_ns = (None if ns is None else START_NS + ns for ns in (start, stop))
+    with pytest.raises(ValueError, match="no snapshot"):
+        columns_of_events(three_snapshots()).cut(start_ns, stop_ns)
+
+
+@linux
+def test_a_cut_lets_go_of_its_own_rows():
+    stream = long_recording()
+    half = 2 * BLOCK_ROWS
+    stream[0] = snapshot([], [], ns=START_NS)
+    stream[half] = snapshot([], [], ns=START_NS + half)
+    part = columns_of_events(stream).cut(START_NS + half, None)
+    for name in NAMES:
+        part.arrays[name].max()
+    read = resident_bytes(part)
+    part.forget(len(part))
+    assert read >= 25 * len(part)
+    assert resident_bytes(part) < read / 10
+    assert list(part.events(KEY)) == stream[half:]
 
 
 def test_columns_that_are_no_files_have_nothing_to_let_go():

@@ -36,7 +36,7 @@ def pushed() -> Iterator[tuple[Ns, bytes]]:
     """Frames as Bybit would push them, each with the moment at which we would have received it."""
     feed = BybitFeed(linear(), SETTINGS.depth_levels)
     for event in market().events():
-        yield event.recv_ns, feed.trades([event]) if isinstance(event, Trade) else feed.book(event)
+        yield event.recv_ns, feed.frame(event)
 
 
 def test_it_holds_the_events_that_the_market_told(tmp_path: Path):
