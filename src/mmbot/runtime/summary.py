@@ -16,7 +16,7 @@ from mmbot.units import MS
 
 
 class Durations:
-    """How often which duration occurred, in buckets of the same leading bits, so of the same relative width."""
+    """How often which duration occurred, in buckets of the same leading bits: of one relative width."""
 
     _BITS = 10
 

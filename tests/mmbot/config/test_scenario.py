@@ -30,8 +30,16 @@ def line_of(path: Path, key: str) -> int:
 def test_a_shipped_scenario_loads_with_its_settings(name: str):
     scenario, overlay = load_scenario(name, REPO / "scenarios")
     assert load_settings([REPO / "config.yaml"], overlay)
-    assert scenario.duration_ns == 3_600 * SECOND
+    assert scenario.duration_ns == (72 if name == "ten-symbols" else 1) * 3_600 * SECOND
     assert (scenario.kind == "synthetic") == bool(scenario.markets) == (not scenario.feeds)
+
+
+def test_ten_symbols_are_ten_markets_of_one_kind():
+    scenario, _ = load_scenario("ten-symbols", REPO / "scenarios")
+    assert scenario.parts == ["symbol"]
+    assert len({market.seed for market in scenario.markets}) == len(scenario.instruments) == 10
+    assert len({msgspec.structs.replace(market.settings, symbol="") for market in scenario.markets}) == 1
+    assert all(market.settings.duration_s * SECOND > scenario.duration_ns for market in scenario.markets)
 
 
 def test_the_four_scenarios_of_the_workflow_ship():

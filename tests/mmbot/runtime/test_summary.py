@@ -16,7 +16,7 @@ from tests.mmbot.builders import (
 )
 
 from mmbot.model.instrument import Instrument, Side
-from mmbot.runtime.summary import Summary, Durations
+from mmbot.runtime.summary import Durations, Summary
 from mmbot.units import MS, SECOND
 
 
