@@ -60,6 +60,9 @@ class _Symbol:
         self.troubles = feed.columns.meta.troubles
         self.next_number = itertools.count(1)
         self.client_ids: dict[int, str] = {}
+        """Of orders that may still be answered."""
+        self.cancelling: set[int] = set()
+        self.columns = feed.columns
         self.snapshots: list[tuple[int, Snapshot]] = []
         """Snapshots on their way to us: when due, and the venue's book as it was."""
 
@@ -96,6 +99,7 @@ class CompiledWorld:
     def advance(self, until_ns: int) -> None:
         for symbol in self._symbols.values():
             self._advance(symbol, until_ns)
+            symbol.columns.forget(symbol.context.c[L.LOCAL_ROW])
 
     def send(self, now_ns: int, command: Command) -> None:
         symbol = self._symbols[command.symbol]
@@ -106,7 +110,9 @@ class CompiledWorld:
         due_ns = symbol.entry.due(now_ns)
         numbers = symbol.market.numbers
         if isinstance(command, CancelOrder):
-            symbol.context.request(due_ns, L.CANCEL, numbers[command.client_id], 0, 0, 0)
+            number = numbers[command.client_id]
+            symbol.cancelling.add(number)
+            symbol.context.request(due_ns, L.CANCEL, number, 0, 0, 0)
             return
         number = numbers[command.client_id] = next(symbol.next_number)
         symbol.client_ids[number] = command.client_id
@@ -158,6 +164,11 @@ class CompiledWorld:
         if isinstance(event, Fill):
             self._on_fill(event)
         self._engine.step(event)
+        _, what, number, *_ = answer
+        if what in (L.CANCELLED, L.CANCEL_REJECT):
+            symbol.cancelling.discard(number)
+        if event.client_id not in symbol.market.numbers and number not in symbol.cancelling:
+            del symbol.client_ids[number]
 
 
 def _event(symbol: _Symbol, answer: list[int]) -> OrderEvent:
