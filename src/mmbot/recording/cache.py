@@ -1,7 +1,6 @@
 """The cache of columns: a folder for each recording, named after everything that it was made from."""
 
 import hashlib
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -34,7 +33,9 @@ def cached(cache: Path, facts: Sequence[str], fill: Callable[[ColumnsBuilder], N
 
 
 def _make(folder: Path, fill: Callable[[ColumnsBuilder], None]) -> None:
-    partial = folder.with_suffix(f".partial-{os.getpid()}")
+    """Under the lock: a partial folder that is already there was left by a process that died."""
+    partial = folder.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     try:
         builder = ColumnsBuilder(partial)
