@@ -1,6 +1,7 @@
 """The cache of columns: made once, by one, whole or not at all."""
 
-import multiprocessing
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,16 +56,25 @@ def test_an_error_leaves_nothing_behind(tmp_path: Path):
     assert not [path for path in (tmp_path / "columns").iterdir() if path.is_dir()]
 
 
-def _open(cache: Path, log: Path) -> None:
-    cached(cache, ["a"], filling(log, 200_000))
+CHILD = """
+import sys
+from pathlib import Path
+
+from mmbot.model.events import Confirmed
+from mmbot.recording.cache import cached
+
+def fill(builder):
+    with Path(sys.argv[2]).open("a") as file:
+        file.write("made\\n")
+    for number in range(200_000):
+        builder.add([Confirmed("bybit_linear:SYNTHUSDT", number)])
+
+cached(Path(sys.argv[1]), ["a"], fill)
+"""
 
 
 def test_two_processes_at_once_make_it_once(tmp_path: Path):
-    context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=_open, args=(tmp_path, tmp_path / "log")) for _ in range(2)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert [worker.exitcode for worker in workers] == [0, 0]
+    command = [sys.executable, "-c", CHILD, tmp_path / "cache", tmp_path / "log"]
+    workers = [subprocess.Popen(command) for _ in range(2)]
+    assert [worker.wait() for worker in workers] == [0, 0]
     assert (tmp_path / "log").read_text() == "made\n"
