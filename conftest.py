@@ -1,6 +1,6 @@
 """For the whole repository: pytest's own plugin tester, and clean runs without our plugin.
 
-With `-p no:mmgates` the plugin's ini key in pyproject.toml stays known, and `--strict-config` clean.
+With `-p no:mmgates` the plugin's ini keys in pyproject.toml stay known, and `--strict-config` clean.
 """
 
 from pathlib import Path
@@ -14,7 +14,8 @@ pytest_plugins = ["pytester"]
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     if not pluginmanager.hasplugin("mmgates"):
-        parser.addini("mmgates_sut", "system under test of pytest_mmgates, which is not loaded", default="")
+        for key in ("mmgates_sut", "mmgates_parts"):
+            parser.addini(key, "of pytest_mmgates, which is not loaded", default="")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -1,9 +1,11 @@
-"""The door for gates: `mmgates_sut = "mmbot.sut:open_run"`. Built-in types in, built-in types out.
+"""The door for gates: `mmgates_sut = "mmbot.sut:open_run"`, `mmgates_parts = "mmbot.sut:parts"`. Built-in
+types in, built-in types out.
 
 Request keys: `step`, `scenario`, `run_id`, `run_dir`, `data_dir` (or None), `duration_s` (None = the
 scenario's own, infinity = the whole tape), `seed` (or None), `config` (list of files: base, then overrides;
-empty = config.yaml). Scenarios are `scenarios/<name>.yaml` of the working directory. The run is an iterable
-of (feed, JSONL bytes) and has `halt(reason)`.
+empty = config.yaml), `part` (one that `parts` named, or None = all of the scenario in one run). Scenarios are
+`scenarios/<name>.yaml` of the working directory. The run is an iterable of (feed, JSONL bytes) and has
+`halt(reason)`.
 """
 
 import os
@@ -12,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mmbot.errors import ConfigError
-from mmbot.runtime.run import EngineKind, Run, RunRequest
+from mmbot.runtime.run import EngineKind, Run, RunRequest, part_names
 
 ENGINE = "MMBOT_ENGINE"
 """Environment variable: auto (default), plain or compiled. What a run decides does not depend on it."""
@@ -21,28 +23,44 @@ SCENARIOS = Path("scenarios")
 
 
 def open_run(request: Mapping[str, Any]) -> Run:
-    """Open a run. Raises MmbotError subclasses (`user_error` is true) for bad input, before anything is
-    written.
+    """Open a run, or one part of it. Raises MmbotError subclasses (`user_error` is true) for bad input,
+    before anything is written.
     """
-    unknown = set(request) - _KEYS
-    if unknown:
-        raise ConfigError(f"run request had unknown keys {sorted(unknown)}, expected {sorted(_KEYS)}")
-    config = [Path(path) for path in request["config"]] or [CONFIG]
-    data = request["data_dir"]
+    _check_keys(request)
     return Run(
         RunRequest(
             scenario=request["scenario"],
             scenarios=SCENARIOS,
-            config=config,
-            data=None if data is None else Path(data),
+            config=[Path(path) for path in request["config"]] or [CONFIG],
+            data=_data(request),
             run_id=request["run_id"],
             directory=Path(request["run_dir"]),
             step=request["step"],
             duration_s=request["duration_s"],
             seed=request["seed"],
             engine=_engine(),
+            part=request.get("part"),
         )
     )
+
+
+def parts(request: Mapping[str, Any]) -> list[str]:
+    """The names of the parts that a requested run is played in, in a fixed order; empty = it is played whole.
+    They are a property of the scenario, and each is a run by itself. Raises like `open_run`.
+    """
+    _check_keys(request)
+    return part_names(request["scenario"], SCENARIOS, _data(request))
+
+
+def _check_keys(request: Mapping[str, Any]) -> None:
+    unknown = set(request) - _KEYS
+    if unknown:
+        raise ConfigError(f"run request had unknown keys {sorted(unknown)}, expected {sorted(_KEYS)}")
+
+
+def _data(request: Mapping[str, Any]) -> Path | None:
+    data = request["data_dir"]
+    return None if data is None else Path(data)
 
 
 def _engine() -> EngineKind:
@@ -53,4 +71,4 @@ def _engine() -> EngineKind:
         raise ConfigError(f"{ENGINE} was {asked!r}, expected {', '.join(EngineKind)}") from error
 
 
-_KEYS = {"step", "scenario", "run_id", "run_dir", "data_dir", "duration_s", "seed", "config"}
+_KEYS = {"step", "scenario", "run_id", "run_dir", "data_dir", "duration_s", "seed", "config", "part"}

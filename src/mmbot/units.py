@@ -14,10 +14,11 @@ Lots = NewType("Lots", int)
 US = 1_000
 MS = 1_000_000
 SECOND = 1_000_000_000
+DAY = 86_400 * SECOND
 BPS = 1e4
 """Basis points in one: `ratio * BPS` is bps."""
 
-_DURATION_UNITS = {"ms": MS, "s": SECOND, "m": 60 * SECOND, "h": 3_600 * SECOND, "d": 86_400 * SECOND}
+_DURATION_UNITS = {"ms": MS, "s": SECOND, "m": 60 * SECOND, "h": 3_600 * SECOND, "d": DAY}
 _DURATION_DIGITS = 20
 
 

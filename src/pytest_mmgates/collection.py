@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import pytest
 
 from pytest_mmgates.errors import MarkError, MmgatesError
+from pytest_mmgates.making import RunSpec
 from pytest_mmgates.marks import StepMark, read_mark
 from pytest_mmgates.properties import item_properties
 from pytest_mmgates.rules import Rule
-from pytest_mmgates.runs import RunSpec
 from pytest_mmgates.state import STATE, State
 from pytest_mmgates.steps import RUN_FIXTURES, STEPS
 

@@ -9,13 +9,13 @@ import pytest
 
 from pytest_mmgates.errors import OutputError
 from pytest_mmgates.judge import GateVerdict, Verdict, judge, judge_failed_run
+from pytest_mmgates.making import RunSpec
 from pytest_mmgates.properties import read_item, read_rules
 from pytest_mmgates.report.artifacts import artifacts
 from pytest_mmgates.report.files import write_atomically
 from pytest_mmgates.report.result import RunResult
 from pytest_mmgates.report.table import short, table
 from pytest_mmgates.runlog import RunLog
-from pytest_mmgates.runs import RunSpec
 from pytest_mmgates.state import State
 
 

@@ -77,9 +77,10 @@ def scenario(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def shadow_run(request: pytest.FixtureRequest) -> RunLog:
-    """The bot's run on the scenario, as columns: `ticks`, `fills`, `samples`, `manifest`.
+    """The bot's run on the scenario: `manifest`, and as columns `ticks`, `fills`, `samples`.
 
-    One engine run per scenario and session, whatever the number of rules, tests and xdist workers.
+    A run in parts has no columns of its own: each of its `parts` is a run that has them. One engine run per
+    scenario and session, whatever the number of rules, tests and xdist workers.
     """
     try:
         return request.config.stash[STATE].runs.run(_param(request))

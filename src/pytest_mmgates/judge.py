@@ -16,6 +16,7 @@ from pytest_mmgates.gatefile import Gate
 from pytest_mmgates.metrics.measurement import Measurement, absent
 from pytest_mmgates.rules import Rule
 from pytest_mmgates.runlog import RunLog
+from pytest_mmgates.tally import SymbolTally
 from pytest_mmgates.units import Dimension, in_unit, show
 
 _LEAST_COVERED = 0.9
@@ -127,21 +128,32 @@ def worst(rules: Sequence[RuleVerdict]) -> Verdict:
 
 
 def check_evidence(gate: Gate, run: RunLog) -> tuple[EvidenceVerdict, ...]:
-    """Duration, ticks and source. The ticks must also span the duration: a run that stalls early is not a
-    long run.
+    """Duration, ticks and source. The ticks of every symbol must also span its duration: a run that stalls
+    early is not a long run.
     """
-    asked = gate.evidence
-    minutes = show(run.duration_ns / 60e9)
-    covered = run.covered_ns >= _LEAST_COVERED * run.duration_ns
-    found = f"{minutes}m" if covered else f"{minutes}m, of which ticks span {show(run.covered_ns / 60e9)}m"
-    long_enough = covered and asked.duration.holds(run.duration_ns, Dimension.TIME)
-    enough_ticks = asked.ticks.holds(len(run.ticks), Dimension.COUNT)
-    known_kind = run.data_kind in asked.source
+    asked, ticks = gate.evidence, run.of(None).ticks
+    stalled = _stalled(run)
+    found = f"{_minutes(run.duration_ns)}m"
+    if stalled is not None:
+        found = f"{_minutes(stalled.duration_ns)}m, of which ticks span {_minutes(stalled.covered_ns)}m"
+    long_enough = stalled is None and asked.duration.holds(run.duration_ns, Dimension.TIME)
     return (
         EvidenceVerdict("duration", str(asked.duration), found, long_enough),
-        EvidenceVerdict("ticks", str(asked.ticks), str(len(run.ticks)), enough_ticks),
-        EvidenceVerdict("source", " or ".join(asked.source), run.data_kind, known_kind),
+        EvidenceVerdict("ticks", str(asked.ticks), str(ticks), asked.ticks.holds(ticks, Dimension.COUNT)),
+        EvidenceVerdict("source", " or ".join(asked.source), run.data_kind, run.data_kind in asked.source),
     )
+
+
+def _stalled(run: RunLog) -> SymbolTally | None:
+    """The symbol whose ticks span the least of its duration, if that is too little."""
+    short = [
+        tally for tally in run.tally.symbols.values() if tally.covered_ns < _LEAST_COVERED * tally.duration_ns
+    ]
+    return min(short, key=lambda tally: tally.covered_ns / tally.duration_ns, default=None)
+
+
+def _minutes(ns: int) -> str:
+    return show(ns / 60e9)
 
 
 def _unmet(run: RunLog, evidence: Sequence[EvidenceVerdict]) -> str | None:
@@ -153,12 +165,9 @@ def _unmet(run: RunLog, evidence: Sequence[EvidenceVerdict]) -> str | None:
 
 
 def _measure(rule: Rule, run: RunLog) -> Measurement:
-    if rule.symbol is None:
-        return rule.definition.measure(run, None)
-    code = run.code(rule.symbol)
-    if code is None:
+    if rule.symbol is not None and rule.symbol not in run.symbols:
         return absent(f"no symbol {rule.symbol} in this run, which has {', '.join(run.symbols) or 'none'}")
-    return rule.definition.measure(run, code)
+    return rule.definition.measure(run, rule.symbol)
 
 
 def _no_data(rule: Rule, gate: Gate, data_kind: str | None, reason: str, n: int = 0) -> RuleVerdict:

@@ -44,6 +44,7 @@ def add_options(parser: pytest.Parser) -> None:
     )
     group.addoption("--mmgates-seed", type=int, metavar="N", help="seed of the run (default: the scenario's)")
     parser.addini("mmgates_sut", "system under test, as package.module:callable", default="")
+    parser.addini("mmgates_parts", "names the parts of a run, as package.module:callable", default="")
     parser.addini("mmgates_gates", "directory of gate files", default="gates")
     parser.addini("mmgates_scenarios", "directory of scenario files", default="scenarios")
     parser.addini("mmgates_default_scenario", "scenario of a bare run", default="demo")
@@ -55,6 +56,7 @@ class Options:
 
     root: Path
     sut: str
+    parts: str
     gates_dir: Path
     scenarios_dir: Path
     default_scenario: str
@@ -126,6 +128,7 @@ def read_options(config: pytest.Config) -> Options:
     return Options(
         root=root,
         sut=config.getini("mmgates_sut"),
+        parts=config.getini("mmgates_parts"),
         gates_dir=root / config.getini("mmgates_gates"),
         scenarios_dir=root / config.getini("mmgates_scenarios"),
         default_scenario=config.getini("mmgates_default_scenario"),

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any, get_type_hints
 
 from pytest_mmgates.judge import RuleVerdict, Verdict
-from pytest_mmgates.runs import RunSpec
+from pytest_mmgates.making import RunSpec
 
 _PREFIX = "mmgate."
 Properties = list[tuple[str, object]]

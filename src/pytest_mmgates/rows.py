@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 
 from pytest_mmgates.errors import RunlogError
+from pytest_mmgates.units import NS_PER_MS
 
 _BLOCK_BYTES = 4_000_000
 
@@ -92,8 +93,18 @@ class Instrument(msgspec.Struct, frozen=True):
     quote: str
 
 
+class PartEntry(msgspec.Struct, frozen=True):
+    """One line of the manifest of a run in parts; the part's own manifest lies in `parts/<name>/`."""
+
+    name: str
+    status: str
+    run_digest: str | None = None
+
+
 class Manifest(msgspec.Struct, frozen=True):
-    """`manifest.json`: where the run came from. Times are virtual under a virtual clock."""
+    """`manifest.json`: where the run came from. Times are virtual under a virtual clock. `parts` is empty for
+    a run that was played whole.
+    """
 
     schema: Literal[1]
     run_id: str
@@ -115,19 +126,58 @@ class Manifest(msgspec.Struct, frozen=True):
     instruments: list[Instrument]
     counts: dict[str, int]
     run_digest: str | None = None
+    parts: list[PartEntry] = []
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Full names, in the order of their codes."""
+        return tuple(dict.fromkeys(full_name(feed.venue, feed.symbol) for feed in self.data.feeds))
+
+    @property
+    def duration_ns(self) -> int:
+        """From start to end; 0 for a run that did not end."""
+        return 0 if self.ended_ns is None else self.ended_ns - self.started_ns
+
+    @property
+    def deadline_ns(self) -> float:
+        return self.setting("pipeline", "deadline_ms") * NS_PER_MS
+
+    @property
+    def ttl_ms(self) -> float:
+        return self.setting("md_cache", "ttl_ms")
+
+    def instrument(self, symbol: str) -> Instrument | None:
+        """Of a symbol by its full name."""
+        named = (item for item in self.instruments if full_name(item.venue, item.symbol) == symbol)
+        return next(named, None)
+
+    def setting(self, section: str, name: str) -> float:
+        """An effective value of the bot's configuration, or RunlogError."""
+        value = self.config.get(section, {}).get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise RunlogError(f"config has no number {section}.{name}")
+        return float(value)
 
 
 RowT = TypeVar("RowT", bound=Row)
 
 
+def full_name(venue: str, symbol: str) -> str:
+    """How rows and selectors name an instrument: `venue:symbol`; one symbol trades on several venues."""
+    return symbol if ":" in symbol else f"{venue}:{symbol}"
+
+
 def read_manifest(directory: Path) -> Manifest:
+    """Raises RunlogError, also for one without the settings that a verdict needs."""
     path = directory / "manifest.json"
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Manifest)
+        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+        _ = manifest.deadline_ns, manifest.ttl_ms
     except OSError as error:
         raise RunlogError(f"{path}: {error.strerror}") from error
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RunlogError) as error:
         raise RunlogError(f"{path}: {error}") from error
+    return manifest
 
 
 def read_blocks(path: Path, row_type: type[RowT]) -> Iterator[tuple[int, list[RowT]]]:
@@ -135,6 +185,8 @@ def read_blocks(path: Path, row_type: type[RowT]) -> Iterator[tuple[int, list[Ro
     decoder = msgspec.json.Decoder(row_type)
     line = 1
     for block in _whole_lines(path):
+        if not block.endswith(b"\n"):
+            raise RunlogError(f"{path}:{line}: torn row: the file ends without a newline")
         rows = _decode(decoder, block, path, line)
         yield line, rows
         line += len(rows)
@@ -142,18 +194,17 @@ def read_blocks(path: Path, row_type: type[RowT]) -> Iterator[tuple[int, list[Ro
 
 def _whole_lines(path: Path) -> Iterator[bytes]:
     """Blocks of about `_BLOCK_BYTES` that end with a newline; what is left at the end is a torn row."""
-    line, rest = 1, b""
+    rest = b""
     with path.open("rb") as file:
         while block := file.read(_BLOCK_BYTES):
             whole, newline, tail = block.rpartition(b"\n")
-            if not newline:
+            if newline:
+                yield rest + whole + newline
+                rest = tail
+            else:
                 rest += block
-                continue
-            lines = rest + whole + newline
-            yield lines
-            line, rest = line + lines.count(b"\n"), tail
     if rest:
-        raise RunlogError(f"{path}:{line}: torn row: the file ends without a newline")
+        yield rest
 
 
 def _decode(decoder: msgspec.json.Decoder[RowT], block: bytes, path: Path, first_line: int) -> list[RowT]:

@@ -10,9 +10,10 @@ import pytest
 
 from pytest_mmgates.gatefile import Gate, read_gate
 from pytest_mmgates.judge import RuleVerdict
+from pytest_mmgates.making import RunSpec
 from pytest_mmgates.options import Options
 from pytest_mmgates.report.result import RunResult
-from pytest_mmgates.runs import RunSpec, RunStore
+from pytest_mmgates.runs import RunStore
 
 
 @dataclass

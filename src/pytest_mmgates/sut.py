@@ -4,6 +4,7 @@ The ini `mmgates_sut = "package.module:callable"` names a callable: one mapping 
 
     step        "shadow": what kind of run is wanted
     scenario    name of a data specification: a file's stem in the ini `mmgates_scenarios`
+    part        the part of it that is wanted, or None = all of it in one run
     run_id      to be written into manifest.json and every row
     run_dir     directory to create and write; it does not exist yet
     data_dir    directory of captures (--mmgates-data), or None
@@ -14,11 +15,18 @@ The ini `mmgates_sut = "package.module:callable"` names a callable: one mapping 
 A run is an iterable of `(feed, lines)`: the very bytes appended to that feed's file, in time order. Iterating
 to the end drives it and leaves the directory complete. `halt(reason)` asks it to stop with its quotes pulled.
 
+A long run may be cut into parts, which several processes play at once. The optional ini `mmgates_parts` names
+a second callable: the same mapping in (with `part` None), a list of names out, which are names of folders; an
+empty list means that the run is played whole. Parts and their order follow from the scenario alone, never
+from who plays them, so a verdict does not depend on the number of processes. Each part is a run by itself
+and gets the run_id of the whole.
+
 An exception whose class has a true `user_error` is bad input: its `str()` is one line with place and reason.
 Any other is a bug. Another bot joins with a short wrapper; nothing here imports one.
 """
 
 import importlib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol, runtime_checkable
 
@@ -34,26 +42,39 @@ class Run(Protocol):
     def halt(self, reason: str) -> None: ...
 
 
-OpenRun = Callable[[Mapping[str, object]], object]
+Door = Callable[[Mapping[str, object]], object]
+"""A callable that takes the mapping."""
+_FOLDER = re.compile(r"[\w@+-][\w@+.-]*")
 
 
-def load_sut(import_string: str) -> OpenRun:
-    """The callable behind `package.module:callable`, or SutError."""
+def load_callable(ini: str, import_string: str) -> Door:
+    """The callable behind `package.module:callable`, or SutError. `ini`: the key that names it."""
     module_name, _, name = import_string.partition(":")
     if not module_name or not name:
-        raise SutError(f"ini mmgates_sut = {import_string!r}: expected package.module:callable")
+        raise SutError(f"ini {ini} = {import_string!r}: expected package.module:callable")
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        raise SutError(f"ini mmgates_sut = {import_string!r}: {error}") from error
+        raise SutError(f"ini {ini} = {import_string!r}: {error}") from error
     found = getattr(module, name, None)
     if not callable(found):
-        raise SutError(f"ini mmgates_sut = {import_string!r}: {module_name} has no callable {name!r}")
-    open_run: OpenRun = found
-    return open_run
+        raise SutError(f"ini {ini} = {import_string!r}: {module_name} has no callable {name!r}")
+    loaded: Door = found
+    return loaded
 
 
-def drive(open_run: OpenRun, request: Mapping[str, object]) -> None:
+def parts_of(parts: Door, request: Mapping[str, object]) -> tuple[str, ...]:
+    """The parts that a run is played in, or SutError for what are no names of folders."""
+    found = parts(request)
+    if not isinstance(found, list | tuple):
+        raise SutError(f"ini mmgates_parts: returned {type(found).__name__}, expected a list of names")
+    for name in found:
+        if not isinstance(name, str) or not _FOLDER.fullmatch(name) or found.count(name) > 1:
+            raise SutError(f"ini mmgates_parts: returned {name!r}, expected names of folders, each once")
+    return tuple(found)
+
+
+def drive(open_run: Door, request: Mapping[str, object]) -> None:
     """Open a run and iterate it to its end. An interrupt is passed on after the run was asked to stop."""
     run = open_run(request)
     if not isinstance(run, Run):

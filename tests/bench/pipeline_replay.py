@@ -17,8 +17,8 @@ from tests.bench.workload import MS, Asked, Columns, Outcome, asked, load, repor
 from mmbot.clock import stopwatch
 from mmbot.config.settings import Settings, load_settings
 from mmbot.model.instrument import Fees, Instrument
+from mmbot.recording.columns import KIND, SELL, ColumnsMeta
 from mmbot.recording.columns import Columns as Recording
-from mmbot.recording.columns import ColumnsMeta
 from mmbot.runtime.assemble import build_engine, feature_settings, plain_markets
 from mmbot.runtime.compiled_world import CompiledWorld
 from mmbot.runtime.plain_world import PlainWorld
@@ -44,7 +44,10 @@ _INSTRUMENT = Instrument(
 def tape_of(columns: Columns) -> Tape:
     """The columns as an opened recording with the venue's own stamps."""
     first_ns, last_ns = int(columns["recv_ns"][0]), int(columns["recv_ns"][-1])
-    recording = Recording(ColumnsMeta(0, first_ns, last_ns, []), {**columns})
+    priced = columns["tick"][(columns["kind"] & KIND) <= SELL]
+    tick_range = int(priced.min()), int(priced.max())
+    meta = ColumnsMeta(0, len(columns["kind"]), first_ns, last_ns, tick_range, [], [])
+    recording = Recording(meta, {**columns})
     return Tape("synthetic", [TapeFeed(_INSTRUMENT, recording, [], "", exchange_clock=True)])
 
 

@@ -141,8 +141,8 @@ class Row(NamedTuple):
 
 def spec_of(scenario: str) -> SyntheticSpec:
     loaded, _ = load_scenario(scenario, SCENARIOS)
-    assert loaded.market is not None
-    return loaded.market
+    (market,) = loaded.markets
+    return market
 
 
 def capture(case: Case, data_dir: Path) -> Statistics:

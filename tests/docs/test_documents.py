@@ -40,7 +40,7 @@ def test_every_kind_of_book_trouble_is_documented() -> None:
 def test_every_scenario_file_is_named_in_the_readme() -> None:
     names = {path.stem for path in (ROOT / "scenarios").glob("*.yaml")}
 
-    assert names == set(re.findall(r"^\| `([\w-]+)` \| .* min", README, re.MULTILINE))
+    assert names == set(re.findall(r"^\| `([\w-]+)` \| .* (?:min|h)\b", README, re.MULTILINE))
 
 
 def test_every_linked_file_exists() -> None:

@@ -1,8 +1,9 @@
 """Real things, built shortly: instruments, settings, books, engines, markets, run requests."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -12,9 +13,11 @@ from mmbot.book.market import PlainMarket
 from mmbot.book.measures import PricedView
 from mmbot.config.settings import Settings, load_settings
 from mmbot.engine.engine import Engine
-from mmbot.model.events import BookDelta, BookSnapshot, Confirmed, Fill, Level, Trade
+from mmbot.model.events import BookDelta, BookSnapshot, Confirmed, Fill, Level, MarketEvent, Trade
 from mmbot.model.instrument import Contract, Fees, Instrument, Side
 from mmbot.model.records import FillRow, TickRow
+from mmbot.recording.builder import ColumnsBuilder
+from mmbot.recording.columns import Columns
 from mmbot.runtime.assemble import build_engine, feature_settings, plain_markets
 from mmbot.runtime.run import RunRequest
 from mmbot.units import MS, SECOND, Lots, Ns, Ticks
@@ -236,6 +239,16 @@ def run_request(folder: Path, run_id: str = "run", **changes: Any) -> RunRequest
         "directory": folder / run_id,
     }
     return RunRequest(**facts | changes)
+
+
+def columns_of_events(events: Iterable[MarketEvent]) -> Columns:
+    """Columns of events, each a frame of its own; the maps outlive the folder."""
+    with TemporaryDirectory() as folder:
+        builder = ColumnsBuilder(Path(folder))
+        for event in events:
+            builder.add([event])
+        builder.finish()
+        return Columns.load(Path(folder))
 
 
 def ms(count: float) -> int:

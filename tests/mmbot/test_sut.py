@@ -5,10 +5,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.mmbot.builders import REPO, scenario_file
+from tests.mmbot.builders import MARKET, REPO, START_NS, linear, scenario_file
 
 from mmbot.errors import ConfigError
-from mmbot.sut import open_run
+from mmbot.sut import open_run, parts
 
 
 @pytest.fixture
@@ -72,3 +72,63 @@ def test_an_unknown_scenario_is_refused_before_anything_is_written(
     with pytest.raises(ConfigError, match="no such scenario; there are: short"):
         open_run(request_of | {"scenario": "long"})
     assert not (tmp_path / "r1").exists()
+
+
+def parts_scenario(folder: Path, *symbols: str) -> None:
+    """Some seconds of symbols that are played apart; the first has the same market whatever its name."""
+    instrument = msgspec.to_builtins(linear())
+    del instrument["symbol"], instrument["base"]
+    market = {
+        "start_ns": START_NS,
+        "instrument": instrument,
+        "settings": {name: value for name, value in MARKET.items() if name != "symbol"},
+        "symbols": {symbol: {"base": symbol[:3], "seed": seed} for seed, symbol in enumerate(symbols)},
+    }
+    scenario_file(folder / "scenarios", market=market, parts=["symbol"])
+
+
+@pytest.fixture
+def parts_request(request_of: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
+    """The same, of two symbols that are played apart."""
+    parts_scenario(tmp_path, "ONEUSDT", "TWOUSDT")
+    return request_of
+
+
+def manifest_of_part(request: dict[str, Any], part: str) -> dict[str, Any]:
+    directory = Path(request["run_dir"]).with_name(part)
+    for _ in open_run(request | {"part": part, "run_dir": str(directory)}):
+        pass
+    manifest: dict[str, Any] = msgspec.json.decode((directory / "manifest.json").read_bytes())
+    return manifest
+
+
+def test_a_scenario_names_its_parts_and_each_is_a_run(parts_request: dict[str, Any]):
+    assert parts(parts_request) == ["ONEUSDT", "TWOUSDT"]
+    manifest = manifest_of_part(parts_request, "TWOUSDT")
+    assert (manifest["part"], manifest["status"]) == ("TWOUSDT", "complete")
+    assert [item["symbol"] for item in manifest["instruments"]] == ["bybit_linear:TWOUSDT"]
+    assert manifest["counts"]["ticks"] == 50
+
+
+def test_a_scenario_without_parts_is_played_whole(request_of: dict[str, Any]):
+    assert parts(request_of) == []
+
+
+def test_parts_draw_latencies_of_their_own(parts_request: dict[str, Any], tmp_path: Path):
+    """One market under two names: what differs was drawn by the name of the part."""
+
+    def received(part: str) -> list[int]:
+        manifest_of_part(parts_request, part)
+        lines = next((tmp_path / part).glob("fills_*")).read_bytes().splitlines()
+        return [msgspec.json.decode(line)["recv_ns"] for line in lines]
+
+    first = received("ONEUSDT")
+    parts_scenario(tmp_path, "SIXUSDT")
+    second = received("SIXUSDT")
+    assert first
+    assert first != second
+
+
+def test_a_part_that_is_not_there_is_refused(parts_request: dict[str, Any]):
+    with pytest.raises(ConfigError, match="part was 'SIX', expected one of: ONEUSDT, TWOUSDT"):
+        open_run(parts_request | {"part": "SIX"})

@@ -65,7 +65,7 @@ class Project:
         strict = (
             "addopts = --import-mode=importlib --strict-markers --strict-config\nfilterwarnings = error\n"
         )
-        self.ini(f"{INI}{strict}")
+        self.ini(f"{INI}mmgates_parts = foreign_bot:parts\n{strict}")
 
     def run(self, *args):
         return self.pytester.runpytest_inprocess("-p", "no:asyncio", *args)

@@ -4,13 +4,15 @@ the standard library.
 A scenario file is JSON (which is YAML) with any of the settings below. Its market is arithmetic: every figure
 that a gate can ask for is known beforehand. Each run that is opened adds its request to `requests.jsonl` in
 the working directory, so that a test can count engine runs.
+
+A scenario with `parts` is played in parts, one a symbol.
 """
 
 import json
+import os
 from pathlib import Path
 
 START_NS = 1_700_000_040_000_000_000
-SYMBOL = "paper:ABCUSDT"
 STAGES = ("fetch_md", "spread", "guards", "inventory", "queue_aware", "emit")
 
 SETTINGS = {
@@ -35,6 +37,11 @@ SETTINGS = {
     "fail": None,  # "open" or "middle": bad input, at once or half way; "bug": another exception
     "corrupt": None,  # (feed, row index): that row becomes garbage
     "lose_ticks": 0,  # rows cut off the end
+    "symbol": "ABCUSDT",
+    "parts": [],  # symbols, each a part
+    "of_part": {},  # settings of one part, by its name
+    "die": False,  # kill the process in the middle, the first time
+    "meet": None,  # "r" or "w": wait in the middle for the run that has the other letter
 }
 
 
@@ -44,10 +51,20 @@ class CaptureError(Exception):
     user_error = True
 
 
+def settings_of(request):
+    return {**SETTINGS, **json.loads(Path("scenarios", f"{request['scenario']}.yaml").read_text())}
+
+
+def parts(request):
+    return settings_of(request)["parts"]
+
+
 def open_run(request):
     with Path("requests.jsonl").open("a") as file:
-        file.write(json.dumps(request, default=str) + "\n")
-    settings = {**SETTINGS, **json.loads(Path("scenarios", f"{request['scenario']}.yaml").read_text())}
+        file.write(json.dumps({**request, "pid": os.getpid()}, default=str) + "\n")
+    settings = settings_of(request)
+    if request["part"]:
+        settings |= {"symbol": request["part"], **settings["of_part"].get(request["part"], {})}
     if settings["fail"] == "open":
         raise CaptureError("captures/abc.zst: no such file")
     return Run(request, settings)
@@ -71,6 +88,11 @@ class Run:
             if self.settings["fail"] == "middle":
                 raise CaptureError("captures/abc.zst:17: corrupt frame")
             yield name, lines
+        if self.settings["meet"]:
+            Path("meeting").open(self.settings["meet"]).close()
+        if self.settings["die"] and not Path("died").exists():
+            Path("died").touch()
+            os._exit(1)
 
 
 def write_run(directory, settings=None, *, run_id="r1", scenario="demo"):
@@ -108,6 +130,10 @@ def write_feeds(directory, feeds, manifest, *, corrupt=None):
     return batches
 
 
+def full(settings):
+    return f"paper:{settings['symbol']}"
+
+
 def duration_ns(settings):
     return round(settings["minutes"] * 60e9)
 
@@ -132,7 +158,7 @@ def tick(settings, index, ts_ns):
     fetch_ns = round(settings["fetch_ms"] * 1e6)
     return {
         "ts_ns": ts_ns,
-        "symbol": SYMBOL,
+        "symbol": full(settings),
         "seq": index,
         "cache": "hit" if share(index, settings["hits"]) else "stale",
         "age_ns": 20_000_000 + index % 7 * 1_000_000,
@@ -155,14 +181,17 @@ def fills(settings):
     times = list(tick_times(settings))
     times = times[round(len(times) * settings["fills_from"]) :]
     step = max(1, len(times) // (settings["fills"] + 1)) if settings["fills"] else 1
-    return [fill(index, ts_ns) for index, ts_ns in enumerate(times[step::step][: settings["fills"]])]
+    return [
+        {**fill(index, ts_ns), "symbol": full(settings)}
+        for index, ts_ns in enumerate(times[step::step][: settings["fills"]])
+    ]
 
 
 def fill(index, ts_ns):
     return {
         "ts_ns": ts_ns,
         "recv_ns": ts_ns + 5_000_000,
-        "symbol": SYMBOL,
+        "symbol": "paper:ABCUSDT",
         "fill_id": index,
         "client_id": f"c{index}",
         "side": "buy" if index % 2 else "sell",
@@ -181,14 +210,14 @@ def samples(settings):
         rows.append({"ts_ns": ts_ns, "symbol": None, "name": "rss_bytes", "value": 100_000_000 + index})
         if settings["updates"]:
             rows.append(
-                {"ts_ns": ts_ns, "symbol": SYMBOL, "name": "book_updates", "value": 120 * (index + 1)}
+                {"ts_ns": ts_ns, "symbol": full(settings), "name": "book_updates", "value": 120 * (index + 1)}
             )
     return rows
 
 
 def events(settings):
     kinds = ["gap"] * settings["gaps"] + ["crossed"] * settings["crossed"] + ["order"]
-    return [{"ts_ns": START_NS, "symbol": SYMBOL, "kind": kind, "detail": {}} for kind in kinds]
+    return [{"ts_ns": START_NS, "symbol": full(settings), "kind": kind, "detail": {}} for kind in kinds]
 
 
 def manifest_of(settings, counts):
@@ -206,7 +235,9 @@ def manifest_of(settings, counts):
         "data": {
             "kind": settings["kind"],
             "sha256": "ab" * 32,
-            "feeds": [{"symbol": "ABCUSDT", "venue": "paper", "files": ["abc.zst"], "sha256": "cd" * 32}],
+            "feeds": [
+                {"symbol": settings["symbol"], "venue": "paper", "files": ["abc.zst"], "sha256": "cd" * 32}
+            ],
         },
         "config": {"md_cache": {"ttl_ms": 500}, "pipeline": {"deadline_ms": 200}},
         "config_sha256": "ef" * 32,
@@ -215,7 +246,7 @@ def manifest_of(settings, counts):
         "models": {"queue": "risk_averse", "market_impact": "none"},
         "instruments": [
             {
-                "symbol": "ABCUSDT",
+                "symbol": settings["symbol"],
                 "venue": "paper",
                 "tick_size": "0.01",
                 "lot_size": "0.01",

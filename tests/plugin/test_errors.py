@@ -100,10 +100,10 @@ def test_a_bug_of_the_bot_keeps_its_traceback(project):
     [
         (
             {"corrupt": ["pipeline_ticks", 7]},
-            "*runs/shadow-demo/pipeline_ticks_20231114.jsonl:8: corrupt row: Input data was truncated",
+            "*runs/shadow-demo.failed/pipeline_ticks_20231114.jsonl:8: corrupt row: Input data was truncated",
         ),
-        ({"corrupt": ["fills", 0]}, "*runs/shadow-demo/fills_20231114.jsonl:1: corrupt row: *"),
-        ({"lose_ticks": 3}, "*runs/shadow-demo: manifest.json counts 3601 ticks, the files hold 3598"),
+        ({"corrupt": ["fills", 0]}, "*runs/shadow-demo.failed/fills_20231114.jsonl:1: corrupt row: *"),
+        ({"lose_ticks": 3}, "*runs/shadow-demo.failed: manifest.json counts 3601 ticks, the files hold 3598"),
     ],
 )
 def test_a_run_that_cannot_be_believed_is_one_line_and_no_data(project, settings, line):
@@ -114,6 +114,8 @@ def test_a_run_that_cannot_be_believed_is_one_line_and_no_data(project, settings
     result.stdout.no_fnmatch_line("*Traceback*")
     assert len(project.requests()) == 1
     assert project.verdict()["verdict"] == "NO_DATA"
+    assert not project.artifact("runs/shadow-demo").exists()
+    assert project.artifact("runs/shadow-demo.failed/manifest.json").is_file()
 
 
 def test_an_output_directory_that_cannot_be_made_is_one_line(project):

@@ -134,8 +134,8 @@ def test_ini_keys(project):
         ("foreign_bot", "ini mmgates_sut = 'foreign_bot': expected package.module:callable"),
         ("absent_bot:open_run", "ini mmgates_sut = 'absent_bot:open_run': No module named 'absent_bot'"),
         (
-            "foreign_bot:SYMBOL",
-            "ini mmgates_sut = 'foreign_bot:SYMBOL': foreign_bot has no callable 'SYMBOL'",
+            "foreign_bot:START_NS",
+            "ini mmgates_sut = 'foreign_bot:START_NS': foreign_bot has no callable 'START_NS'",
         ),
         ("builtins:len", "the system under test returned int: expected an iterable with halt(reason)"),
     ],

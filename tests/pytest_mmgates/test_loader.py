@@ -42,12 +42,12 @@ def test_rows_become_columns(run_dir):
     run = load(run_dir)
     assert run.symbols == ("paper:ABCUSDT",)
     assert len(run.ticks) == 61
-    assert run.duration_ns == run.covered_ns == 60_000_000_000
-    assert (run.ttl_ms, run.deadline_ns) == (500, 200_000_000)
+    assert run.duration_ns == run.of(None).covered_ns == 60_000_000_000
+    assert (run.manifest.ttl_ms, run.manifest.deadline_ns) == (500, 200_000_000)
     assert set(run.ticks.fetch_md) == {4_000_000}
     assert len(run.fills) == 40
-    assert run.events[("order", 0)] == 1
-    assert run.instrument(0).quote == "USDT"
+    assert run.of("paper:ABCUSDT").events == {"order": 1}
+    assert run.manifest.instrument("paper:ABCUSDT").quote == "USDT"
 
 
 def test_null_is_nan(run_dir):
@@ -165,9 +165,9 @@ def test_another_run_in_the_same_place_is_refused(run_dir):
 
 def test_no_events_feed_is_not_no_events(run_dir):
     feed(run_dir, "events").write_text("")
-    assert load(run_dir).events == {}
+    assert load(run_dir).tally.process.events == {}
     feed(run_dir, "events").unlink()
-    assert load(run_dir).events is None
+    assert load(run_dir).tally.process.events is None
 
 
 def test_one_symbol_on_two_venues_must_be_named_in_full(run_dir):

@@ -5,14 +5,12 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pytest_mmgates.loader import load
 from pytest_mmgates.metrics import METRICS
 from pytest_mmgates.metrics.edge import edge_summary
-from pytest_mmgates.metrics.measurement import statistic_of
-from pytest_mmgates.runlog import DURATIONS
+from pytest_mmgates.tables import DURATIONS
+from pytest_mmgates.tally import RELATIVE_ERROR
 
 LINEAR, INVERSE = "paper:ABCUSDT", "paper:ABCUSD_PERP"
 START = 1_700_000_040_000_000_000
@@ -75,8 +73,7 @@ def random_dir(foreign_bot, tmp_path_factory):
 
 
 def measure(run_dir, metric, symbol=None):
-    run = load(run_dir)
-    return METRICS[metric].measure(run, None if symbol is None else run.code(symbol))
+    return METRICS[metric].measure(load(run_dir), symbol)
 
 
 def quantile(values, percent):
@@ -87,13 +84,10 @@ def quantile(values, percent):
     )
 
 
-@given(st.lists(st.integers(0, 50), min_size=1, max_size=60))
-def test_quantiles_are_observed_values(values):
-    column = np.array(values, dtype=np.int64)
-    for name, percent in (("p50", 50), ("p95", 95), ("p99", 99)):
-        assert statistic_of(column, name) == quantile(values, percent)
-    assert statistic_of(column, "max") == max(values)
-    assert statistic_of(column, "mean") == pytest.approx(sum(values) / len(values))
+def is_near(found, values, percent):
+    """What a histogram may answer: never below the quantile, and within the stated error above it."""
+    exact = quantile(values, percent)
+    return exact <= found <= exact * (1 + RELATIVE_ERROR)
 
 
 @pytest.mark.parametrize("symbol", [None, LINEAR, INVERSE])
@@ -104,12 +98,13 @@ def test_latency_is_the_statistic_of_the_sum_with_its_parts_apart(random_dir, st
     wait = [row["wait_ns"] if stage in ("fetch_md", "tick_total") else 0 for row in rows]
     for name, percent in (("p50", 50), ("p95", 95), ("p99", 99)):
         found = measure(random_dir, f"{stage}.{name}", symbol)
-        assert found.value == quantile([a + b for a, b in zip(own, wait, strict=True)], percent)
-        assert (found.measured, found.modelled) == (quantile(own, percent), quantile(wait, percent))
+        assert is_near(found.value, [a + b for a, b in zip(own, wait, strict=True)], percent)
+        assert is_near(found.measured, own, percent)
+        assert is_near(found.modelled, wait, percent)
         assert found.n == len(rows)
-    assert measure(random_dir, f"{stage}.mean", symbol).value == pytest.approx(
-        (sum(own) + sum(wait)) / len(rows)
-    )
+    both = [a + b for a, b in zip(own, wait, strict=True)]
+    assert measure(random_dir, f"{stage}.mean", symbol).value == sum(both) / len(rows)
+    assert measure(random_dir, f"{stage}.max", symbol).value == max(both)
 
 
 def test_under_a_wall_clock_the_wait_was_measured(make_run):
@@ -135,7 +130,7 @@ def test_cache_shares(random_dir, outcome):
 
 def test_cache_ages_leave_out_reads_without_a_view(random_dir):
     ages = [row["age_ns"] for row in rows_of(random_dir, "pipeline_ticks") if row["age_ns"] is not None]
-    assert measure(random_dir, "md_cache.age_p95").value == quantile(ages, 95)
+    assert is_near(measure(random_dir, "md_cache.age_p95").value, ages, 95)
     assert measure(random_dir, "md_cache.age_max").n == len(ages)
 
 
@@ -182,7 +177,7 @@ def test_a_good_fill_is_positive(make_run):
 
 def test_components_add_up_over_the_fills_that_net_is_averaged_over(random_dir):
     run = load(random_dir)
-    summary = edge_summary(run, run.code(LINEAR))
+    summary = edge_summary(run, LINEAR)
     parts = (summary.means[name] for name in ("gross", "adverse_60s", "fees"))
     assert sum(parts) == pytest.approx(summary.means["net"], rel=1e-12)
     assert summary.fills + summary.excluded == len(run.fills.of(run.code(LINEAR)))
@@ -216,7 +211,7 @@ def test_shares_are_by_notional(random_dir):
 def test_inventory_and_counts(random_dir):
     rows = [row for row in rows_of(random_dir, "pipeline_ticks") if row["symbol"] == LINEAR]
     positions = [abs(row["position_quote"]) for row in rows]
-    assert measure(random_dir, "inventory.abs_p99_quote", LINEAR).value == quantile(positions, 99)
+    assert is_near(measure(random_dir, "inventory.abs_p99_quote", LINEAR).value, positions, 99)
     assert measure(random_dir, "inventory.abs_max_quote", LINEAR).value == max(positions)
     assert measure(random_dir, "ticks.count").value == 800
     assert measure(random_dir, "fills.count", INVERSE).value == 20
@@ -226,7 +221,7 @@ def test_inventory_and_counts(random_dir):
 def test_book_events_are_counted_out_of_updates(make_run):
     run = make_run(minutes=2, gaps=3, crossed=1)
     assert METRICS["book.gaps"].measure(run, None).value == 3
-    assert METRICS["book.crossed"].measure(run, 0).value == 1
+    assert METRICS["book.crossed"].measure(run, "paper:ABCUSDT").value == 1
     assert METRICS["book.gaps"].measure(run, None).n == 360
     assert METRICS["book.gaps"].measure(make_run(minutes=1, events=False), None).value is None
     assert METRICS["book.gaps"].measure(make_run(minutes=1, updates=False), None).value is None

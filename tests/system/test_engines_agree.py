@@ -13,13 +13,13 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.mmbot.builders import columns_of_events
 
 from mmbot.config.settings import Settings, load_settings
 from mmbot.model.commands import Command, SubmitOrder
 from mmbot.model.events import BookDelta, BookSnapshot, BookTrouble, Confirmed, MarketEvent, Trade, Trouble
 from mmbot.model.instrument import Contract, Fees, Instrument, Side
 from mmbot.model.records import FillRow, Row, SampleRow
-from mmbot.recording.columns import ColumnsBuilder
 from mmbot.runtime.assemble import build_engine, feature_settings, plain_markets
 from mmbot.runtime.compiled_world import CompiledWorld
 from mmbot.runtime.plain_world import PlainWorld
@@ -161,9 +161,7 @@ def streams(draw: st.DrawFn, symbol: str = KEY) -> list[MarketEvent]:
 
 
 def feed(events: list[MarketEvent], key: Instrument, *, exchange_clock: bool) -> TapeFeed:
-    builder = ColumnsBuilder()
-    builder.add(events)
-    return TapeFeed(key, builder.build(len(events)), ["planted"], "0" * 64, exchange_clock)
+    return TapeFeed(key, columns_of_events(events), ["planted"], "0" * 64, exchange_clock)
 
 
 models = st.fixed_dictionaries(

@@ -1,10 +1,25 @@
 """Scenarios: which market a run plays, for how long, and what its market needs changed in the configuration.
 
 `scenarios/<name>.yaml`. `kind: recorded` lists feeds, each an instrument and its capture files (relative to
-the data directory); `kind: synthetic` describes a market for the generator. `config` is an overlay over
-config.yaml; the report prints what it changed.
+the data directory; the files of a feed, a day each for example, are one tape). `kind: synthetic` describes a
+market for the generator, or with `symbols` several that differ in name and seed alone:
+
+    market:
+      start_ns: 1767225600000000000
+      instrument: {venue: bybit_linear, quote: USDT, ...}    # without symbol and base
+      settings: {duration_s: 259210}                         # without symbol
+      symbols:
+        SYNTH01USDT: {base: SYNTH01, seed: 101}
+        SYNTH02USDT: {base: SYNTH02, seed: 102}
+
+`parts`, a list of `symbol` and `day`, cuts a run into independent ones: one a symbol, one a UTC day, or one
+for each of both, each with a position and orders of its own. It belongs to the scenario, so that what is
+judged does not depend on how many processes play it. `config` is an overlay over config.yaml; the report
+prints what it changed.
 """
 
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,22 +60,57 @@ class SyntheticSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"seed was {self.seed}, expected at least 0")
         if self.start_ns % MS or not _FIRST_NS <= self.start_ns <= _LAST_NS:
             raise ValueError(f"start_ns was {self.start_ns}, expected whole milliseconds of 19 digits, ns")
+        if self.settings.symbol != self.instrument.key:
+            raise ValueError(f"market symbol was {self.settings.symbol}, expected {self.instrument.key}")
 
 
-class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One scenario file."""
+class _OwnSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one of several symbols has to itself."""
+
+    base: str
+    seed: int
+
+
+class _SharedSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A market of several symbols, as written."""
+
+    instrument: dict[str, Any]
+    start_ns: int
+    settings: dict[str, Any]
+    symbols: dict[str, _OwnSpec]
+
+
+class _Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a scenario is, as written and as meant."""
 
     title: str
     kind: Literal["recorded", "synthetic"]
     duration: str
     seed: int
     feeds: list[FeedSpec] = []
-    market: SyntheticSpec | None = None
+    parts: list[Literal["symbol", "day"]] = []
     config: dict[str, Any] = {}
+
+
+class _Written(_Facts, frozen=True, kw_only=True):
+    """A scenario file. The market is read one symbol at a time."""
+
+    market: dict[str, Any] | None = None
+
+
+class Scenario(_Facts, frozen=True, kw_only=True):
+    """One scenario: feeds of a recording, or generated markets, one for each symbol."""
+
+    markets: list[SyntheticSpec] = []
 
     @property
     def duration_ns(self) -> Ns:
         return parse_duration(self.duration)
+
+    @property
+    def instruments(self) -> list[Instrument]:
+        """In the order of the file."""
+        return [feed.instrument for feed in self.feeds] + [market.instrument for market in self.markets]
 
 
 def load_scenario(name: str, folder: Path) -> tuple[Scenario, Document]:
@@ -70,18 +120,79 @@ def load_scenario(name: str, folder: Path) -> tuple[Scenario, Document]:
         known = ", ".join(sorted(file.stem for file in folder.glob("*.yaml"))) or "none"
         raise ConfigError(f"{path}: no such scenario; there are: {known}")
     document = load(path)
-    scenario = document.convert(Scenario)
+    written = document.convert(_Written)
     try:
-        parse_duration(scenario.duration)
+        parse_duration(written.duration)
     except ValueError as error:
         raise ConfigError(f"{document.where(('duration',))}: {error}") from error
-    if (scenario.kind == "synthetic") != (scenario.market is not None) or (
-        scenario.kind == "recorded"
-    ) != bool(scenario.feeds):
+    if (written.kind == "synthetic") != (written.market is not None) or (written.kind == "recorded") != bool(
+        written.feeds
+    ):
         raise ConfigError(
-            f"{path}: kind was {scenario.kind}: expected feeds for recorded, market for synthetic, not both"
+            f"{path}: kind was {written.kind}: expected feeds for recorded, market for synthetic, not both"
         )
-    keys = [feed.instrument.key for feed in scenario.feeds]
-    if len(set(keys)) != len(keys):
-        raise ConfigError(f"{document.where(('feeds',))}: feeds: an instrument was listed twice")
+    facts = {name: getattr(written, name) for name in _Facts.__struct_fields__}
+    scenario = Scenario(**facts, markets=[] if written.market is None else list(_markets(document)))
+    _check_instruments(scenario, document)
     return scenario, document.section("config")
+
+
+def _markets(document: Document) -> Iterator[SyntheticSpec]:
+    """The market as written, or one for each of its symbols. Raises ConfigError."""
+    market = document.data["market"]
+    if "symbols" not in market:
+        yield document.convert(SyntheticSpec, ("market",))
+        return
+    shared = document.convert(_SharedSpec, ("market",))
+    _check_shared(document, shared)
+    for symbol, own in shared.symbols.items():
+        yield _own(document, shared, symbol, own)
+
+
+def _own(document: Document, shared: _SharedSpec, symbol: str, own: _OwnSpec) -> SyntheticSpec:
+    """One symbol's market; each of its values keeps the line on which it was written."""
+    market = {
+        "instrument": {**shared.instrument, "symbol": symbol, "base": own.base},
+        "start_ns": shared.start_ns,
+        "settings": {**shared.settings, "symbol": f"{shared.instrument.get('venue')}:{symbol}"},
+        "seed": own.seed,
+    }
+    origins = {**document.origins, ("market",): document.where(("market", "symbols", symbol))}
+    return Document({"market": market}, origins, document.name).convert(SyntheticSpec, ("market",))
+
+
+def _check_shared(document: Document, shared: _SharedSpec) -> None:
+    """What each symbol has to itself is not shared, and no two are the same market."""
+    if not shared.symbols:
+        where = document.where(("market", "symbols"))
+        raise ConfigError(f"{where}: market.symbols: was empty, expected SYMBOL: {{base: ..., seed: ...}}")
+    for path in (("instrument", "symbol"), ("instrument", "base"), ("settings", "symbol")):
+        if path[1] in getattr(shared, path[0]):
+            full = ("market", *path)
+            raise ConfigError(f"{document.where(full)}: {'.'.join(full)}: was shared, expected under symbols")
+    first: dict[int, str] = {}
+    for symbol, own in shared.symbols.items():
+        if first.setdefault(own.seed, symbol) != symbol:
+            where = document.where(("market", "symbols", symbol))
+            raise ConfigError(
+                f"{where}: market.symbols.{symbol}: seed was {own.seed} as of {first[own.seed]}:"
+                " the same market twice"
+            )
+
+
+def _check_instruments(scenario: Scenario, document: Document) -> None:
+    """Each instrument is there once, and where parts are named by symbol, each symbol."""
+    twice = _twice(instrument.key for instrument in scenario.instruments)
+    if twice:
+        raise ConfigError(f"{document.where(('feeds',))}: feeds: an instrument was listed twice")
+    where = f"{document.where(('parts',))}: parts: {', '.join(scenario.parts)}"
+    if _twice(scenario.parts):
+        raise ConfigError(f"{where}: expected each once")
+    twice = _twice(instrument.symbol for instrument in scenario.instruments)
+    if "symbol" in scenario.parts and twice:
+        raise ConfigError(f"{where}, but {twice} is a symbol of several venues: their parts have one name")
+
+
+def _twice(names: Iterable[str]) -> str | None:
+    """A name that comes more than once."""
+    return next((name for name, count in Counter(names).items() if count > 1), None)

@@ -5,9 +5,12 @@ Per fill, side = +1 buy, -1 sell, bps of the mid at the fill: gross = side * (mi
 -fee / notional (negative cost), adverse = side * (mid_{t+60s} - mid_t) / mid_t, net = gross + adverse + fees.
 Averages are weighted by notional in settlement currency. mid_{t+h} is the last tick's mid at or before t + h;
 a fill within h of the end has none and is counted apart.
+
+Rows come in time order. Kept are sums, the last mid, and the fills of the last 60 s, so memory does not grow
+with the run.
 """
 
-from bisect import bisect_right
+from collections import deque
 from dataclasses import dataclass
 
 from mmbot.model.instrument import Instrument
@@ -33,53 +36,48 @@ class Edge:
 
 
 class Markouts:
-    """Collects the mids and fills of one symbol."""
+    """Watches the mids and fills of one symbol."""
 
     def __init__(self, instrument: Instrument) -> None:
         self._instrument = instrument
-        self._mid_ns: list[int] = []
-        self._mids: list[float] = []
-        self._fills: list[FillRow] = []
-        self._end_ns = 0
+        self._waiting: deque[tuple[FillRow, float]] = deque()
+        """Fills whose horizon lies ahead, with the mid at the fill."""
+        self._fills = self._counted = 0
+        self._weights = self._gross = self._fees = self._adverse = 0.0
+        self.last_mid: float | None = None
+        """The last mid seen; None if there was none."""
 
     def tick(self, row: TickRow) -> None:
-        """Only changes are kept: the last one at or before a moment is the mid of that moment."""
-        self._end_ns = row.ts_ns
-        if row.mid is not None and (not self._mids or self._mids[-1] != row.mid):
-            self._mid_ns.append(row.ts_ns)
-            self._mids.append(row.mid)
+        self._settle(row.ts_ns - 1)
+        if row.mid is not None:
+            self.last_mid = row.mid
+        self._settle(row.ts_ns)
 
     def fill(self, row: FillRow) -> None:
-        self._fills.append(row)
-
-    @property
-    def last_mid(self) -> float | None:
-        """The last mid seen; None if there was none."""
-        return self._mids[-1] if self._mids else None
+        self._fills += 1
+        if row.mid is not None:
+            self._waiting.append((row, row.mid))
 
     def edge(self) -> Edge | None:
         """None if no fill has both its mids: there is nothing to average."""
-        weights = gross = fees = adverse = 0.0
-        counted = 0
-        for row in self._fills:
-            later = self._mid_at(row.ts_ns + HORIZON_NS)
-            if row.mid is None or later is None:
-                continue
-            side = 1.0 if row.side == "buy" else -1.0
-            lots = round(row.qty / self._instrument.lot)
-            weight = self._instrument.notional(lots, row.mid)
-            counted += 1
-            weights += weight
-            gross += weight * side * (row.mid - row.price) / row.mid
-            fees -= row.fee
-            adverse += weight * side * (later - row.mid) / row.mid
-        if not counted:
+        if not self._counted:
             return None
-        scale = BPS / weights
-        return Edge(counted, len(self._fills) - counted, gross * scale, fees * scale, adverse * scale)
+        scale = BPS / self._weights
+        sums = (self._gross, self._fees, self._adverse)
+        return Edge(self._counted, self._fills - self._counted, *(scale * each for each in sums))
 
-    def _mid_at(self, ts_ns: int) -> float | None:
-        if ts_ns > self._end_ns:
-            return None
-        index = bisect_right(self._mid_ns, ts_ns) - 1
-        return self._mids[index] if index >= 0 else None
+    def _settle(self, now_ns: int) -> None:
+        """The last mid is that of every horizon up to now."""
+        while self._waiting and self._waiting[0][0].ts_ns + HORIZON_NS <= now_ns:
+            row, mid = self._waiting.popleft()
+            if self.last_mid is not None:
+                self._count(row, mid, self.last_mid)
+
+    def _count(self, row: FillRow, mid: float, later: float) -> None:
+        side = 1.0 if row.side == "buy" else -1.0
+        weight = self._instrument.notional(round(row.qty / self._instrument.lot), mid)
+        self._counted += 1
+        self._weights += weight
+        self._gross += weight * side * (mid - row.price) / mid
+        self._fees -= row.fee
+        self._adverse += weight * side * (later - mid) / mid

@@ -89,7 +89,9 @@ OBSERVED_NS, OBSERVED = 91, 92
 FAIR_VALUE = 93
 """0 mid, 1 weighted mid, 2 microprice by the table ADJUSTMENTS."""
 ADJUSTMENTS = 94
-INTS = 95
+FORGET_ROW = 95
+"""ROWS_PASSED is told from this row of our half on."""
+INTS = 96
 
 # --- float64 block
 VARIANCE, VOLATILITY_BPS, LIQUIDITY_SCORE = 0, 1, 2
@@ -145,5 +147,5 @@ READ_MASK, VIEWED, CHANGED = 3, 4, 8
 
 # --- why the kernel came back, and what waits beside that
 REACHED, WOKEN, SNAPSHOT_ARRIVED, TROUBLE_ARRIVED, CROSSED, OVERFULL = 0, 1, 2, 3, 4, 5
-WHY_MASK, ANSWERS_WAIT, FEW_DELAYS = 7, 8, 16
+WHY_MASK, ANSWERS_WAIT, FEW_DELAYS, ROWS_PASSED = 7, 8, 16, 32
 ENOUGH_DELAYS = 512

@@ -59,7 +59,7 @@ def _wakes(c, f, now_ns):
 @entry
 def advance(context, until_ns):
     """Run to `until_ns`, or asleep to the tick that wakes, or to news of the book before. Returns why it came
-    back, and with it ANSWERS_WAIT and FEW_DELAYS.
+    back, and with it ANSWERS_WAIT, FEW_DELAYS and ROWS_PASSED.
     """
     c = carray(pointer(context), (L.INTS,), np.int64)
     f = carray(pointer(c[L.FEATURES]), (L.FLOATS,), np.float64)
@@ -102,6 +102,8 @@ def advance(context, until_ns):
         why |= L.ANSWERS_WAIT
     if c[L.DELAY_TAIL] - c[L.DELAY_HEAD] < L.ENOUGH_DELAYS:
         why |= L.FEW_DELAYS
+    if c[L.LOCAL_ROW] >= c[L.FORGET_ROW]:
+        why |= L.ROWS_PASSED
     return why
 
 

@@ -1,16 +1,20 @@
 """Columns of a recording: what replay reads instead of parsing frames again.
 
-Five integer columns, 25 bytes a row, memory-mapped: `exch_ns, recv_ns` (int64), `tick, lots` (int32), `kind`
-(uint8). One row is one level, one trade, one confirmation or one trouble; the rows of one message stand
-together and the last one carries the LAST bit. They hold exactly the events that the venue's session yields
-(a test compares them), so the fast path and the frames agree. The cache is derived: its key is the hash of
-the raw files, the grids and the codec version; delete it at any time.
+Five integer columns, 25 bytes a row, a memory-mapped file of plain numbers each: `exch_ns, recv_ns` (int64),
+`tick, lots` (int32), `kind` (uint8). One row is one level, one trade, one confirmation or one trouble; the
+rows of one message stand together and the last one carries the LAST bit. They hold exactly the events that
+the venue's session yields (a test compares them), so the fast path and the frames agree. The cache is
+derived: its key is the hash of what it was made from and the codec version; delete it at any time.
+
+A replay reads each row once, and maps what it reads into memory. `forget` lets go of what was played, so that
+a long tape needs no more memory than a short one.
 """
 
-from array import array
-from collections.abc import Iterable, Iterator
+import mmap
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -24,7 +28,6 @@ from mmbot.model.events import (
     Confirmed,
     Level,
     MarketEvent,
-    TopOfBook,
     Trade,
     Trouble,
 )
@@ -33,9 +36,10 @@ from mmbot.units import Lots, Ns, Ticks
 
 BID, ASK, BUY, SELL, CONFIRMED, SNAPSHOT, TROUBLE = range(7)
 LAST = 0x80
-_KIND = 0x7F
-_CHUNK = 1 << 16
-_DTYPES: dict[str, npt.DTypeLike] = {
+KIND = 0x7F
+BLOCK_ROWS = 1 << 16
+"""Rows that are written, read or forgotten at once: 1.6 MB."""
+DTYPES: dict[str, npt.DTypeLike] = {
     "exch_ns": np.int64,
     "recv_ns": np.int64,
     "tick": np.int32,
@@ -44,26 +48,53 @@ _DTYPES: dict[str, npt.DTypeLike] = {
 }
 
 
+def column_path(folder: Path, name: str) -> Path:
+    return folder / f"{name}.bin"
+
+
+class Place(NamedTuple):
+    """A message in a recording: its first row, how many frames came before it, when it was received."""
+
+    row: int
+    frame: int
+    recv_ns: int
+
+
 class ColumnsMeta(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What does not fit into columns. `troubles` are (kind, detail), indexed by the lots column of a TROUBLE
-    row.
+    """What does not fit into columns.
+
+    `tick_range`: lowest and highest price of book levels and trades. `snapshots`: where the book can be
+    picked up. `troubles` are (kind, detail), indexed by the lots column of a TROUBLE row.
     """
 
     frames: int
+    rows: int
     first_ns: int
     last_ns: int
+    tick_range: tuple[int, int]
+    snapshots: list[Place]
     troubles: list[tuple[str, str]]
 
 
 class Columns:
-    """One instrument's market as integer columns. Owns its arrays; the folder they map must outlive it."""
+    """One instrument's market as integer columns. Owns its arrays and the files' maps under them."""
 
-    def __init__(self, meta: ColumnsMeta, arrays: dict[str, npt.NDArray[np.integer]]) -> None:
+    def __init__(
+        self,
+        meta: ColumnsMeta,
+        arrays: dict[str, npt.NDArray[np.integer]],
+        maps: Mapping[str, mmap.mmap] | None = None,
+        first_row: int = 0,
+    ) -> None:
+        """`first_row`: where in the maps the arrays begin."""
         self.meta = meta
         self._arrays = arrays
+        self._maps = maps or {}
+        self._first_row = first_row
+        self._forgotten = 0
 
     def __len__(self) -> int:
-        return len(self._arrays["kind"])
+        return self.meta.rows
 
     @property
     def arrays(self) -> dict[str, npt.NDArray[np.integer]]:
@@ -73,44 +104,90 @@ class Columns:
     @property
     def tick_range(self) -> tuple[int, int]:
         """Lowest and highest price of book levels and trades, in ticks."""
-        priced = self._arrays["tick"][(self._arrays["kind"] & _KIND) <= SELL]
-        return (int(priced.min()), int(priced.max())) if len(priced) else (0, 0)
+        return self.meta.tick_range
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Map the columns of a folder. Raises RecordingError if it is not whole."""
         try:
             meta = msgspec.json.decode((folder / "meta.json").read_bytes(), type=ColumnsMeta)
-            arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _DTYPES}
-        except (OSError, EOFError, ValueError, msgspec.DecodeError) as error:
+            maps = {name: _map(column_path(folder, name), meta.rows, DTYPES[name]) for name in DTYPES}
+        except (OSError, ValueError, msgspec.DecodeError) as error:
             raise RecordingError(
                 f"{folder}: columnar cache cannot be read ({error}); delete it and run again"
             ) from error
-        rows = arrays["kind"].size
-        for name, dtype in _DTYPES.items():
-            if arrays[name].dtype != dtype or arrays[name].shape != (rows,):
-                raise RecordingError(
-                    f"{folder}: columnar cache cannot be read ({name} was no column of {rows} rows);"
-                    " delete it and run again"
-                )
-        return cls(meta, arrays)
+        arrays = {
+            name: np.frombuffer(pages, DTYPES[name]) if pages else np.empty(0, DTYPES[name])
+            for name, pages in maps.items()
+        }
+        return cls(meta, arrays, {name: pages for name, pages in maps.items() if pages})
 
-    def save(self, folder: Path) -> None:
-        for name, values in self._arrays.items():
-            np.save(folder / f"{name}.npy", values)
-        (folder / "meta.json").write_bytes(msgspec.json.encode(self.meta))
+    def forget(self, row: int) -> None:
+        """Rows before this one were played: let their memory go. They can still be read, from the files.
+
+        Meant to be called at every tick: it is one comparison until a block of rows has passed.
+        """
+        if row - self._forgotten >= BLOCK_ROWS:
+            self._let_go(self._first_row + self._forgotten, self._first_row + row)
+            self._forgotten = row
+
+    def _let_go(self, start: int, stop: int) -> None:
+        """Whole pages only; where the system cannot do it, memory is what it was."""
+        if not hasattr(mmap, "MADV_DONTNEED"):
+            return
+        for name, pages in self._maps.items():
+            size = np.dtype(DTYPES[name]).itemsize
+            first, last = (row * size // mmap.PAGESIZE * mmap.PAGESIZE for row in (start, stop))
+            if last > first:
+                pages.madvise(mmap.MADV_DONTNEED, first, last - first)
+
+    def cut(self, start_ns: int | None, stop_ns: int | None) -> "Columns":
+        """From the first snapshot received at or after `start_ns` to the first at or after `stop_ns`; None:
+        from the beginning, to the end. The maps are the same, nothing is copied. Raises ValueError if there
+        is no such snapshot.
+        """
+        meta = self.meta
+        start = Place(0, 0, meta.first_ns) if start_ns is None else self._snapshot(start_ns)
+        stop = Place(meta.rows, meta.frames, meta.last_ns) if stop_ns is None else self._snapshot(stop_ns)
+        if start.row >= stop.row:
+            raise ValueError(f"no snapshot between {start_ns} and {stop_ns}")
+        arrays = {name: column[start.row : stop.row] for name, column in self._arrays.items()}
+        inside = [
+            Place(place.row - start.row, place.frame - start.frame, place.recv_ns)
+            for place in meta.snapshots
+            if start.row <= place.row < stop.row
+        ]
+        part = msgspec.structs.replace(
+            meta,
+            frames=stop.frame - start.frame,
+            rows=stop.row - start.row,
+            first_ns=start.recv_ns,
+            last_ns=int(arrays["recv_ns"][-1]),
+            snapshots=inside,
+        )
+        return Columns(part, arrays, self._maps, self._first_row + start.row)
+
+    def _snapshot(self, at_ns: int) -> Place:
+        """The first at or after a time, but never the very first: what was sent just before a midnight is
+        received just after it.
+        """
+        found = (place for place in self.meta.snapshots[1:] if place.recv_ns >= at_ns)
+        place = next(found, None)
+        if place is None:
+            raise ValueError(f"no snapshot at or after {at_ns}")
+        return place
 
     def events(self, symbol: str) -> Iterator[MarketEvent]:
         """The events of the recording again, in receive order."""
         rows = self._rows()
         for exch, recv, tick, lots, kind in rows:
             exch_ns, recv_ns = Ns(exch), Ns(recv)
-            match kind & _KIND:
+            match kind & KIND:
                 case 0 | 1:  # BID | ASK
                     bids, asks = _levels(rows, tick, lots, kind)
                     yield BookDelta(symbol, exch_ns, recv_ns, bids, asks)
                 case 2 | 3:  # BUY | SELL
-                    side = Side.BUY if kind & _KIND == BUY else Side.SELL
+                    side = Side.BUY if kind & KIND == BUY else Side.SELL
                     yield Trade(symbol, exch_ns, recv_ns, side, Ticks(tick), Lots(lots))
                 case 4:  # CONFIRMED
                     yield Confirmed(symbol, recv_ns)
@@ -122,11 +199,21 @@ class Columns:
                     yield BookTrouble(symbol, exch_ns, recv_ns, Trouble(trouble), detail)
 
     def _rows(self) -> Iterator[tuple[int, int, int, int, int]]:
-        names = list(_DTYPES)
-        for start in range(0, len(self), _CHUNK):
-            yield from zip(
-                *(self._arrays[name][start : start + _CHUNK].tolist() for name in names), strict=True
-            )
+        self._forgotten = 0
+        for start in range(0, len(self), BLOCK_ROWS):
+            block = slice(start, start + BLOCK_ROWS)
+            yield from zip(*(self._arrays[name][block].tolist() for name in DTYPES), strict=True)
+            self.forget(block.stop)
+
+
+def _map(path: Path, rows: int, dtype: npt.DTypeLike) -> mmap.mmap | None:
+    """The file in memory; None for a column of no rows. Raises OSError, or ValueError for another length."""
+    expected = rows * np.dtype(dtype).itemsize
+    with path.open("rb") as file:
+        found = os.fstat(file.fileno()).st_size
+        if found != expected:
+            raise ValueError(f"{path.name} was {found} bytes, expected {expected}")
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if expected else None
 
 
 def _levels(
@@ -135,62 +222,7 @@ def _levels(
     bids: list[Level] = []
     asks: list[Level] = []
     while True:
-        (asks if kind & _KIND else bids).append((tick, lots))
+        (asks if kind & KIND else bids).append((tick, lots))
         if kind & LAST:
             return bids, asks
         _, _, tick, lots, kind = next(rows)
-
-
-class ColumnsBuilder:
-    """Events in, columns out."""
-
-    def __init__(self) -> None:
-        self._exch, self._recv = array("q"), array("q")
-        self._tick, self._lots, self._kind = array("i"), array("i"), array("B")
-        self._troubles: list[tuple[str, str]] = []
-        self.snapshots = 0
-
-    def add(self, events: Iterable[MarketEvent]) -> None:
-        """Raises OverflowError if a price or size does not fit 32 bits: the instrument's lot is too small for
-        this market.
-        """
-        for event in events:
-            match event:
-                case BookDelta(bids=bids, asks=asks):
-                    self._message(event, [(BID, *b) for b in bids] + [(ASK, *a) for a in asks])
-                case Trade():
-                    self._message(event, [(BUY if event.side is Side.BUY else SELL, event.tick, event.lots)])
-                case BookSnapshot(bids=bids, asks=asks):
-                    self.snapshots += 1
-                    self._message(
-                        event, [(SNAPSHOT, 0, 0), *((BID, *b) for b in bids), *((ASK, *a) for a in asks)]
-                    )
-                case BookTrouble():
-                    self._troubles.append((event.trouble.value, event.detail))
-                    self._message(event, [(TROUBLE, int(event.trouble.breaks_book), len(self._troubles) - 1)])
-                case Confirmed() | TopOfBook():
-                    self._row(event.recv_ns, event.recv_ns, CONFIRMED | LAST, 0, 0)
-
-    def _message(
-        self, event: BookDelta | Trade | BookSnapshot | BookTrouble, rows: list[tuple[int, int, int]]
-    ) -> None:
-        if not rows:  # a delta without levels says only that the stream lives
-            rows = [(CONFIRMED, 0, 0)]
-        for index, (kind, tick, lots) in enumerate(rows, start=1):
-            self._row(event.exch_ns, event.recv_ns, kind | LAST if index == len(rows) else kind, tick, lots)
-
-    def _row(self, exch_ns: int, recv_ns: int, kind: int, tick: int, lots: int) -> None:
-        self._exch.append(exch_ns)
-        self._recv.append(recv_ns)
-        self._tick.append(tick)
-        self._lots.append(lots)
-        self._kind.append(kind)
-
-    def build(self, frames: int) -> Columns:
-        columns = (self._exch, self._recv, self._tick, self._lots, self._kind)
-        arrays = {
-            name: np.frombuffer(values, dtype=dtype) if values else np.empty(0, dtype)
-            for (name, dtype), values in zip(_DTYPES.items(), columns, strict=True)
-        }
-        first, last = (self._recv[0], self._recv[-1]) if self._recv else (0, 0)
-        return Columns(ColumnsMeta(frames, first, last, self._troubles), arrays)

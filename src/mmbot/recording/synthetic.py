@@ -1,53 +1,50 @@
-"""A synthetic recording: the generator's events as raw Bybit v5 frames, read back through the same door as a
-capture.
+"""A synthetic recording: the generator's events, straight into columns.
 
-The generated file lies in the cache under the hash of everything that made it, with `kind: synthetic` in its
-manifest.
+The columns hold what a Bybit session would read from the frames of this market (a test encodes them and reads
+them back). There is no raw file whose hash could name the tape: its name is a hash of everything that made
+it, which are settings, instrument, seed, start, and the versions of generator, columns and numpy, whose draws
+may differ from version to version.
 """
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-from filelock import FileLock
+import numpy as np
 
-from mmbot.errors import OutputError
-from mmbot.model.events import Trade
+from mmbot.errors import RecordingError
 from mmbot.model.instrument import Instrument
-from mmbot.recording.importer import CODEC_VERSION
-from mmbot.recording.writer import write_recording
+from mmbot.recording.builder import ColumnsBuilder
+from mmbot.recording.cache import cached
+from mmbot.recording.columns import Columns
+from mmbot.recording.importer import CODEC_VERSION, open_session
 from mmbot.sim.market import MarketSettings, SyntheticMarket
 from mmbot.units import Ns
-from mmbot.venues.bybit.feed import BybitFeed
 
-GENERATOR_VERSION = 1
-"""Raise it when the generator draws differently: old recordings are then left alone."""
+GENERATOR_VERSION = 2
+"""Raise it when the generator tells another market: old recordings are then left alone."""
 
 
-def synthetic_recording(
+def synthetic_columns(
     settings: MarketSettings, instrument: Instrument, *, seed: int, start_ns: Ns, cache: Path
-) -> Path:
-    """Path of the raw recording, generated on first use. Raises OutputError for a cache that cannot be
-    written.
+) -> tuple[Columns, str]:
+    """Columns and hash of a generated market, from the cache or made now. One process makes it, others wait.
+
+    Raises ConfigError or RecordingError for an instrument that no recording could be of, RecordingError for a
+    market that does not fit columns, OutputError for a cache that cannot be written.
     """
-    facts = msgspec.json.encode([settings, instrument, seed, start_ns, GENERATOR_VERSION, CODEC_VERSION])
-    path = cache / "synthetic" / f"{hashlib.sha256(facts).hexdigest()[:32]}.zst"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):
-            if not (path.is_file() and path.with_suffix(".json").is_file()):
-                market = SyntheticMarket(settings, seed, start_ns)
-                frames = _frames(market, instrument, settings.depth_levels)
-                source = f"mmbot.sim.market version {GENERATOR_VERSION}, seed {seed}"
-                write_recording(path, frames, kind="synthetic", source=source, instruments=[instrument])
-    except OSError as error:
-        raise OutputError(f"{path.parent}: cache cannot be written: {error.strerror}") from error
-    return path
+    open_session(instrument)  # knows venues and grids
+    versions = (GENERATOR_VERSION, CODEC_VERSION, np.__version__)
+    facts = msgspec.json.encode([settings, instrument, seed, start_ns, versions])
+    name = hashlib.sha256(facts).hexdigest()
 
+    def generate(builder: ColumnsBuilder) -> None:
+        try:
+            for event in SyntheticMarket(settings, seed, start_ns).events():
+                builder.add((event,))
+        except OverflowError as error:
+            raise RecordingError(
+                f"{instrument.key}: a generated price or size did not fit 32 bits"
+            ) from error
 
-def _frames(market: SyntheticMarket, instrument: Instrument, depth: int) -> Iterator[tuple[Ns, bytes]]:
-    """Frames as Bybit would push them, each with the moment at which we would have received it."""
-    feed = BybitFeed(instrument, depth)
-    for event in market.events():
-        yield event.recv_ns, feed.trades([event]) if isinstance(event, Trade) else feed.book(event)
+    return cached(cache, [name], generate), name

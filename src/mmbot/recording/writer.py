@@ -1,7 +1,7 @@
 """Raw frames to a zstd file, one `<recv_ns> <payload>` a line, exactly as received, and a manifest beside it.
 
 The file appears under its name only when it is complete, so that a reader never meets a half-written
-recording.
+recording. For whoever has frames to keep; a synthetic market goes straight to columns.
 """
 
 import contextlib

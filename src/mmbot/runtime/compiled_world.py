@@ -28,6 +28,7 @@ from mmbot.model.events import (
 )
 from mmbot.model.instrument import Side
 from mmbot.model.orders import order_number
+from mmbot.recording.columns import BLOCK_ROWS
 from mmbot.runtime.tape import TapeFeed
 from mmbot.runtime.world import FillSeen
 from mmbot.sim.latency import Channel
@@ -60,6 +61,14 @@ class _Symbol:
         self.id_prefix = ""
         self.snapshots: list[tuple[int, Snapshot]] = []
         """Snapshots on their way to us: when due, and the venue's book as it was."""
+        self._columns = feed.columns
+        self.forget()
+
+    def forget(self) -> None:
+        """Let go of the rows that were played, and ask to be told of the next block of them."""
+        c = self.context.c
+        self._columns.forget(c[L.LOCAL_ROW])
+        c[L.FORGET_ROW] = c[L.LOCAL_ROW] + BLOCK_ROWS
 
 
 class CompiledWorld:
@@ -123,6 +132,8 @@ class CompiledWorld:
                 self._answered(symbol)
             if why & L.FEW_DELAYS:
                 context.add_delays(symbol.response.delays(L.ENOUGH_DELAYS))
+            if why & L.ROWS_PASSED:
+                symbol.forget()
             if why & L.WHY_MASK:
                 self._book_news(symbol, why & L.WHY_MASK, context.c[L.NOW_NS])
             elif snapshots and snapshots[0][0] == stop_ns:

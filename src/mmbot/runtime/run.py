@@ -18,17 +18,17 @@ import msgspec
 import psutil
 
 from mmbot.clock import Stopwatch, stopwatch
-from mmbot.config.scenario import load_scenario
+from mmbot.config.scenario import Scenario, load_scenario
 from mmbot.config.settings import Settings, load_settings
 from mmbot.engine.engine import Engine
-from mmbot.errors import MmbotError, OutputError
+from mmbot.errors import ConfigError, MmbotError, OutputError
 from mmbot.model.instrument import Instrument
 from mmbot.model.records import Row
 from mmbot.runtime import provenance
 from mmbot.runtime.assemble import build_engine, feature_settings, plain_markets
 from mmbot.runtime.plain_world import PlainWorld
 from mmbot.runtime.replay import Counts, Replay, Times
-from mmbot.runtime.tape import Tape, cache_folder, open_tape
+from mmbot.runtime.tape import Part, Tape, cache_folder, open_tape, parts_of
 from mmbot.runtime.world import FillSeen, World
 from mmbot.telemetry.feeds import Batch, FeedWriter
 from mmbot.units import MS, SECOND
@@ -56,7 +56,9 @@ class Observer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What to run and where to write it. `duration_s`: None = the scenario's own, inf = the whole tape."""
+    """What to run and where to write it. `duration_s`: None = the scenario's own, inf = the whole tape.
+    `part`: the name of a part of the scenario, None = all of it at once.
+    """
 
     scenario: str
     scenarios: Path
@@ -69,6 +71,7 @@ class RunRequest:
     duration_s: float | None = None
     seed: int | None = None
     engine: EngineKind = EngineKind.AUTO
+    part: str | None = None
 
 
 class Run:
@@ -78,7 +81,8 @@ class Run:
         scenario, overlay = load_scenario(request.scenario, request.scenarios)
         self.settings: Settings = load_settings(request.config, overlay)
         self._request = request
-        self.tape: Tape = open_tape(scenario, request.scenario, request.data, cache_folder())
+        part = None if request.part is None else _part(scenario, request)
+        self.tape: Tape = open_tape(scenario, request.scenario, request.data, cache_folder(), part)
         self._seed = scenario.seed if request.seed is None else request.seed
         self._duration_ns = duration_ns = _duration_ns(request.duration_s, scenario.duration_ns)
         self.engine, world = self._wire(clock)
@@ -107,12 +111,20 @@ class Run:
 
             features = feature_settings(settings)
             cache, sim = settings.md_cache, settings.sim
-            compiled = CompiledWorld(tape.feeds, cache, features, sim, self._seed)
+            compiled = CompiledWorld(tape.feeds, cache, features, sim, self._drawing_seed)
             engine = build_engine(settings, instruments, compiled.markets, arm=arm, clock=clock)
             return engine, functools.partial(compiled.attach, engine)
         markets = plain_markets(settings, instruments)
         engine = build_engine(settings, instruments, markets, arm=arm, clock=clock)
-        return engine, functools.partial(PlainWorld, tape, engine, settings.sim, self._seed)
+        return engine, functools.partial(PlainWorld, tape, engine, settings.sim, self._drawing_seed)
+
+    @property
+    def _drawing_seed(self) -> int:
+        """Each part draws its latencies apart from the others, by its name: whoever plays it, and when."""
+        part = self._request.part
+        if part is None:
+            return self._seed
+        return int.from_bytes(hashlib.sha256(f"{self._seed} {part}".encode()).digest()[:8])
 
     def _compiled(self) -> bool:
         """Use the kernel? `auto`: where it saves more than loading costs, and where it knows the models."""
@@ -199,6 +211,7 @@ class Run:
             "run_id": request.run_id,
             "step": request.step,
             "scenario": request.scenario,
+            "part": request.part,
             "arm": request.arm,
             "mode": "replay",
             "clock": "virtual",
@@ -240,6 +253,21 @@ class Run:
         ]
         whole = hashlib.sha256("\n".join(feed.sha256 for feed in self.tape.feeds).encode()).hexdigest()
         return {"kind": self.tape.kind, "sha256": whole, "feeds": feeds}
+
+
+def part_names(scenario: str, scenarios: Path, data: Path | None) -> list[str]:
+    """The parts that a scenario is cut into, in a fixed order; none for one that is played whole."""
+    opened, _ = load_scenario(scenario, scenarios)
+    return [part.name for part in parts_of(opened, scenario, data, cache_folder())]
+
+
+def _part(scenario: Scenario, request: RunRequest) -> Part:
+    parts = parts_of(scenario, request.scenario, request.data, cache_folder())
+    for part in parts:
+        if part.name == request.part:
+            return part
+    known = ", ".join(part.name for part in parts) or "none"
+    raise ConfigError(f"scenario {request.scenario}: part was {request.part!r}, expected one of: {known}")
 
 
 def _instrument(instrument: Instrument) -> dict[str, Any]:

@@ -1,23 +1,30 @@
-"""A scenario opened: the market that a run will play, per instrument, from columns."""
+"""A scenario opened: the market that a run will play, per instrument, from columns; all of it or a part."""
 
+import datetime as dt
 import os
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mmbot.config.scenario import FeedSpec, Scenario
+from mmbot.config.scenario import FeedSpec, Scenario, SyntheticSpec
 from mmbot.errors import ConfigError, RecordingError
 from mmbot.model.events import MarketEvent
 from mmbot.model.instrument import Instrument
 from mmbot.recording.columns import Columns
 from mmbot.recording.importer import columns_of
-from mmbot.recording.synthetic import synthetic_recording
-from mmbot.units import Ns
+from mmbot.recording.synthetic import synthetic_columns
+from mmbot.sim.market import SyntheticMarket
+from mmbot.units import DAY, Ns
 
 
 @dataclass(frozen=True, slots=True)
 class TapeFeed:
-    """One instrument's market. `exchange_clock`: whether the venue's stamps are on our clock."""
+    """One instrument's market. `exchange_clock`: whether the venue's stamps are on our clock.
+
+    `files` are those of a recording; a generated market has none. `sha256`: of their bytes, or of everything
+    that the market was generated from.
+    """
 
     instrument: Instrument
     columns: Columns
@@ -50,25 +57,115 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mmbot"
 
 
-def open_tape(scenario: Scenario, name: str, data: Path | None, cache: Path) -> Tape:
-    """Import or generate what the scenario names. Raises ConfigError or RecordingError."""
-    if scenario.market is not None:
-        market = scenario.market
-        if market.settings.symbol != market.instrument.key:
-            found = market.settings.symbol
-            raise ConfigError(f"scenario {name}: market symbol was {found}, expected {market.instrument.key}")
-        path = synthetic_recording(
-            market.settings, market.instrument, seed=market.seed, start_ns=Ns(market.start_ns), cache=cache
-        )
-        columns, raw_hash = columns_of([path], market.instrument, cache)
-        return Tape(
-            "synthetic", [TapeFeed(market.instrument, columns, [path.name], raw_hash, exchange_clock=True)]
-        )
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What is played by itself: one symbol (`venue:SYMBOL`) or all, one UTC day (`YYYY-MM-DD`) or all.
+
+    A day starts with the first snapshot received in it, because there the book can be picked up, and ends
+    where the next one starts; the first day starts with the tape.
+    """
+
+    symbol: str | None = None
+    day: str | None = None
+
+    @property
+    def name(self) -> str:
+        """`SYNTH01USDT-20260102`, a name for a folder."""
+        symbol = None if self.symbol is None else self.symbol.partition(":")[2]
+        day = None if self.day is None else self.day.replace("-", "")
+        return re.sub(r"[^\w-]", "_", "-".join(filter(None, (symbol, day))))
+
+
+def parts_of(scenario: Scenario, name: str, data: Path | None, cache: Path) -> list[Part]:
+    """The parts in a fixed order, by symbol, then by day; a scenario without `parts` has none.
+
+    The days of a generated market are read off its settings, and nothing is generated; those of a recording
+    are in it. Raises RecordingError.
+    """
+    if not scenario.parts:
+        return []
+    symbols: list[str | None] = [None]
+    if "symbol" in scenario.parts:
+        symbols = [instrument.key for instrument in scenario.instruments]
+    if "day" not in scenario.parts:
+        return [Part(symbol) for symbol in symbols]
+    if scenario.kind == "synthetic":
+        days = {symbol: _generated_days(scenario) for symbol in symbols}
+    else:
+        days = {symbol: _recorded_days(_feeds(scenario, name, data, cache, symbol)) for symbol in symbols}
+    return [Part(symbol, _name(day)) for symbol in symbols for day in days[symbol]]
+
+
+def open_tape(
+    scenario: Scenario, name: str, data: Path | None, cache: Path, part: Part | None = None
+) -> Tape:
+    """Import or generate what the scenario names, of it only what the part needs.
+
+    Raises ConfigError for a part that is none, RecordingError for data that is missing or cannot be read.
+    """
+    part = part or Part()
+    feeds = _feeds(scenario, name, data, cache, part.symbol)
+    if part.day is not None:
+        days = _generated_days(scenario) if scenario.kind == "synthetic" else _recorded_days(feeds)
+        start_ns, stop_ns = _span(days, part.day, name)
+        feeds = [replace(feed, columns=feed.columns.cut(start_ns, stop_ns)) for feed in feeds]
+    return Tape(scenario.kind, feeds)
+
+
+def _feeds(
+    scenario: Scenario, name: str, data: Path | None, cache: Path, symbol: str | None
+) -> list[TapeFeed]:
+    """The feed of one symbol, or all."""
+    keys = [instrument.key for instrument in scenario.instruments]
+    if symbol not in (None, *keys):
+        raise ConfigError(f"scenario {name}: symbol was {symbol}, expected one of {', '.join(keys)}")
+
+    def wanted(spec: FeedSpec | SyntheticSpec) -> bool:
+        return symbol in (None, spec.instrument.key)
+
+    if scenario.kind == "synthetic":
+        return [_generated(spec, cache) for spec in filter(wanted, scenario.markets)]
     if data is None:
         raise RecordingError(
             f"scenario {name}: needs recorded data; name its folder with --data or --mmgates-data"
         )
-    return Tape(scenario.kind, [_recorded(spec, name, data, cache) for spec in scenario.feeds])
+    return [_recorded(spec, name, data, cache) for spec in filter(wanted, scenario.feeds)]
+
+
+def _generated_days(scenario: Scenario) -> list[int]:
+    """Days since the epoch; all symbols of a generated market have the same."""
+    spec = scenario.markets[0]
+    market = SyntheticMarket(spec.settings, spec.seed, Ns(spec.start_ns))
+    return [spec.start_ns // DAY, *(midnight_ns // DAY for midnight_ns in market.midnights)]
+
+
+def _recorded_days(feeds: list[TapeFeed]) -> list[int]:
+    """Days since the epoch: that on which the tape starts, and each on which every feed got a snapshot."""
+    first = max(feed.columns.meta.first_ns for feed in feeds) // DAY
+    snapshots = [{place.recv_ns // DAY for place in feed.columns.meta.snapshots[1:]} for feed in feeds]
+    return [first, *sorted(day for day in set.intersection(*snapshots) if day > first)]
+
+
+def _span(days: list[int], day: str, name: str) -> tuple[int | None, int | None]:
+    """From where to where a day's part reaches: the first starts and the last ends with the tape."""
+    names = [_name(number) for number in days]
+    if day not in names:
+        raise ConfigError(f"scenario {name}: day was {day}, expected one of {', '.join(names)}")
+    index = names.index(day)
+    start_ns = days[index] * DAY if index else None
+    return start_ns, days[index + 1] * DAY if index + 1 < len(days) else None
+
+
+def _name(day: int) -> str:
+    """Days since the epoch -> `2026-01-31`."""
+    return (dt.date(1970, 1, 1) + dt.timedelta(days=day)).isoformat()
+
+
+def _generated(spec: SyntheticSpec, cache: Path) -> TapeFeed:
+    columns, made_of = synthetic_columns(
+        spec.settings, spec.instrument, seed=spec.seed, start_ns=Ns(spec.start_ns), cache=cache
+    )
+    return TapeFeed(spec.instrument, columns, [], made_of, exchange_clock=True)
 
 
 def _recorded(spec: FeedSpec, name: str, data: Path, cache: Path) -> TapeFeed:

@@ -38,7 +38,8 @@ the last (`gap_stop_ratio`: the chance of each tick to be it).
 
 **Messages.** A snapshot, then one delta each `message_interval_ms`, give or take `message_jitter_ms`, in
 which anything changed, with exactly `depth_levels` levels a side after each and the deletes of those that
-fell out, as Bybit sends them. Update ids rise by one. A trade carries the time of its match in whole
+fell out, as Bybit sends them. The first message at or after each UTC midnight is a snapshot again, so that a
+day can be played by itself. Update ids rise by one. A trade carries the time of its match in whole
 milliseconds and comes before the delta that shows its effect; as nothing is added to the book before that
 delta, and it states every level that traded, trades between two messages never exceed what the book showed.
 `recv_ns` is `exch_ns` plus a latency between `latency_min_ms` and `latency_max_ms`, mostly near the least,
@@ -51,13 +52,14 @@ Deterministic for (settings, seed, start) on one machine and one numpy. Each qua
 generator of its own, in blocks; nothing that was told is kept, so memory does not grow with length.
 """
 
+import math
 from collections.abc import Callable, Iterator
 
 from mmbot.model.events import BookDelta, BookSnapshot, Trade
 from mmbot.sim.market_draws import Draws
 from mmbot.sim.market_flow import Flow
 from mmbot.sim.market_settings import MarketSettings
-from mmbot.units import MS, Lots, Ns, Ticks
+from mmbot.units import DAY, MS, Lots, Ns, Ticks
 
 __all__ = ["MarketSettings", "SyntheticMarket"]
 
@@ -84,6 +86,8 @@ class SyntheticMarket:
         bids, asks = flow.changes()
         yield BookSnapshot(symbol, self.start_ns, received(self.start_ns), bids, asks, update_id)
         opened_ns, last_ns = int(self.start_ns), self._end_ns
+        midnights = iter(self.midnights)
+        snapshot_ns = next(midnights, math.inf)
         while (closed_ns := opened_ns + (wait_ms := interval_ms + next(draws.jitter_ms)) * MS) <= last_ns:
             for taken in flow.takers(wait_ms):
                 exch_ns = Ns(opened_ns + taken.offset_ms * MS)
@@ -93,10 +97,22 @@ class SyntheticMarket:
             flow.providers()
             bids, asks = flow.changes()
             opened_ns = closed_ns
-            if bids or asks:
+            exch_ns = Ns(closed_ns)
+            if closed_ns >= snapshot_ns:
+                snapshot_ns = next(midnights, math.inf)
                 update_id += 1
-                exch_ns = Ns(closed_ns)
+                yield BookSnapshot(symbol, exch_ns, received(exch_ns), *flow.book(), update_id)
+            elif bids or asks:
+                update_id += 1
                 yield BookDelta(symbol, exch_ns, received(exch_ns), bids, asks, update_id)
+
+    @property
+    def midnights(self) -> range:
+        """UTC midnights, ns, after the start and with a message interval to come: at each the book is told
+        again.
+        """
+        longest_ns = (self.settings.message_interval_ms + self.settings.message_jitter_ms) * MS
+        return range((self.start_ns // DAY + 1) * DAY, self._end_ns - longest_ns + 1, DAY)
 
     @property
     def _end_ns(self) -> int:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
@@ -71,8 +72,8 @@ class Draws:
 
 
 def _blocks(rng: np.random.Generator, draw: Draw) -> Iterator[Any]:
-    while True:
-        yield from draw(rng).tolist()
+    """Endless; numbers come from a list, without Python code for each of them."""
+    return chain.from_iterable(draw(rng).tolist() for _ in repeat(None))
 
 
 def _normal(rng: np.random.Generator) -> NDArray[Any]:

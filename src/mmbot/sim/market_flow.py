@@ -57,6 +57,10 @@ class Flow:
         """What the next message says of bids and asks."""
         return self._bids.changes(), self._asks.changes()
 
+    def book(self) -> tuple[list[Level], list[Level]]:
+        """All bids and asks."""
+        return self._bids.levels(), self._asks.levels()
+
     def takers(self, interval_ms: int) -> Iterator[Taken]:
         """The market orders of one interval, in time order: new ones, and those that an earlier one drew."""
         self._fair.step()
@@ -152,19 +156,20 @@ class Flow:
         """
         edge = self._settings.provider_edge_ticks * self._fair.state
         fair = self._fair.seen_by_providers()
-        pulled = [
-            self._pull(ladder, ladder.sign * fair + edge * _STALE_EDGE) for ladder in (self._bids, self._asks)
-        ]
+        bids, asks, either = self._bids, self._asks, self._draws.provider
+        bid_asked, ask_asked = math.ceil(bids.sign * fair + edge), math.ceil(asks.sign * fair + edge)
+        pulled = [self._pull(ladder, ladder.sign * fair + edge * _STALE_EDGE) for ladder in (bids, asks)]
         self._fill()
-        for ladder, other in ((self._bids, self._asks), (self._asks, self._bids)):
-            asked = math.ceil(ladder.sign * fair + edge)
-            self._improve(ladder, max(asked, 1 - other.keys[0]))
-        for ladder, lots in zip((self._bids, self._asks), pulled, strict=True):
+        self._improve(bids, max(bid_asked, 1 - asks.keys[0]))
+        self._improve(asks, max(ask_asked, 1 - bids.keys[0]))
+        for ladder, lots in zip((bids, asks), pulled, strict=True):
             self._quote_again(ladder, lots)
         expected = self._settings.level_changes_per_message * self._busy.against_mean
         for _ in range(self._draws.changes(expected)):
-            ladder = self._bids if next(self._draws.provider) < 0.5 else self._asks  # noqa: PLR2004 - either side
-            self._change(ladder, math.ceil(ladder.sign * fair + edge))
+            if next(either) < 0.5:  # noqa: PLR2004 - either side
+                self._change(bids, bid_asked)
+            else:
+                self._change(asks, ask_asked)
         self._fill()
 
     def _pull(self, ladder: Ladder, stale_below: float) -> int:
@@ -203,10 +208,10 @@ class Flow:
         """An arrival or a cancel at one price, the likelier the further the queue is from its typical
         size. Where levels are smaller than the touch, so are orders.
         """
-        draws = self._draws
+        draws, keys = self._draws, ladder.keys
         distance, lots = next(draws.distance), next(draws.order_lots)
-        key = ladder.keys[0] + distance
-        if key > ladder.keys[-1]:
+        key = keys[0] + distance
+        if key > keys[-1]:
             return
         held = ladder.lots.get(key, 0)
         size = self._size(distance)
@@ -217,7 +222,7 @@ class Flow:
         if arrives and key >= best_allowed:
             if held or self._opens():
                 ladder.add(key, lots)
-        elif held and not arrives and len(ladder.keys) > 1:
+        elif held and not arrives and len(keys) > 1:
             ladder.take(key, lots)
 
     def _opens(self) -> bool:

@@ -84,6 +84,10 @@ class Ladder:
             del self.lots[key]
             self._touched.add(key)
 
+    def levels(self) -> list[Level]:
+        """All levels, best first."""
+        return [(self.sign * key, self.lots[key]) for key in self.keys]
+
     def changes(self) -> list[Level]:
         """Levels that differ from what was shown last, best first, size 0 for those gone; now they are
         shown.

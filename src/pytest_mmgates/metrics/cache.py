@@ -2,38 +2,37 @@
 
 from functools import partial
 
-import numpy as np
-
-from pytest_mmgates.metrics.measurement import Measurement, Metric, absent, measure_column, observed
-from pytest_mmgates.runlog import CACHE_CODES, RunLog
+from pytest_mmgates.metrics.measurement import Measurement, Metric, absent, measure_histogram, observed
+from pytest_mmgates.runlog import RunLog
+from pytest_mmgates.tally import AGE
 from pytest_mmgates.units import Dimension
 
 
-def share(run: RunLog, symbol: int | None, *, outcome: str) -> Measurement:
-    reads = run.ticks.of(symbol).cache
-    return (
-        observed(float(np.mean(reads == CACHE_CODES[outcome])), len(reads))
-        if len(reads)
-        else absent("no rows")
-    )
+def share(run: RunLog, symbol: str | None, *, outcome: str) -> Measurement:
+    tally = run.of(symbol)
+    return observed(tally.cache[outcome] / tally.ticks, tally.ticks) if tally.ticks else absent("no rows")
 
 
-def age(run: RunLog, symbol: int | None, *, statistic: str) -> Measurement:
+def age(run: RunLog, symbol: str | None, *, statistic: str) -> Measurement:
     """Over all reads that had a view to give; a read that found none has no age."""
-    ages = run.ticks.of(symbol).age_ns
-    return measure_column(ages[~np.isnan(ages)], statistic)
+    return measure_histogram(run.of(symbol).histogram_ns(AGE), statistic)
 
 
-def reads_per_update(run: RunLog, symbol: int | None) -> Measurement:
+def reads_per_update(run: RunLog, symbol: str | None) -> Measurement:
     """Reads up to the last `book_updates` sample of each symbol, over the updates counted by then."""
-    reads = updates = 0
-    for code in range(len(run.symbols)) if symbol is None else (symbol,):
-        times, values = run.samples.series("book_updates", code)
-        if not len(values):
-            return absent(f"no book_updates sample of {run.symbols[code]}")
-        reads += int(np.searchsorted(run.ticks.of(code).ts_ns, times[-1], side="right"))
-        updates += int(values[-1])
-    return observed(reads / updates, reads) if updates else absent("no book update in the whole run", reads)
+    updates = updates_of(run, symbol)
+    if isinstance(updates, Measurement):
+        return updates
+    reads = run.of(symbol).sampled_reads
+    return observed(reads / updates, reads)
+
+
+def updates_of(run: RunLog, symbol: str | None) -> int | Measurement:
+    """How often the books were updated, or why nobody knows."""
+    unknown = [name for name in run.symbols if symbol in (None, name) and run.of(name).updates is None]
+    if unknown:
+        return absent(f"no book_updates sample of {unknown[0]}")
+    return run.of(symbol).updates or absent("no book update in the whole run")
 
 
 CACHE = (

@@ -1,55 +1,19 @@
-"""Edge per fill, recomputed from fills and mids; the bot's own edge figures are never read.
+"""Edge averaged over fills by weight; `pytest_mmgates.tally.edge` defines it fill by fill.
 
-side = +1 buy, -1 sell; bps of mid_t; positive = good for us; mid_t = the venue's mid just before the fill;
-mid_{t+h} = the mid of the symbol's last tick at or before t+h that had one.
-
-    gross     = side * (mid_t - price) / mid_t
-    fees      = -fee / weight                            negative: a cost
-    adverse_h = side * (mid_{t+h} - mid_t) / mid_t       negative: the market moved against us
-    net       = gross + adverse_60s + fees
-
-weight = qty * mid_t in quote currency (linear), qty * contract_value / mid_t in base currency (inverse);
-averages are weighted. Currencies do not add: a run whose fills weigh in two of them is not averaged unless a
-rule selects a symbol. A fill without a mid, or whose t+h lies after the symbol's last tick, is excluded and
-counted; when more than a tenth is, the average decides nothing (INCONCLUSIVE).
+Currencies do not add: a run whose fills weigh in two of them is not averaged unless a rule selects a symbol.
+When more than a tenth of the fills lack a component, its average decides nothing (INCONCLUSIVE).
 """
 
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-
 from pytest_mmgates.metrics.measurement import Measurement, Metric, absent, observed
-from pytest_mmgates.runlog import Fills, Floats, RunLog
-from pytest_mmgates.units import BPS, NS_PER_S, Dimension
+from pytest_mmgates.rows import Instrument
+from pytest_mmgates.runlog import RunLog
+from pytest_mmgates.tally.edge import HORIZONS_S
+from pytest_mmgates.units import Dimension
 
-HORIZONS_S = (1, 5, 60)
-NET_HORIZON = "adverse_60s"
 _MOST_EXCLUDED = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """One value per fill. `components` in bps by name, NaN where one does not exist; `currency` is that of
-    all weights, None where they do not share one.
-    """
-
-    weight: Floats
-    components: dict[str, Floats]
-    currency: str | None
-
-
-def edge_of(run: RunLog, symbol: int | None) -> Edge:
-    fills = run.fills.of(symbol)
-    weight, currency = _weight(run, fills)
-    gross = BPS * fills.side * (fills.mid - fills.price) / fills.mid
-    fees = -BPS * fills.fee / weight
-    adverse = {
-        f"adverse_{seconds}s": BPS * fills.side * (_mid_after(run, fills, seconds) - fills.mid) / fills.mid
-        for seconds in HORIZONS_S
-    }
-    net = gross + adverse[NET_HORIZON] + fees
-    return Edge(weight, {"gross": gross, "fees": fees, **adverse, "net": net}, currency)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,76 +26,46 @@ class EdgeSummary:
     means: dict[str, float]
 
 
-def edge_summary(run: RunLog, symbol: int | None) -> EdgeSummary:
-    n = len(run.fills.of(symbol))
-    edge = edge_of(run, symbol)
-    known = ~np.isnan(edge.components["net"])
-    count = int(np.count_nonzero(known))
-    if edge.currency is None or not count:
-        return EdgeSummary(0, n, edge.currency, {})
-    means = {
-        name: weighted_mean(values[known], edge.weight[known])
-        for name, values in edge.components.items()
-        if not np.isnan(values[known]).any()
-    }
-    return EdgeSummary(count, n - count, edge.currency, means)
+def edge_summary(run: RunLog, symbol: str | None) -> EdgeSummary:
+    tally, currency = run.of(symbol), _currency(run, symbol)
+    counts = {name: sums.fills for name, sums in tally.edge_of_net.items()}
+    n = counts.get("net", 0)
+    if currency is None or not n:
+        return EdgeSummary(0, tally.fills, currency, {})
+    means = {name: sums.mean for name, sums in tally.edge_of_net.items() if sums.fills == n}
+    return EdgeSummary(n, tally.fills - n, currency, means)
 
 
-def weighted_mean(values: Floats, weight: Floats) -> float:
-    return float(np.sum(values * weight) / np.sum(weight))
-
-
-def measure_edge(run: RunLog, symbol: int | None, *, component: str) -> Measurement:
-    n = len(run.fills.of(symbol))
+def measure_edge(run: RunLog, symbol: str | None, *, component: str) -> Measurement:
+    tally = run.of(symbol)
+    n = tally.fills
     if not n:
         return absent("no fills")
-    edge = edge_of(run, symbol)
-    if edge.currency is None:
+    if _currency(run, symbol) is None:
         return absent(
             "fills weigh in more than one currency, or their instrument is unknown: select a symbol", n
         )
-    values = edge.components[component]
-    known = ~np.isnan(values)
-    count = int(np.count_nonzero(known))
-    if not count:
+    sums = tally.edge[component]
+    if not sums.fills:
         return absent(f"none of {n} fills has a mid, and a tick late enough for the horizon", 0)
-    found = observed(weighted_mean(values[known], edge.weight[known]), count)
-    if n - count <= _MOST_EXCLUDED * n:
+    found = observed(sums.mean, sums.fills)
+    excluded = n - sums.fills
+    if excluded <= _MOST_EXCLUDED * n:
         return found
-    return Measurement(found.value, count, found.measured, doubt=f"{n - count} of {n} fills excluded")
+    return Measurement(found.value, sums.fills, found.measured, doubt=f"{excluded} of {n} fills excluded")
 
 
-def _weight(run: RunLog, fills: Fills) -> tuple[Floats, str | None]:
-    """Each fill's weight, and the one currency of all of them."""
-    weight = np.full(len(fills), np.nan)
-    currencies: set[str | None] = set()
-    for code in np.unique(fills.symbol):
-        rows = fills.symbol == code
-        instrument = run.instrument(int(code))
-        if instrument is None:
-            currencies.add(None)
-        elif instrument.contract == "inverse":
-            weight[rows] = fills.qty[rows] * instrument.contract_value / fills.mid[rows]
-            currencies.add(instrument.base)
-        else:
-            weight[rows] = fills.qty[rows] * instrument.contract_value * fills.mid[rows]
-            currencies.add(instrument.quote)
-    return weight, currencies.pop() if len(currencies) == 1 else None
+def _currency(run: RunLog, symbol: str | None) -> str | None:
+    """The one currency in which the fills weigh, or None."""
+    names = [name for name in run.symbols if symbol in (None, name) and run.of(name).fills]
+    currencies = {_weighs_in(run.manifest.instrument(name)) for name in names}
+    return currencies.pop() if len(currencies) == 1 else None
 
 
-def _mid_after(run: RunLog, fills: Fills, seconds: int) -> Floats:
-    """mid_{t+h} of each fill, NaN where the run does not reach that far."""
-    after = np.full(len(fills), np.nan)
-    for code in np.unique(fills.symbol):
-        ticks = run.ticks.of(int(code))
-        rows = np.flatnonzero(fills.symbol == code)
-        wanted = fills.ts_ns[rows] + seconds * NS_PER_S
-        known = ~np.isnan(ticks.mid)
-        at = np.searchsorted(ticks.ts_ns[known], wanted, side="right") - 1
-        last = ticks.ts_ns[-1] if len(ticks) else -1
-        has = (at >= 0) & (wanted <= last)
-        after[rows[has]] = ticks.mid[known][at[has]]
-    return after
+def _weighs_in(instrument: Instrument | None) -> str | None:
+    if instrument is None:
+        return None
+    return instrument.base if instrument.contract == "inverse" else instrument.quote
 
 
 EDGE = (

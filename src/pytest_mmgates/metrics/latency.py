@@ -7,56 +7,50 @@ rest.
 
 from functools import partial
 
-import numpy as np
-
 from pytest_mmgates.metrics.measurement import (
     STATISTICS,
     Measurement,
     Metric,
     absent,
-    measure_column,
-    statistic_of,
+    observed,
+    quantile_or_max,
     too_few,
 )
-from pytest_mmgates.runlog import DURATIONS, Ints, RunLog
+from pytest_mmgates.runlog import RunLog
+from pytest_mmgates.tables import DURATIONS
+from pytest_mmgates.tally import WAIT, WAITING, SymbolTally, with_wait
 from pytest_mmgates.units import Dimension
 
-WAITING = ("fetch_md", "tick_total")
 
-
-def stage(run: RunLog, symbol: int | None, *, name: str, statistic: str) -> Measurement:
-    ticks = run.ticks.of(symbol)
-    own = ticks.duration(name)
-    if name not in WAITING:
-        return measure_column(own, statistic)
-    if run.manifest.clock == "wall":
-        return measure_column(own + ticks.wait_ns, statistic)
-    return _split(own, ticks.wait_ns, statistic)
-
-
-def _split(own: Ints, wait: Ints, statistic: str) -> Measurement:
-    reason = too_few(statistic, len(own))
+def stage(run: RunLog, symbol: str | None, *, name: str, statistic: str) -> Measurement:
+    tally = run.of(symbol)
+    reason = too_few(statistic, tally.ticks)
     if reason:
-        return absent(reason, len(own))
-    return Measurement(
-        value=statistic_of(own + wait, statistic),
-        n=len(own),
-        measured=statistic_of(own, statistic),
-        modelled=statistic_of(wait, statistic),
-    )
+        return absent(reason, tally.ticks)
+    own = _statistic(tally, name, statistic)
+    if name not in WAITING:
+        return observed(own, tally.ticks)
+    both = _statistic(tally, with_wait(name), statistic)
+    if run.manifest.clock == "wall":
+        return observed(both, tally.ticks)
+    return Measurement(both, tally.ticks, measured=own, modelled=_statistic(tally, WAIT, statistic))
 
 
-def deadline_miss(run: RunLog, symbol: int | None) -> Measurement:
+def _statistic(tally: SymbolTally, name: str, statistic: str) -> float:
+    if statistic == "mean":
+        return tally.totals_ns[name] / tally.ticks
+    return quantile_or_max(tally.histograms_ns[name], statistic)
+
+
+def deadline_miss(run: RunLog, symbol: str | None) -> Measurement:
     """Ticks flagged as missed, over all ticks. Measured: those that were late by their own time; modelled:
     the others.
     """
-    ticks = run.ticks.of(symbol)
-    n = len(ticks)
+    tally = run.of(symbol)
+    n = tally.ticks
     if not n:
         return absent("no rows")
-    missed = float(ticks.deadline_miss.mean())
-    own = ticks.tick_total + ticks.wait_ns if run.manifest.clock == "wall" else ticks.tick_total
-    measured = int(np.count_nonzero(ticks.deadline_miss & (own > run.deadline_ns))) / n
+    missed, measured = tally.missed / n, tally.missed_measured / n
     return Measurement(value=missed, n=n, measured=measured, modelled=missed - measured)
 
 

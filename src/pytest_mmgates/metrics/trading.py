@@ -2,84 +2,73 @@
 
 from functools import partial
 
-import numpy as np
-
-from pytest_mmgates.metrics.measurement import Measurement, Metric, absent, measure_column, observed
-from pytest_mmgates.runlog import Codes, RunLog
+from pytest_mmgates.metrics.cache import updates_of
+from pytest_mmgates.metrics.measurement import Measurement, Metric, absent, measure_histogram, observed
+from pytest_mmgates.runlog import RunLog
 from pytest_mmgates.units import Dimension
 
 
-def ticks_count(run: RunLog, symbol: int | None) -> Measurement:
-    n = len(run.ticks.of(symbol))
+def ticks_count(run: RunLog, symbol: str | None) -> Measurement:
+    n = run.of(symbol).ticks
     return observed(n, n) if n else absent("no rows")
 
 
-def fills_count(run: RunLog, symbol: int | None) -> Measurement:
+def fills_count(run: RunLog, symbol: str | None) -> Measurement:
     """Zero fills in a run that ticked is a measurement, hence n = ticks."""
-    n = len(run.ticks.of(symbol))
-    return observed(len(run.fills.of(symbol)), n) if n else absent("no rows")
+    tally = run.of(symbol)
+    return observed(tally.fills, tally.ticks) if tally.ticks else absent("no rows")
 
 
-def share_of_notional(run: RunLog, symbol: int | None, *, maker: bool) -> Measurement:
-    """By notional: price * qty (linear), qty * contract_value (inverse), both in quote currency."""
-    fills = run.fills.of(symbol)
-    if not len(fills):
+def share_of_notional(run: RunLog, symbol: str | None, *, maker: bool) -> Measurement:
+    """By notional in quote currency."""
+    tally = run.of(symbol)
+    if not tally.fills:
         return absent("no fills")
-    if not _one_quote_currency(run, fills.symbol):
+    if not _one_quote_currency(run, [name for name in _asked(run, symbol) if run.of(name).fills]):
         return absent(
-            "fills in more than one quote currency, or of an unknown instrument: select a symbol", len(fills)
+            "fills in more than one quote currency, or of an unknown instrument: select a symbol", tally.fills
         )
-    notional = fills.qty.copy()
-    for code in np.unique(fills.symbol):
-        instrument = run.instrument(int(code))
-        rows = fills.symbol == code
-        if instrument is not None:
-            notional[rows] *= instrument.contract_value
-            notional[rows] *= 1.0 if instrument.contract == "inverse" else fills.price[rows]
-    return observed(float(notional[fills.maker == maker].sum() / notional.sum()), len(fills))
+    part = tally.notional["maker" if maker else "taker"]
+    return observed(part / sum(tally.notional.values()), tally.fills)
 
 
-def inventory(run: RunLog, symbol: int | None, *, statistic: str) -> Measurement:
+def inventory(run: RunLog, symbol: str | None, *, statistic: str) -> Measurement:
     """Of |marked value of the position|, one value per tick and symbol."""
-    ticks = run.ticks.of(symbol)
-    if len(ticks) and not _one_quote_currency(run, ticks.symbol):
+    tally = run.of(symbol)
+    ticked = [name for name in _asked(run, symbol) if run.of(name).ticks]
+    if ticked and not _one_quote_currency(run, ticked):
         return absent(
             "positions in more than one quote currency, or of an unknown instrument: select a symbol",
-            len(ticks),
+            tally.ticks,
         )
-    return measure_column(np.abs(ticks.position_quote), statistic)
+    return measure_histogram(tally.abs_position_quote, statistic)
 
 
-def book_events(run: RunLog, symbol: int | None, *, kind: str) -> Measurement:
+def book_events(run: RunLog, symbol: str | None, *, kind: str) -> Measurement:
     """How often the book broke, out of its updates. A run without an events feed, or that counted no updates,
     cannot say.
     """
-    if run.events is None:
+    engine = run.tally.process.events
+    if engine is None:
         return absent("the run wrote no events feed")
-    codes = range(len(run.symbols)) if symbol is None else (symbol,)
-    updates = 0
-    for code in codes:
-        _, values = run.samples.series("book_updates", code)
-        if not len(values):
-            return absent(f"no book_updates sample of {run.symbols[code]}")
-        updates += int(values[-1])
-    if not updates:
-        return absent("no book update in the whole run")
-    found = sum(
-        count
-        for (name, code), count in run.events.items()
-        if name == kind and (symbol is None or code == symbol)
-    )
+    updates = updates_of(run, symbol)
+    if isinstance(updates, Measurement):
+        return updates
+    found = run.of(symbol).events.get(kind, 0) + (engine.get(kind, 0) if symbol is None else 0)
     return observed(found, updates)
 
 
-def rss_max(run: RunLog, _symbol: int | None) -> Measurement:
-    _, values = run.samples.series("rss_bytes")
-    return measure_column(values, "max") if len(values) else absent("no rss_bytes samples")
+def rss_max(run: RunLog, _symbol: str | None) -> Measurement:
+    rss_bytes = run.tally.process.rss_bytes
+    return measure_histogram(rss_bytes, "max") if len(rss_bytes) else absent("no rss_bytes samples")
 
 
-def _one_quote_currency(run: RunLog, symbols: Codes) -> bool:
-    instruments = [run.instrument(int(code)) for code in np.unique(symbols)]
+def _asked(run: RunLog, symbol: str | None) -> tuple[str, ...]:
+    return run.symbols if symbol is None else (symbol,)
+
+
+def _one_quote_currency(run: RunLog, symbols: list[str]) -> bool:
+    instruments = [run.manifest.instrument(name) for name in symbols]
     return None not in instruments and len({item.quote for item in instruments if item}) == 1
 
 

@@ -11,7 +11,8 @@ from typing import Any
 from pytest_mmgates.metrics import METRICS, Measurement
 from pytest_mmgates.metrics.measurement import STATISTICS
 from pytest_mmgates.report.result import RunResult
-from pytest_mmgates.runlog import STAGES, RunLog
+from pytest_mmgates.runlog import RunLog
+from pytest_mmgates.tables import STAGES
 from pytest_mmgates.units import NS_PER_MS, NS_PER_S
 
 
@@ -28,11 +29,11 @@ def stage_budgets(result: RunResult) -> dict[str, Any]:
         **result.identity,
         "generated_at": log and iso_time(log.manifest.ended_ns),
         "test_duration_min": minutes,
-        "tick_count": len(log.ticks) if log else None,
+        "tick_count": log.of(None).ticks if log else None,
         "stages": {stage: _latency(log, stage) for stage in STAGES},
         "tick_total": {
             **_latency(log, "tick_total"),
-            "deadline_ms": log and log.deadline_ns / NS_PER_MS,
+            "deadline_ms": log and log.manifest.deadline_ns / NS_PER_MS,
             "deadline_miss_rate": _value(log, "deadline_miss.ratio"),
         },
         "md_cache": _cache(log),
@@ -62,7 +63,7 @@ def _cache(log: RunLog | None) -> dict[str, Any]:
     ratios = ("hit_ratio", "stale_ratio", "miss_ratio", "reads_per_update")
     return {
         **{name: _value(log, f"md_cache.{name}") for name in ratios},
-        "ttl_ms": log and log.ttl_ms,
+        "ttl_ms": log and log.manifest.ttl_ms,
         "age_ms": {name: _ms(_value(log, f"md_cache.age_{name}")) for name in ("p50", "p95", "p99", "max")},
     }
 

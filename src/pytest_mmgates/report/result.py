@@ -6,6 +6,9 @@ from typing import Any
 
 from pytest_mmgates.judge import GateVerdict, Verdict, label
 from pytest_mmgates.runlog import RunLog
+from pytest_mmgates.tally import RELATIVE_ERROR
+
+QUANTILES = {"never_below_exact": True, "relative_error_at_most": RELATIVE_ERROR}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,9 @@ class RunResult:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Which run made these numbers."""
+        """Which run made these numbers, and how near they are. `parts` is empty for a run that was played
+        whole.
+        """
         manifest = self.log.manifest if self.log else None
         return {
             "scenario": self.scenario,
@@ -50,5 +55,9 @@ class RunResult:
             "run_digest": manifest and manifest.run_digest,
             "config_sha256": manifest and manifest.config_sha256,
             "data_sha256": manifest and manifest.data.sha256,
+            "parts": [{"name": part.name, "run_digest": part.run_digest} for part in manifest.parts]
+            if manifest
+            else None,
+            "quantiles": QUANTILES,
             "failure": self.failure,
         }

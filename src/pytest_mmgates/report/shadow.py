@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import jinja2
-import numpy as np
 
 from pytest_mmgates.judge import RuleVerdict
 from pytest_mmgates.metrics import METRICS
@@ -42,7 +41,7 @@ def shadow_report(result: RunResult) -> str:
             manifest=log and log.manifest,
             budgets=budgets,
             stages=[*budgets["stages"].items(), ("tick_total", budgets["tick_total"])],
-            symbols=[_symbol_row(log, code) for code in range(len(log.symbols))] if log else [],
+            symbols=[_symbol_row(log, symbol) for symbol in log.symbols] if log else [],
             started=log and iso_time(log.manifest.started_ns),
             ended=log and iso_time(log.manifest.ended_ns),
         )
@@ -86,14 +85,14 @@ def _limit(rule: RuleVerdict) -> str:
     return f"{show(rule.limit)}{rule.unit}"
 
 
-def _symbol_row(log: RunLog, code: int) -> SymbolRow:
-    ticks = log.ticks.of(code)
+def _symbol_row(log: RunLog, symbol: str) -> SymbolRow:
+    tally = log.of(symbol)
     return SymbolRow(
-        symbol=log.symbols[code],
-        ticks=len(ticks),
-        quoted=show(float(np.mean(ticks.quoted))) if len(ticks) else ABSENT,
-        fills=len(log.fills.of(code)),
-        maker_share=_number(METRICS["maker_share"].measure(log, code).value),
-        inventory=_number(METRICS["inventory.abs_p99_quote"].measure(log, code).value),
-        edge=edge_summary(log, code),
+        symbol=symbol,
+        ticks=tally.ticks,
+        quoted=show(tally.quoted / tally.ticks) if tally.ticks else ABSENT,
+        fills=tally.fills,
+        maker_share=_number(METRICS["maker_share"].measure(log, symbol).value),
+        inventory=_number(METRICS["inventory.abs_p99_quote"].measure(log, symbol).value),
+        edge=edge_summary(log, symbol),
     )

@@ -30,8 +30,16 @@ def line_of(path: Path, key: str) -> int:
 def test_a_shipped_scenario_loads_with_its_settings(name: str):
     scenario, overlay = load_scenario(name, REPO / "scenarios")
     assert load_settings([REPO / "config.yaml"], overlay)
-    assert scenario.duration_ns == 3_600 * SECOND
-    assert (scenario.kind == "synthetic") == (scenario.market is not None) == (not scenario.feeds)
+    assert scenario.duration_ns == (72 if name == "ten-symbols" else 1) * 3_600 * SECOND
+    assert (scenario.kind == "synthetic") == bool(scenario.markets) == (not scenario.feeds)
+
+
+def test_ten_symbols_are_ten_markets_of_one_kind():
+    scenario, _ = load_scenario("ten-symbols", REPO / "scenarios")
+    assert scenario.parts == ["symbol"]
+    assert len({market.seed for market in scenario.markets}) == len(scenario.instruments) == 10
+    assert len({msgspec.structs.replace(market.settings, symbol="") for market in scenario.markets}) == 1
+    assert all(market.settings.duration_s * SECOND > scenario.duration_ns for market in scenario.markets)
 
 
 def test_the_four_scenarios_of_the_workflow_ship():
@@ -118,6 +126,85 @@ def test_a_market_that_cannot_be_generated_is_refused_before_it_is_tried(
     message = refused(tmp_path)
     assert message.startswith(f"{path}:")
     assert expected in message
+
+
+def several(**changes: Any) -> dict[str, Any]:
+    """A market of two symbols, as written."""
+    instrument = {
+        name: value for name, value in msgspec.to_builtins(linear()).items() if name not in ("symbol", "base")
+    }
+    settings = {name: value for name, value in MARKET.items() if name != "symbol"}
+    symbols = {"ONEUSDT": {"base": "ONE", "seed": 1}, "TWOUSDT": {"base": "TWO", "seed": 2}}
+    facts = {"start_ns": START_NS, "instrument": instrument, "settings": settings, "symbols": symbols}
+    return {"market": facts | changes}
+
+
+def test_symbols_share_a_market_but_for_name_and_seed(tmp_path: Path):
+    scenario_file(tmp_path, **several())
+    one, two = load_scenario("short", tmp_path)[0].markets
+    assert one.instrument == linear(symbol="ONEUSDT", base="ONE")
+    assert (one.seed, one.settings.symbol) == (1, "bybit_linear:ONEUSDT")
+    assert two.instrument == linear(symbol="TWOUSDT", base="TWO")
+    assert (two.seed, two.settings.symbol) == (2, "bybit_linear:TWOUSDT")
+    assert one.settings == msgspec.structs.replace(two.settings, symbol="bybit_linear:ONEUSDT")
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "expected"),
+    [
+        (several(symbols={}), "symbols", "market.symbols: was empty"),
+        (
+            several(symbols={"A": {"base": "A", "seed": 5}, "B": {"base": "B", "seed": 5}}),
+            "B",
+            "market.symbols.B: seed was 5 as of A",
+        ),
+        (several(symbols={"A": {"base": "A", "seed": -5}}), "A", "market: seed was -5"),
+        (
+            several(symbols={"A": {"seed": 5}}),
+            "symbols",
+            "market.symbols: Object missing required field `base`",
+        ),
+        (several(seed=7), "seed", "market.seed: Object contains unknown field"),
+        (
+            several(instrument=msgspec.to_builtins(linear())),
+            "symbol",
+            "market.instrument.symbol: was shared, expected under symbols",
+        ),
+        (several(settings=MARKET), "symbol", "market.settings.symbol: was shared"),
+        (several(settings={"trades_per_s": -1}), "settings", "market.settings: trades_per_s was -1"),
+        (several(settings={"nonsense": 1}), "nonsense", "market.settings.nonsense: Object contains unknown"),
+    ],
+    ids=["none", "one seed", "negative", "no base", "seed", "symbol", "key", "range", "unknown"],
+)
+def test_symbols_that_cannot_be_told_apart_or_made_are_refused_with_their_line(
+    tmp_path: Path, changes: dict[str, Any], key: str, expected: str
+):
+    path = scenario_file(tmp_path, **changes)
+    message = refused(tmp_path)
+    lines = [n for n, line in enumerate(path.read_text().splitlines(), start=1) if f'"{key}"' in line]
+    assert any(message.startswith(f"{path}:{line}: {expected}") for line in lines)
+
+
+def test_a_symbol_written_twice_is_refused(tmp_path: Path):
+    path = scenario_file(tmp_path, **several())
+    path.write_text(path.read_text().replace("TWOUSDT", "ONEUSDT"))
+    assert "key market.symbols.ONEUSDT was written twice in one mapping" in refused(tmp_path)
+
+
+def test_parts_are_known_words_each_once_and_name_one_feed(tmp_path: Path):
+    path = scenario_file(tmp_path, parts=["symbol"], **several())
+    assert load_scenario("short", tmp_path)[0].parts == ["symbol"]
+    scenario_file(tmp_path, parts=["symbol", "day"], **several())
+    assert load_scenario("short", tmp_path)[0].parts == ["symbol", "day"]
+    for parts, expected in (
+        (["hour"], "parts.0: Invalid enum value"),
+        (["symbol"] * 2, "parts: symbol, symbol"),
+    ):
+        scenario_file(tmp_path, parts=parts)
+        assert expected in refused(tmp_path)
+    other = FEED | {"instrument": msgspec.to_builtins(linear(venue="bybit_spot"))}
+    scenario_file(tmp_path, kind="recorded", market=None, feeds=[FEED, other], parts=["symbol"])
+    assert refused(tmp_path).startswith(f"{path}:{line_of(path, 'parts')}: parts: symbol, but SYNTHUSDT")
 
 
 def test_an_overlay_in_a_scenario_keeps_the_lines_of_its_file(tmp_path: Path):

@@ -11,12 +11,14 @@ from mmbot.units import SECOND
 
 
 def markouts(mids: list[tuple[float, float | None]], fills: list[FillRow]) -> Markouts:
-    """Ticks as (seconds, mid), then fills."""
+    """Ticks as (seconds, mid) and fills, in time order; a fill is known after the tick of its moment."""
     found = Markouts(linear())
-    for at_s, mid in mids:
-        found.tick(tick_row(ts_ns=START_NS + round(at_s * SECOND), mid=mid))
-    for row in fills:
-        found.fill(row)
+    ticks = [tick_row(ts_ns=START_NS + round(at_s * SECOND), mid=mid) for at_s, mid in mids]
+    for row in sorted([*ticks, *fills], key=lambda row: row.ts_ns):
+        if isinstance(row, FillRow):
+            found.fill(row)
+        else:
+            found.tick(row)
     return found
 
 
@@ -55,6 +57,16 @@ def test_a_fill_whose_horizon_was_not_seen_is_counted_apart():
 @pytest.mark.parametrize("fills", [[], [fill(1.0)], [fill(mid=None)]], ids=["none", "open", "no mid"])
 def test_nothing_to_average_is_no_edge(fills: list[FillRow]):
     assert markouts([(0, 100.0), (60, 100.0)], fills).edge() is None
+
+
+def test_what_is_settled_is_not_kept():
+    """A thousand seconds of a fill and a tick each; only the last minute's fills wait for their mid."""
+    seconds = range(1_000)
+    found = markouts([(second, 100.0) for second in seconds], [fill(second) for second in seconds])
+    edge = found.edge()
+    assert edge is not None
+    assert (edge.fills, edge.open_fills) == (940, 60)
+    assert len(found._waiting) == 60
 
 
 def test_a_quiet_mid_lasts_and_a_missing_one_does_not_erase_it():

@@ -1,5 +1,6 @@
 """Columns: events in are events out, 25 bytes a row, and a damaged cache is an error."""
 
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.mmbot.builders import KEY, START_NS, confirmed, delta, snapshot, trade
+from tests.mmbot.builders import KEY, START_NS, columns_of_events, confirmed, delta, snapshot, trade
 
 from mmbot.errors import RecordingError
 from mmbot.model.events import (
@@ -21,7 +22,8 @@ from mmbot.model.events import (
     Trouble,
 )
 from mmbot.model.instrument import Side
-from mmbot.recording.columns import LAST, Columns, ColumnsBuilder
+from mmbot.recording.builder import ColumnsBuilder
+from mmbot.recording.columns import BLOCK_ROWS, LAST, Columns
 from mmbot.units import Lots, Ns, Ticks
 
 NAMES = ("exch_ns", "recv_ns", "tick", "lots", "kind")
@@ -46,12 +48,6 @@ events = st.one_of(
 )
 
 
-def columns(stream: list[MarketEvent]) -> Columns:
-    builder = ColumnsBuilder()
-    builder.add(stream)
-    return builder.build(len(stream))
-
-
 def kept(event: MarketEvent) -> MarketEvent:
     """What columns keep of an event: an oracle and an empty delta are signs of life."""
     if isinstance(event, TopOfBook) or (isinstance(event, BookDelta) and not (event.bids or event.asks)):
@@ -61,16 +57,7 @@ def kept(event: MarketEvent) -> MarketEvent:
 
 @given(st.lists(events, max_size=20))
 def test_the_events_that_went_in_come_out(stream: list[MarketEvent]):
-    assert list(columns(stream).events(KEY)) == [kept(event) for event in stream]
-
-
-@given(st.lists(events, max_size=20))
-def test_saved_columns_load_as_they_were(tmp_path_factory: pytest.TempPathFactory, stream: list[MarketEvent]):
-    folder, made = tmp_path_factory.mktemp("columns"), columns(stream)
-    made.save(folder)
-    loaded = Columns.load(folder)
-    assert list(loaded.events(KEY)) == list(made.events(KEY))
-    assert loaded.meta == made.meta
+    assert list(columns_of_events(stream).events(KEY)) == [kept(event) for event in stream]
 
 
 @given(st.lists(events, max_size=20))
@@ -80,14 +67,14 @@ def test_a_level_a_trade_or_a_sign_is_a_row_of_25_bytes(stream: list[MarketEvent
         rows += isinstance(event, BookSnapshot)
         has_levels = isinstance(event, BookDelta | BookSnapshot)
         rows += len(event.bids) + len(event.asks) if has_levels else 1
-    made = columns(stream)
+    made = columns_of_events(stream)
     assert len(made) == rows
     assert sum(made.arrays[name].nbytes for name in NAMES) == 25 * rows
 
 
 @given(st.lists(events, max_size=20))
 def test_the_last_row_of_every_message_and_no_other_says_so(stream: list[MarketEvent]):
-    made = columns(stream)
+    made = columns_of_events(stream)
     assert int(((made.arrays["kind"] & LAST) > 0).sum()) == len(stream)
     assert len(made) == 0 or made.arrays["kind"][-1] & LAST
 
@@ -97,7 +84,7 @@ def test_a_long_recording_crosses_the_chunks_of_reading_unharmed():
         delta([(tick, tick + 1) for tick in range(7)], [(9, number)], ns=START_NS + number)
         for number in range(9_000)
     ]
-    assert list(columns(stream).events(KEY)) == stream
+    assert list(columns_of_events(stream).events(KEY)) == stream
 
 
 def test_a_snapshot_may_lack_a_side_or_both():
@@ -107,17 +94,30 @@ def test_a_snapshot_may_lack_a_side_or_both():
         snapshot([], [(2, 2)]),
         confirmed(START_NS),
     ]
-    assert list(columns(stream).events(KEY)) == stream
+    assert list(columns_of_events(stream).events(KEY)) == stream
 
 
 def test_meta_says_frames_and_first_and_last_receive_time():
-    made = columns([confirmed(START_NS + 1), trade(Side.BUY, 100, 1, ns=START_NS + 5)])
+    made = columns_of_events([confirmed(START_NS + 1), trade(Side.BUY, 100, 1, ns=START_NS + 5)])
     assert (made.meta.frames, made.meta.first_ns, made.meta.last_ns) == (2, START_NS + 1, START_NS + 5)
-    assert columns([]).meta == msgspec.structs.replace(made.meta, frames=0, first_ns=0, last_ns=0)
+    empty = columns_of_events([]).meta
+    assert (empty.frames, empty.rows, empty.first_ns, empty.last_ns, empty.tick_range) == (0, 0, 0, 0, (0, 0))
+
+
+def test_meta_says_where_the_book_can_be_picked_up():
+    made = columns_of_events(
+        [
+            confirmed(START_NS),
+            snapshot([(1, 1)], [(3, 1)], ns=START_NS + 1),
+            snapshot([], [], ns=START_NS + 7),
+        ]
+    )
+    assert made.meta.snapshots == [(1, 1, START_NS + 1), (4, 2, START_NS + 7)]
+    assert made.meta.rows == len(made) == 5
 
 
 def test_the_tick_range_is_of_levels_and_trades():
-    made = columns([snapshot([(100, 1)], [(300, 0)]), trade(Side.SELL, 50, 1), confirmed(START_NS)])
+    made = columns_of_events([snapshot([(100, 1)], [(300, 0)]), trade(Side.SELL, 50, 1), confirmed(START_NS)])
     assert made.tick_range == (50, 300)
 
 
@@ -133,11 +133,17 @@ def test_the_tick_range_is_of_levels_and_trades():
 )
 def test_a_number_that_does_not_fit_32_bits_is_an_overflow(event: MarketEvent):
     with pytest.raises(OverflowError):
-        columns([event])
+        columns_of_events([event])
 
 
 def saved(folder: Path) -> Path:
-    columns([snapshot([(100, 1)], [(102, 1)]), trade(Side.BUY, 102, 1)]).save(folder)
+    """A small recording, made anew."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    builder = ColumnsBuilder(folder)
+    for event in (snapshot([(100, 1)], [(102, 1)]), trade(Side.BUY, 102, 1)):
+        builder.add([event])
+    builder.finish()
     return folder
 
 
@@ -148,31 +154,129 @@ def refused(folder: Path) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("name", [*(f"{name}.npy" for name in NAMES), "meta.json"])
+@pytest.mark.parametrize("name", [*(f"{name}.bin" for name in NAMES), "meta.json"])
 def test_a_column_that_is_missing_cut_or_junk_is_an_error_that_says_what_to_do(tmp_path: Path, name: str):
-    whole = (saved(tmp_path) / name).read_bytes()
+    folder = tmp_path / "columns"
+    whole = (saved(folder) / name).read_bytes()
     for content in (None, b"", whole[: len(whole) // 2], whole[:-1], b"junk" * 40):
-        saved(tmp_path)
-        (tmp_path / name).unlink()
+        saved(folder)
+        (folder / name).unlink()
         if content is not None:
-            (tmp_path / name).write_bytes(content)
-        message = refused(tmp_path)
-        assert message.startswith(f"{tmp_path}: columnar cache cannot be read (")
+            (folder / name).write_bytes(content)
+        message = refused(folder)
+        assert message.startswith(f"{folder}: columnar cache cannot be read (")
         assert message.endswith("; delete it and run again")
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_column_of_another_length_or_type_is_an_error_and_never_half_read(tmp_path: Path, name: str):
-    column = np.load(saved(tmp_path) / f"{name}.npy")
-    for other in (
-        column[:-1],
-        np.append(column, column[:1]),
-        column.astype(np.float64),
-        column.reshape(1, -1),
-    ):
-        np.save(tmp_path / f"{name}.npy", other)
-        assert "columnar cache cannot be read" in refused(tmp_path)
+def test_a_column_of_another_length_says_what_it_was(tmp_path: Path):
+    folder = saved(tmp_path / "columns")
+    (folder / "tick.bin").write_bytes(bytes(12))
+    assert "(tick.bin was 12 bytes, expected 16)" in refused(folder)
 
 
 def test_a_folder_that_is_missing_is_an_error(tmp_path: Path):
     assert "columnar cache cannot be read" in refused(tmp_path / "missing")
+
+
+def long_recording() -> list[MarketEvent]:
+    """Four blocks of rows."""
+    return [trade(Side.BUY, 100, number + 1, ns=START_NS + number) for number in range(4 * BLOCK_ROWS)]
+
+
+def resident_bytes(made: Columns) -> int:
+    """Memory that the columns' files take in this process, by the kernel's own account."""
+    addresses = {array.ctypes.data for array in made.arrays.values()}
+    total, wanted = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        head = line.split()
+        if "-" in head[0] and not head[0].endswith(":"):
+            start, end = (int(part, 16) for part in head[0].split("-"))
+            wanted = any(start <= address < end for address in addresses)
+        elif wanted and head[0] == "Rss:":
+            total += int(head[1]) * 1024
+    return total
+
+
+linux = pytest.mark.skipif(not Path("/proc/self/smaps").is_file(), reason="no /proc/self/smaps here")
+
+
+@linux
+def test_what_was_played_is_let_go_and_can_be_read_again():
+    made = columns_of_events(long_recording())
+    total = int(made.arrays["lots"].sum(dtype=np.int64))
+    for name in NAMES:
+        made.arrays[name].max()
+    read = resident_bytes(made)
+    made.forget(BLOCK_ROWS - 1)
+    assert resident_bytes(made) == read >= 25 * len(made)
+    made.forget(3 * BLOCK_ROWS)
+    assert resident_bytes(made) < read / 3
+    assert int(made.arrays["lots"].sum(dtype=np.int64)) == total
+
+
+@linux
+def test_events_let_go_of_what_they_told_every_time():
+    made = columns_of_events(long_recording())
+    for _ in range(2):
+        most = max(
+            resident_bytes(made) for number, _ in enumerate(made.events(KEY)) if number % BLOCK_ROWS == 99
+        )
+        assert most < 2 * 25 * BLOCK_ROWS
+
+
+def three_snapshots() -> list[MarketEvent]:
+    """Snapshots at 0, 10 and 20 ns, and something behind each."""
+    return [
+        event
+        for ns in (0, 10, 20)
+        for event in (
+            snapshot([(100 + ns, 1)], [(200, 1)], ns=START_NS + ns),
+            delta([(90, ns)], [], ns=START_NS + ns + 1),
+            trade(Side.BUY, 200, 1, ns=START_NS + ns + 2),
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "first", "last"),
+    [(None, None, 0, 9), (None, 10, 0, 3), (3, 20, 3, 6), (10, 11, 3, 6), (11, None, 6, 9), (0, None, 3, 9)],
+)
+def test_a_cut_goes_from_snapshot_to_snapshot(start: int | None, stop: int | None, first: int, last: int):
+    """Of the very first snapshot nobody says that it came after a midnight."""
+    stream = three_snapshots()
+    whole = columns_of_events(stream)
+    start_ns, stop_ns = (None if ns is None else START_NS + ns for ns in (start, stop))
+    part, expected = whole.cut(start_ns, stop_ns), columns_of_events(stream[first:last])
+    assert list(part.events(KEY)) == stream[first:last]
+    assert part.meta == msgspec.structs.replace(expected.meta, tick_range=whole.tick_range)
+    assert all(part.arrays[name].flags.c_contiguous for name in NAMES)
+
+
+@pytest.mark.parametrize(("start", "stop"), [(21, None), (None, 21), (12, 13), (20, 10)])
+def test_a_cut_without_a_snapshot_is_refused(start: int | None, stop: int | None):
+    start_ns, stop_ns = (None if ns is None else START_NS + ns for ns in (start, stop))
+    with pytest.raises(ValueError, match="no snapshot"):
+        columns_of_events(three_snapshots()).cut(start_ns, stop_ns)
+
+
+@linux
+def test_a_cut_lets_go_of_its_own_rows():
+    stream = long_recording()
+    half = 2 * BLOCK_ROWS
+    stream[0] = snapshot([], [], ns=START_NS)
+    stream[half] = snapshot([], [], ns=START_NS + half)
+    part = columns_of_events(stream).cut(START_NS + half, None)
+    for name in NAMES:
+        part.arrays[name].max()
+    read = resident_bytes(part)
+    part.forget(len(part))
+    assert read >= 25 * len(part)
+    assert resident_bytes(part) < read / 10
+    assert list(part.events(KEY)) == stream[half:]
+
+
+def test_columns_that_are_no_files_have_nothing_to_let_go():
+    made = columns_of_events(long_recording())
+    held = Columns(made.meta, {name: array.copy() for name, array in made.arrays.items()})
+    held.forget(len(made))
+    assert held.arrays["lots"][-1] == len(made)

@@ -42,7 +42,7 @@ def refused(paths: list[Path], cache: Path, **changes: str) -> str:
     with pytest.raises(RecordingError) as caught:
         columns_of(paths, msgspec.structs.replace(NEXO, **changes), cache)
     assert "\n" not in str(caught.value)
-    assert not list(cache.rglob("*.npy"))
+    assert not list(cache.rglob("*.bin"))
     return str(caught.value)
 
 
@@ -59,7 +59,7 @@ def test_columns_hold_what_the_venues_session_yields(raw: Path, tmp_path: Path):
 
 
 def stamps_of(cache: Path) -> dict[str, int]:
-    return {str(path): path.stat().st_mtime_ns for path in cache.rglob("*.npy")}
+    return {str(path): path.stat().st_mtime_ns for path in cache.rglob("*.bin")}
 
 
 def test_a_second_opening_reads_the_cache_and_imports_nothing(raw: Path, tmp_path: Path):
@@ -102,7 +102,7 @@ def test_a_deleted_cache_is_made_again(raw: Path, tmp_path: Path):
 
 def test_a_corrupt_cache_is_an_error_that_says_what_to_do(raw: Path, tmp_path: Path):
     columns_of([raw], NEXO, tmp_path / "cache")
-    (tick,) = (tmp_path / "cache").rglob("tick.npy")
+    (tick,) = (tmp_path / "cache").rglob("tick.bin")
     tick.write_bytes(b"junk")
     with pytest.raises(RecordingError, match=r"columnar cache cannot be read .*; delete it and run again"):
         columns_of([raw], NEXO, tmp_path / "cache")

@@ -1,6 +1,9 @@
 """The closing lines of a run: figures that can be checked by hand, and NO_DATA where there is none."""
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.mmbot.builders import (
     START_NS,
     engine_of,
@@ -13,7 +16,7 @@ from tests.mmbot.builders import (
 )
 
 from mmbot.model.instrument import Instrument, Side
-from mmbot.runtime.summary import Summary
+from mmbot.runtime.summary import Durations, Summary
 from mmbot.units import MS, SECOND
 
 
@@ -57,6 +60,25 @@ def test_the_p95_is_a_value_that_occurred_and_is_split_into_measured_and_modelle
     )
 
 
+@given(st.lists(st.integers(0, 10**12), min_size=1, max_size=300), st.floats(0.01, 1.0))
+def test_a_quantile_occurred_and_is_a_thousandth_off_at_most(times_ns: list[int], share: float):
+    times = Durations()
+    for time_ns in times_ns:
+        times.add(time_ns)
+    exact = int(np.quantile(times_ns, share, method="inverted_cdf"))
+    found = times.quantile(share)
+    assert found in times_ns
+    assert exact <= found <= exact * (1 + 1 / 1024)
+
+
+def test_a_long_run_has_no_more_buckets_than_a_short_one():
+    times = Durations()
+    for time_ns in range(2**20, 2**21, 7):
+        times.add(time_ns)
+    assert len(times._counts) == len(times._longest) == 1024
+    assert sum(times._counts.values()) == len(range(2**20, 2**21, 7))
+
+
 def test_deadline_misses_are_counted():
     rows = [tick_row(deadline_miss=number < 3) for number in range(200)]
     assert dict(summary_of(*rows).market())["deadline misses"] == "3 of 200 (1.500%)"
@@ -71,7 +93,7 @@ def test_fills_edge_and_profit_are_in_settlement_currency():
         tick_row(ts_ns=START_NS + second * SECOND, mid=100.0 if second < 60 else 100.05)
         for second in range(62)
     ]
-    summary = summary_of(*rows, fill_row(qty=1.0, price=99.9, mid=100.0, fee=0.02))
+    summary = summary_of(fill_row(qty=1.0, price=99.9, mid=100.0, fee=0.02), *rows)
     lines = trading(summary, (Side.BUY, 9_990, 100))
     assert lines["fills"] == "1, notional 99.90 USDT"
     assert lines["maker share"] == "100.0% of notional"

@@ -20,7 +20,7 @@ from mmbot.model.instrument import Fees, Instrument, Side
 from mmbot.sim.market import MarketSettings, SyntheticMarket
 from mmbot.sim.market_draws import Draws
 from mmbot.sim.market_flow import Flow
-from mmbot.units import BPS, MS, SECOND, Ns
+from mmbot.units import BPS, DAY, MS, SECOND, Ns
 from mmbot.venues.bybit.feed import BybitFeed
 from mmbot.venues.bybit.session import BybitSession
 
@@ -160,6 +160,47 @@ def test_every_message_keeps_the_book_whole_and_trades_within_it(some, seed):
     assert not any(isinstance(event, BookSnapshot) for event in events[1:])
 
 
+def days(count: float, start_ns: int = START) -> SyntheticMarket:
+    """A slow market of some days."""
+    slow = {
+        "depth_levels": 3,
+        "message_interval_ms": 10_000,
+        "trades_per_s": 0.02,
+        "level_changes_per_message": 0.5,
+    }
+    return SyntheticMarket(MarketSettings(duration_s=count * 86_400, **slow), 3, Ns(start_ns))
+
+
+def test_the_first_message_after_a_midnight_tells_the_whole_book():
+    watcher, found = Watcher(3), []
+    for event in days(3.5).events():
+        if isinstance(event, BookSnapshot) and watcher.bids:
+            found.append(event)
+            asks, bids = dict(event.asks), dict(event.bids)
+            assert (list(event.asks), list(event.bids)) == (
+                sorted(asks.items()),
+                sorted(bids.items(), reverse=True),
+            )
+            assert len(asks) == len(bids) == 3
+            watcher.bids, watcher.asks, before = bids, asks, (watcher.bids, watcher.asks)
+            assert len(before[0].items() & bids.items()) + len(before[1].items() & asks.items()) >= 3
+            watcher.eaten.clear()
+        else:
+            watcher.see(event)  # every delta fits the book that the snapshot told
+    assert [event.exch_ns for event in found] == [START + day * DAY for day in (1, 2, 3)]
+    assert list(days(3.5).midnights) == [START + day * DAY for day in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("count", "start_ns", "midnights"),
+    [(1.0, START, 0), (0.9, START, 0), (1.0, START + DAY // 2, 1), (1.01, START, 1), (2.0, START, 1)],
+)
+def test_a_midnight_counts_inside_the_market_alone(count: float, start_ns: int, midnights: int):
+    market = days(count, start_ns)
+    assert len(market.midnights) == midnights
+    assert sum(isinstance(event, BookSnapshot) for event in market.events()) == 1 + midnights
+
+
 @given(rough, seeds)
 def test_times_and_ids_are_in_order(some, seed):
     events = list(SyntheticMarket(some, seed, START).events())
@@ -174,7 +215,7 @@ def test_times_and_ids_are_in_order(some, seed):
         assert any(least * count <= closed - opened <= most * count for count in range(1, silent + 1))
     assert all(event.exch_ns % MS == 0 and event.symbol == some.symbol for event in events)
     assert events[0].exch_ns == START
-    assert events[-1].exch_ns <= START + some.duration_s * SECOND
+    assert events[-1].exch_ns <= START + round(some.duration_s * SECOND)
     for earlier, later in pairwise(events):
         assert earlier.exch_ns <= later.exch_ns
         assert earlier.recv_ns < later.recv_ns

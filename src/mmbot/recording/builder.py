@@ -1,0 +1,167 @@
+"""Events in, column files out.
+
+Rows go to the files a block at a time, so memory does not grow with the recording. `meta.json` is written
+last: a folder without it was never finished.
+"""
+
+from array import array
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from mmbot.model.events import (
+    BookDelta,
+    BookSnapshot,
+    BookTrouble,
+    Confirmed,
+    Level,
+    MarketEvent,
+    TopOfBook,
+    Trade,
+)
+from mmbot.model.instrument import Side
+from mmbot.recording.columns import (
+    ASK,
+    BID,
+    BLOCK_ROWS,
+    BUY,
+    CONFIRMED,
+    DTYPES,
+    KIND,
+    LAST,
+    SELL,
+    SNAPSHOT,
+    TROUBLE,
+    ColumnsMeta,
+    Place,
+    column_path,
+)
+
+_BID, _ASK, _SNAPSHOT = bytes([BID]), bytes([ASK]), bytes([SNAPSHOT])
+
+
+class _Block:
+    """Messages not yet written: stamps and the number of rows for each, price, size and kind for each row."""
+
+    __slots__ = ("exch_ns", "kind", "levels", "recv_ns", "rows")
+
+    def __init__(self) -> None:
+        self.exch_ns, self.recv_ns, self.rows = array("q"), array("q"), array("q")
+        self.levels = array("i")
+        """Tick and lots of every row, one after the other."""
+        self.kind = bytearray()
+
+    def message(self, exch_ns: int, recv_ns: int, kinds: bytes, levels: Iterable[int]) -> None:
+        """Raises OverflowError for a number of more than 32 bits."""
+        self.exch_ns.append(exch_ns)
+        self.recv_ns.append(recv_ns)
+        self.rows.append(len(kinds))
+        self.levels.extend(levels)
+        self.kind += kinds
+        self.kind[-1] |= LAST
+
+    def columns(self) -> dict[str, npt.NDArray[np.integer]]:
+        rows, levels = np.asarray(self.rows), np.asarray(self.levels).reshape(-1, 2)
+        return {
+            "exch_ns": np.repeat(np.asarray(self.exch_ns), rows),
+            "recv_ns": np.repeat(np.asarray(self.recv_ns), rows),
+            "tick": levels[:, 0],
+            "lots": levels[:, 1],
+            "kind": np.asarray(self.kind),
+        }
+
+
+class ColumnsBuilder:
+    """Writes the columns of one recording into an empty folder: `add` for each frame, then `finish`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._block = _Block()
+        self._rows = 0
+        """Rows in the files."""
+        self.frames = 0
+        self._first_ns: int | None = None
+        self._last_ns = 0
+        self._low: int | None = None
+        self._high = 0
+        self._troubles: list[tuple[str, str]] = []
+        self.snapshots: list[Place] = []
+
+    def add(self, events: Iterable[MarketEvent]) -> None:
+        """What one frame said. Raises OverflowError if a price or size does not fit 32 bits: the instrument's
+        lot is too small for this market. Raises OSError if a file cannot be written.
+        """
+        for event in events:
+            match event:
+                case BookDelta(bids=bids, asks=asks):
+                    self._book(event, b"", (), bids, asks)
+                case Trade():
+                    kind = BUY if event.side is Side.BUY else SELL
+                    self._row(event.exch_ns, event.recv_ns, kind, event.tick, event.lots)
+                case BookSnapshot(bids=bids, asks=asks):
+                    row = self._rows + len(self._block.kind)
+                    self.snapshots.append(Place(row, self.frames, event.recv_ns))
+                    self._book(event, _SNAPSHOT, (0, 0), bids, asks)
+                case BookTrouble():
+                    self._troubles.append((event.trouble.value, event.detail))
+                    breaks = int(event.trouble.breaks_book)
+                    self._row(event.exch_ns, event.recv_ns, TROUBLE, breaks, len(self._troubles) - 1)
+                case Confirmed() | TopOfBook():
+                    self._row(event.recv_ns, event.recv_ns, CONFIRMED, 0, 0)
+        self.frames += 1
+        if len(self._block.kind) >= BLOCK_ROWS:
+            self._write()
+
+    def finish(self) -> ColumnsMeta:
+        """Write what is left. Raises OSError."""
+        self._write()
+        meta = ColumnsMeta(
+            frames=self.frames,
+            rows=self._rows,
+            first_ns=self._first_ns or 0,
+            last_ns=self._last_ns,
+            tick_range=(self._low or 0, self._high),
+            snapshots=self.snapshots,
+            troubles=self._troubles,
+        )
+        (self._folder / "meta.json").write_bytes(msgspec.json.encode(meta))
+        return meta
+
+    def _book(
+        self,
+        event: BookDelta | BookSnapshot,
+        head: bytes,
+        head_level: tuple[int, ...],
+        bids: Sequence[Level],
+        asks: Sequence[Level],
+    ) -> None:
+        kinds = head + _BID * len(bids) + _ASK * len(asks)
+        if kinds:
+            levels = chain(head_level, *bids, *asks)
+            self._block.message(event.exch_ns, event.recv_ns, kinds, levels)
+        else:  # a delta without levels says only that the stream lives
+            self._row(event.exch_ns, event.recv_ns, CONFIRMED, 0, 0)
+
+    def _row(self, exch_ns: int, recv_ns: int, kind: int, tick: int, lots: int) -> None:
+        self._block.message(exch_ns, recv_ns, bytes((kind,)), (tick, lots))
+
+    def _write(self) -> None:
+        block, self._block = self._block, _Block()
+        columns = block.columns()
+        for name, dtype in DTYPES.items():
+            with column_path(self._folder, name).open("ab") as file:
+                file.write(columns[name].astype(dtype, copy=False).tobytes())
+        self._rows += len(block.kind)
+        if block.recv_ns:
+            self._first_ns = block.recv_ns[0] if self._first_ns is None else self._first_ns
+            self._last_ns = block.recv_ns[-1]
+        priced = columns["tick"][(columns["kind"] & KIND) <= SELL]
+        if len(priced):
+            low, high = int(priced.min()), int(priced.max())
+            self._low, self._high = (
+                (low, high) if self._low is None else (min(self._low, low), max(self._high, high))
+            )

@@ -1,0 +1,262 @@
+"""One engine run per scenario and session, however many rules and workers ask for it.
+
+    OUT/runs/shadow-demo/                     the run directory, complete
+    OUT/runs/shadow-demo.lock                 held by the worker that makes the run
+    OUT/runs/shadow-demo.locks/<part>.lock    held by the worker that plays the part
+    OUT/runs/shadow-demo.outcome.json         of which session it is, and how it ended
+    OUT/runs/shadow-demo.partial-<session>/   while it is being made; moved into place when it has ended
+    OUT/runs/shadow-demo.failed/              what a failed run left, for looking into
+
+Decided: an older good run is replaced whole or not at all. A run is finished when its rows have been read and
+believed. Whoever comes second waits at the lock, then reads the outcome: a finished run is loaded, a failed
+one repeats its message. A session never takes over a run of another session.
+
+A run in parts is played by whoever is there: the worker that holds the lock and those that would wait for it
+each take the next part that nobody has taken, until none is left. The one with the lock then waits for the
+parts of the others, plays again what a killed worker left, and puts them together. A part that failed is
+played by nobody again and ends the run.
+"""
+
+import json
+import shutil
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from pytest_mmgates.errors import OutputError
+from pytest_mmgates.loader import PARTS, is_tallied, keep_tally, load
+from pytest_mmgates.options import Options
+from pytest_mmgates.parts import write_whole_manifest
+from pytest_mmgates.report.files import write_atomically
+from pytest_mmgates.sut import drive, is_user_error, load_callable, parts_of
+from pytest_mmgates.units import NS_PER_S, Dimension, parse_duration
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """Which run a test needs. `duration` is set where a marker overrides it; it then is part of the run's
+    name.
+    """
+
+    step: str
+    scenario: str
+    duration: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.scenario}-{self.duration}" if self.duration else self.scenario
+
+    def __str__(self) -> str:
+        return f"{self.step}-{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended. `error` is one line; `detail` is the traceback of a bug."""
+
+    run_id: str
+    error: str | None = None
+    detail: str | None = None
+
+
+class Making:
+    """How this session makes one run, seen from one of its processes."""
+
+    def __init__(self, options: Options, session_id: str, spec: RunSpec) -> None:
+        self._options = options
+        self._spec = spec
+        self.run_id = f"{spec}-{session_id}"
+        self.directory = options.out_dir / "runs" / str(spec)
+        self._partial = self._beside(f"partial-{session_id}")
+
+    def outcome(self) -> Outcome | None:
+        """The outcome of this session's run; another session's counts for nothing."""
+        outcome = _read_outcome(self._beside("outcome.json"))
+        return outcome if outcome and outcome.run_id == self.run_id else None
+
+    def make_once(self) -> Outcome:
+        """The outcome of the run, made now if this session has none yet."""
+        path = self._beside("lock")
+        with _lock(path, blocking=False) as leads:
+            if leads:
+                return self.outcome() or self._make()
+        self._help()
+        with _lock(path):
+            return self.outcome() or self._make()
+
+    def _beside(self, suffix: str) -> Path:
+        return self.directory.with_name(f"{self.directory.name}.{suffix}")
+
+    def _help(self) -> None:
+        """Play parts of a run that another worker makes. What goes wrong it learns from the files."""
+        try:
+            parts = self._parts()
+        except Exception:  # noqa: BLE001 - the other worker asked for the same, and reports what came of it
+            return
+        self._play_free_parts(parts)
+
+    def _make(self) -> Outcome:
+        """Make the run, or end it. A bug is raised here, and leaves its traceback in the outcome for the
+        others.
+        """
+        self._clear_other_sessions()
+        with ExitStack() as locks:
+            try:
+                parts = self._parts()
+                outcome = self._make_of_parts(parts, locks) if parts else self._make_whole()
+            except Exception as error:
+                outcome = self._end(_failure(self.run_id, error))
+                if outcome.detail:
+                    raise
+                return outcome
+            return self._end(outcome)
+
+    def _make_whole(self) -> Outcome:
+        self._play(self._partial, None)
+        return Outcome(self.run_id)
+
+    def _make_of_parts(self, parts: Sequence[str], locks: ExitStack) -> Outcome:
+        """All locks of parts are held until the outcome is written, so that nobody begins one after that."""
+        self._play_free_parts(parts)
+        for name in parts:
+            locks.enter_context(_lock(self._part_lock(name)))
+        for name in parts:
+            failed = self._failed_part(parts) or self._play_part(name)
+            if failed:
+                return failed
+        write_whole_manifest(self._partial, parts)
+        return Outcome(self.run_id)
+
+    def _play_free_parts(self, parts: Sequence[str]) -> None:
+        """One part after the other that no other worker has, until the run is over or none is left."""
+        for name in parts:
+            with _lock(self._part_lock(name), blocking=False) as free:
+                if self.outcome() or self._failed_part(parts):
+                    return
+                if free:
+                    self._play_part(name)
+
+    def _play_part(self, name: str) -> Outcome | None:
+        """Play a part that has not been played yet; its lock is held. The outcome if it failed."""
+        directory = self._partial / PARTS / name
+        if is_tallied(directory):
+            return None
+        try:
+            self._play(directory, name)
+        except Exception as error:  # noqa: BLE001 - the worker that makes the run reports it
+            failure = _failure(self.run_id, error)
+            failed = replace(failure, error=f"part {name}: {failure.error}")
+            _write_outcome(self._part_failure(name), failed)
+            return failed
+        return None
+
+    def _failed_part(self, parts: Sequence[str]) -> Outcome | None:
+        outcomes = (_read_outcome(self._part_failure(name)) for name in parts)
+        return next((outcome for outcome in outcomes if outcome), None)
+
+    def _part_lock(self, name: str) -> Path:
+        return self._beside("locks") / f"{name}.lock"
+
+    def _part_failure(self, name: str) -> Path:
+        return self._partial / PARTS / f"{name}.failure.json"
+
+    def _play(self, run_dir: Path, part: str | None) -> None:
+        """Drive the system under test and read what it wrote. What a killed worker left goes first."""
+        if run_dir.exists():
+            shutil.rmtree(run_dir)
+        run_dir.parent.mkdir(parents=True, exist_ok=True)
+        request = self._request(run_dir, part)
+        drive(load_callable("mmgates_sut", self._options.sut), request)
+        keep_tally(load(run_dir, run_id=self.run_id))
+
+    def _parts(self) -> tuple[str, ...]:
+        if not self._options.parts:
+            return ()
+        names = load_callable("mmgates_parts", self._options.parts)
+        return parts_of(names, self._request(self._partial, None))
+
+    def _end(self, outcome: Outcome) -> Outcome:
+        """Move the directory to where it is to be looked for, then say so."""
+        partial, failed = self._partial, self._beside("failed")
+        if outcome.error is None:
+            _move(partial, self.directory)
+        else:
+            _move(partial, failed)
+            outcome = replace(outcome, error=outcome.error.replace(str(partial), str(failed)))
+        _write_outcome(self._beside("outcome.json"), outcome)
+        return outcome
+
+    def _clear_other_sessions(self) -> None:
+        mine = self._partial
+        for left in mine.parent.glob(f"{self._spec}.partial-*"):
+            if left != mine:
+                shutil.rmtree(left)
+
+    def _request(self, run_dir: Path, part: str | None) -> dict[str, object]:
+        options, spec = self._options, self._spec
+        marked = parse_duration(spec.duration).base(Dimension.TIME) / NS_PER_S if spec.duration else None
+        return {
+            "step": spec.step,
+            "scenario": spec.scenario,
+            "part": part,
+            "run_id": self.run_id,
+            "run_dir": str(run_dir),
+            "data_dir": None if options.data_dir is None else str(options.data_dir),
+            "duration_s": options.duration_s if marked is None else marked,
+            "seed": options.seed,
+            "config": [str(path) for path in options.config],
+        }
+
+
+@contextmanager
+def _lock(path: Path, *, blocking: bool = True) -> Iterator[bool]:
+    """Hold the lock of a file; false where another process holds it and nobody wants to wait."""
+    lock = FileLock(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(blocking=blocking)
+    except Timeout:
+        yield False
+        return
+    except OSError as error:
+        reason = f"{error.strerror}: {error.filename}"
+        raise OutputError(f"--mmgates-out cannot be written: {reason}") from error
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def _read_outcome(path: Path) -> Outcome | None:
+    try:
+        return Outcome(**json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _write_outcome(path: Path, outcome: Outcome) -> None:
+    write_atomically({path: json.dumps(asdict(outcome))})
+
+
+def _failure(run_id: str, error: Exception) -> Outcome:
+    """One line for people; a bug also keeps its traceback."""
+    text = " ".join(str(error).split())
+    if is_user_error(error):
+        return Outcome(run_id, text)
+    return Outcome(run_id, f"{type(error).__name__}: {text}", "".join(traceback.format_exception(error)))
+
+
+def _move(source: Path, target: Path) -> None:
+    """Replace a directory whole. A run that failed before it made its directory leaves nothing to move."""
+    if not source.is_dir():
+        return
+    old = target.with_name(f"{target.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.rename(old)
+    source.rename(target)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,115 @@
+"""Rows as columns: tables of ticks, fills and samples.
+
+Symbols are coded as small integers. NaN stands for null: rows are JSON, which holds no NaN, so nothing else
+can be meant by it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+Codes = npt.NDArray[np.int16]
+
+STAGES = ("fetch_md", "spread", "guards", "inventory", "queue_aware", "emit")
+DURATIONS = (*STAGES, "tick_total")
+CACHE_CODES = {"hit": 0, "stale": 1, "miss": 2}
+NO_SYMBOL = -1
+
+
+@dataclass(frozen=True)
+class Ticks:
+    """One row per pass of the pipeline and symbol. Durations, waits and ages in ns; an age is NaN where there
+    was none.
+    """
+
+    ts_ns: Ints
+    symbol: Codes
+    cache: Codes
+    age_ns: Floats
+    fetch_md: Ints
+    spread: Ints
+    guards: Ints
+    inventory: Ints
+    queue_aware: Ints
+    emit: Ints
+    tick_total: Ints
+    wait_ns: Ints
+    deadline_miss: Flags
+    mid: Floats
+    quoted: Flags
+    position_quote: Floats
+
+    def __len__(self) -> int:
+        return len(self.ts_ns)
+
+    def of(self, symbol: int | None) -> "Ticks":
+        """The rows of one symbol, or all of them."""
+        return self if symbol is None else replace(self, **_rows_of(self, symbol))
+
+    def duration(self, name: str) -> Ints:
+        """Measured time of a stage or of the whole tick."""
+        column: Ints = getattr(self, name)
+        return column
+
+
+@dataclass(frozen=True)
+class Fills:
+    """One row per execution; `side` is +1 for a buy, `fee` positive where we paid; `mid` is NaN where there
+    was none.
+    """
+
+    ts_ns: Ints
+    symbol: Codes
+    side: Ints
+    price: Floats
+    qty: Floats
+    maker: Flags
+    fee: Floats
+    mid: Floats
+
+    def __len__(self) -> int:
+        return len(self.ts_ns)
+
+    def of(self, symbol: int | None) -> "Fills":
+        return self if symbol is None else replace(self, **_rows_of(self, symbol))
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Readings of gauges and of cumulative counts."""
+
+    ts_ns: Ints
+    symbol: Codes
+    name: npt.NDArray[np.str_]
+    value: Floats
+
+    def series(self, name: str, symbol: int | None = None) -> tuple[Ints, Floats]:
+        keep = self.name == name
+        if symbol is not None:
+            keep &= self.symbol == symbol
+        return self.ts_ns[keep], self.value[keep]
+
+
+Table = TypeVar("Table", Ticks, Fills, Samples)
+
+
+def joined(blocks: Sequence[Table]) -> Table:
+    """At least one block, as one table: a column at a time, so that two copies exist of one column only."""
+    first = blocks[0]
+    columns = {
+        field.name: np.concatenate([getattr(block, field.name) for block in blocks])
+        for field in fields(first)
+    }
+    return replace(first, **columns)
+
+
+def _rows_of(table: Ticks | Fills, symbol: int) -> dict[str, Any]:
+    """The columns to replace: none where the table holds no other symbol, so that a day is not copied."""
+    keep = table.symbol == symbol
+    return {} if keep.all() else {field.name: getattr(table, field.name)[keep] for field in fields(table)}

@@ -1,0 +1,122 @@
+"""The rows of one run directory, folded into its tally block by block.
+
+Fills and samples come first: they are few, and say which mids and which reads the ticks are to be asked for.
+Then the ticks pass by once. A block's tally is merged like any other.
+"""
+
+from collections import Counter
+
+import numpy as np
+
+from pytest_mmgates.feeds import Feeds
+from pytest_mmgates.rows import Instrument, Manifest
+from pytest_mmgates.tables import CACHE_CODES, DURATIONS, NO_SYMBOL, Fills, Floats, Ints, Ticks
+from pytest_mmgates.tally.edge import Markouts, edge_tally
+from pytest_mmgates.tally.exact import exact_sum
+from pytest_mmgates.tally.histogram import Histogram
+from pytest_mmgates.tally.tally import (
+    AGE,
+    WAIT,
+    WAITING,
+    ProcessTally,
+    SymbolTally,
+    Tally,
+    merged,
+    with_wait,
+)
+
+
+def tally_of(feeds: Feeds, manifest: Manifest) -> Tally:
+    """Raises RunlogError for rows that cannot be believed."""
+    samples, fills, events = feeds.all_samples(), feeds.all_fills(), feeds.events()
+    folds = [
+        _SymbolFold(manifest, name, fills.of(code), samples.series("book_updates", code))
+        for code, name in enumerate(manifest.symbols)
+    ]
+    for block in feeds.ticks():
+        for code in np.unique(block.symbol).tolist():
+            folds[code].ticks(block.of(code))
+    symbols = {
+        name: folds[code].finished(_events_of(events, code)) for code, name in enumerate(manifest.symbols)
+    }
+    _, rss_bytes = samples.series("rss_bytes")
+    engine = None if events is None else _events_of(events, NO_SYMBOL)
+    return Tally(symbols, ProcessTally(Histogram.of(rss_bytes), engine))
+
+
+def ticks_tally(ticks: Ticks, manifest: Manifest) -> SymbolTally:
+    """What adds up row by row: of any selection of ticks."""
+    waited = {with_wait(name): ticks.duration(name) + ticks.wait_ns for name in WAITING}
+    times = {name: ticks.duration(name) for name in DURATIONS} | waited | {WAIT: ticks.wait_ns}
+    ages = ticks.age_ns[~np.isnan(ticks.age_ns)]
+    own = waited[with_wait("tick_total")] if manifest.clock == "wall" else ticks.tick_total
+    reads = np.bincount(ticks.cache, minlength=len(CACHE_CODES)).tolist()
+    return SymbolTally(
+        ticks=len(ticks),
+        quoted=int(np.count_nonzero(ticks.quoted)),
+        cache={outcome: reads[code] for outcome, code in CACHE_CODES.items()},
+        missed=int(np.count_nonzero(ticks.deadline_miss)),
+        missed_measured=int(np.count_nonzero(ticks.deadline_miss & (own > manifest.deadline_ns))),
+        histograms_ns={
+            AGE: Histogram.of(ages),
+            **{name: Histogram.of(column) for name, column in times.items()},
+        },
+        totals_ns={name: sum(column.tolist()) for name, column in times.items()},
+        abs_position_quote=Histogram.of(np.abs(ticks.position_quote)),
+    )
+
+
+def fills_tally(fills: Fills, instrument: Instrument | None) -> SymbolTally:
+    """Executions and their notional in quote currency: price * qty (linear), qty (inverse), each times
+    contract_value. Without its instrument a fill has no notional.
+    """
+    if instrument is None:
+        return SymbolTally(fills=len(fills))
+    price = 1.0 if instrument.contract == "inverse" else fills.price
+    notional = fills.qty * instrument.contract_value * price
+    by_liquidity = {"maker": notional[fills.maker], "taker": notional[~fills.maker]}
+    return SymbolTally(
+        fills=len(fills), notional={name: exact_sum(values) for name, values in by_liquidity.items()}
+    )
+
+
+class _SymbolFold:
+    """The rows of one symbol on their way into its tally."""
+
+    def __init__(self, manifest: Manifest, name: str, fills: Fills, updates: tuple[Ints, Floats]) -> None:
+        self._manifest = manifest
+        self._fills = fills
+        self._instrument = manifest.instrument(name)
+        self._markouts = Markouts(fills.ts_ns)
+        times, values = updates
+        self._sampled_ns = int(times[-1]) if len(times) else -1
+        self._first_ns: int | None = None
+        self._last_ns = 0
+        self._tally = merged(
+            fills_tally(fills, self._instrument),
+            SymbolTally(updates=int(values[-1]) if len(values) else None),
+        )
+
+    def ticks(self, ticks: Ticks) -> None:
+        """The next block, of at least one tick."""
+        self._last_ns = int(ticks.ts_ns[-1])
+        if self._first_ns is None:
+            self._first_ns = int(ticks.ts_ns[0])
+        self._markouts.ticks(ticks.ts_ns, ticks.mid)
+        sampled = int(np.searchsorted(ticks.ts_ns, self._sampled_ns, side="right"))
+        block = ticks_tally(ticks, self._manifest)
+        block.sampled_reads = sampled
+        self._tally = merged(self._tally, block)
+
+    def finished(self, events: dict[str, int]) -> SymbolTally:
+        spans = SymbolTally(
+            duration_ns=self._manifest.duration_ns,
+            covered_ns=0 if self._first_ns is None else self._last_ns - self._first_ns,
+            events=events,
+        )
+        edge = edge_tally(self._fills, self._instrument, self._markouts.after())
+        return merged(merged(self._tally, spans), edge)
+
+
+def _events_of(events: Counter[tuple[str, int]] | None, code: int) -> dict[str, int]:
+    return {kind: count for (kind, of), count in (events or {}).items() if of == code}
