@@ -24,7 +24,9 @@ MOST_ORDERS = 20
 
 Action = tuple[int, int, int, int]
 """SUBMIT (post-only) or CANCEL, number of the order, side, tick."""
-Band = tuple[int, int, int, int]
+Band = tuple[int, int, int, int, int, int]
+"""What twice the mid, the best bid and the best ask may be, each from and to."""
+_ANY = 1 << 40
 NOTHING: Sequence[Action] = ()
 
 _NONE, _SENT, _RESTS, _LEAVES = 0, 1, 2, 3
@@ -91,8 +93,8 @@ class Quoter:
         return actions
 
     def quiet(self) -> Band | None:
-        """Where `on_tick` would do nothing until something but an acceptance is reported: twice the mid from
-        and to, lowest bid, highest ask. None while a cancel is under way or an order is missing.
+        """Where `on_tick` would do nothing until something but an acceptance is reported. None while a cancel
+        is under way or an order is missing.
         """
         buy, sell = self._bid, self._ask
         if not (buy.state in _HELD and sell.state in _HELD and self._inside):
@@ -100,7 +102,7 @@ class Quoter:
         buy_x2, sell_x2 = 2 * buy.tick + self._buy_shift, 2 * sell.tick - self._sell_shift
         low, high = (buy_x2, sell_x2) if buy_x2 > sell_x2 else (sell_x2, buy_x2)
         # beyond a bid and an ask that near, the touch itself would hold a quote back
-        return low - 2 * REQUOTE, high + 2 * REQUOTE + 1, buy.tick + REQUOTE, sell.tick - REQUOTE
+        return low - 2 * REQUOTE, high + 2 * REQUOTE + 1, buy.tick + REQUOTE, _ANY, -_ANY, sell.tick - REQUOTE
 
     def on_report(self, what: int, number: int, side: int, lots: int) -> None:
         """The venue answered. `lots`: how much was filled, if anything."""

@@ -46,9 +46,18 @@ class Played:
     rows: list[Row]
     digest: str
     queues: list[dict[str, int | None]]
+    skipped_ticks: int = 0
 
 
-def play(tape: Tape, chosen: Settings, *, compiled: bool, taking: bool = False) -> Played:
+def play(
+    tape: Tape,
+    chosen: Settings,
+    *,
+    compiled: bool,
+    taking: bool = False,
+    shell: type[Replay] = Replay,
+    sample_ns: int = SECOND,
+) -> Played:
     """`taking`: orders that come late may take instead of being rejected."""
     instruments = [feed.instrument for feed in tape.feeds]
     still: Callable[[], int] = lambda: 0  # noqa: E731
@@ -62,7 +71,7 @@ def play(tape: Tape, chosen: Settings, *, compiled: bool, taking: bool = False) 
         first_ns=max(feed.columns.meta.first_ns for feed in tape.feeds),
         tape_end_ns=tape.last_ns,
         tick_ns=round(chosen.pipeline.tick_interval_ms * MS),
-        sample_ns=SECOND,
+        sample_ns=sample_ns,
         duration_ns=None,
     )
     make = (
@@ -78,7 +87,7 @@ def play(tape: Tape, chosen: Settings, *, compiled: bool, taking: bool = False) 
             queues.append({name: bot.market.ahead_lots(name) for name in working})
         return 0
 
-    replay = Replay(engine, times, make, each_second)
+    replay = shell(engine, times, make, each_second)
     if taking:
         send = replay._world.send
 
@@ -88,7 +97,7 @@ def play(tape: Tape, chosen: Settings, *, compiled: bool, taking: bool = False) 
 
         replay._world.send = send_taking
     rows = [row for batch in replay.run() for row in batch]
-    return Played(sorted(rows, key=_kind_and_time), replay.digest, queues)
+    return Played(sorted(rows, key=_kind_and_time), replay.digest, queues, replay.counts.skipped_ticks)
 
 
 def _kind_and_time(row: Row) -> tuple[str, int, str]:

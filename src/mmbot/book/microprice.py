@@ -54,19 +54,21 @@ class Transitions:
 class Microprice:
     """Estimator over a market's transitions; prices in ticks."""
 
-    __slots__ = ("_next_fit", "_refit_every", "_table")
+    __slots__ = ("_refit_every", "next_fit", "table")
 
     def __init__(self, refit_every: int) -> None:
         self._refit_every = refit_every
-        self._next_fit = refit_every
-        self._table: list[float] | None = None
+        self.next_fit = refit_every
+        """Number of observations at which the table is worked out anew."""
+        self.table: list[float] | None = None
+        """Adjustment by state, ticks; None before the first fit."""
 
     def __call__(self, transitions: Transitions, mid: float) -> float:
         """Microprice of the view that was observed last."""
-        if transitions.seen >= self._next_fit:
-            self._next_fit += self._refit_every
-            self._table = fit(transitions.counts)
-        return mid if self._table is None else mid + self._table[transitions.state]
+        if transitions.seen >= self.next_fit:
+            self.next_fit += self._refit_every
+            self.table = fit(transitions.counts)
+        return mid if self.table is None else mid + self.table[transitions.state]
 
 
 def fit(counts: npt.NDArray[np.float64]) -> list[float] | None:

@@ -1,7 +1,7 @@
 """The engine: one event in, commands out; rows in an outbox. One object live, in shadow and in replay."""
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from mmbot.book.cache import MdCacheSettings
 from mmbot.book.market import PlainMarket
@@ -111,17 +111,19 @@ class Engine:
         if isinstance(event, BookSnapshot):
             self.book_replaced(symbol, now_ns)
 
-    def tick(self, now_ns: int) -> Sequence[Command]:
-        """The pipeline is due for every symbol; after a halt, only what still works is pulled."""
+    def tick(self, now_ns: int, due: Iterable[SymbolBot] | None = None) -> Sequence[Command]:
+        """The pipeline is due, for every symbol unless said otherwise; after a halt, only what still works is
+        pulled.
+        """
         commands: list[Command] = []
         if self._halted is not None:
             return self._pull_quotes(now_ns)
-        for symbol, bot in self.bots.items():
+        for bot in self.bots.values() if due is None else due:
             self._ticks.append(bot.tick(now_ns))
             if bot.commands or bot.rows:
                 commands += self._collect(bot)
             if bot.waiting:
-                commands += self._refresh(symbol, now_ns)
+                commands += self._refresh(bot.key, now_ns)
         return commands
 
     def _refresh(self, symbol: str, now_ns: int) -> list[Command]:

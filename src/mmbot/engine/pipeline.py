@@ -156,6 +156,11 @@ class Pipeline:
         )
         return row, read is Read.MISS
 
+    def slept(self, ticks: int, last_ns: int, liquidity_score: float) -> None:
+        """Ticks were left out, the last of them then and with that score."""
+        self._seq += ticks
+        self._stages.spread.slept(last_ns, liquidity_score)
+
     def close(self, row: TickRow, wait_ns: int) -> None:
         """The wait of an open row is known."""
         row.wait_ns = wait_ns

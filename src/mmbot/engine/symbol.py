@@ -4,6 +4,7 @@ from collections import deque
 
 from mmbot.book.market import Market
 from mmbot.engine.pipeline import Pipeline
+from mmbot.engine.quiet import Band, Quiet
 from mmbot.errors import LocalProtocolError
 from mmbot.execution.aligner import AlignerSettings, align
 from mmbot.execution.orders import Blotter
@@ -34,6 +35,7 @@ class SymbolBot:
         pipeline: Pipeline,
         limits: Limits,
         aligner: AlignerSettings,
+        quiet: Quiet,
         id_prefix: str,
     ) -> None:
         """`id_prefix`: what client ids begin with, before their running number."""
@@ -52,7 +54,8 @@ class SymbolBot:
         self._blotter = Blotter()
         self._refused: dict[Side, str] = {}
         """Limit that refused the last order of a side."""
-        self._key = instrument.key
+        self.key = instrument.key
+        self._quiet = quiet
 
     def on_snapshot(self, now_ns: int) -> None:
         """The market took over a whole book: whoever waited for one has it."""
@@ -96,6 +99,20 @@ class SymbolBot:
             self.waiting.append(row)
         return row
 
+    def quiet_band(self) -> Band | None:
+        """Where the market may go before a tick would do anything; None if the next tick might."""
+        slots = self._blotter.slots
+        if slots.keys() != _ONE_EACH or self.waiting:
+            return None
+        bid, ask = slots[1], slots[-1]
+        if bid.status is not OrderStatus.LIVE or ask.status is not OrderStatus.LIVE:
+            return None
+        return self._quiet.band(bid, ask, self.position)
+
+    def slept(self, ticks: int, last_ns: int, liquidity_score: float) -> None:
+        """Ticks in the quiet band were left out, the last of them then and with that score."""
+        self._pipeline.slept(ticks, last_ns, liquidity_score)
+
     @property
     def working(self) -> bool:
         """An order of ours may still be at the venue, or on its way there."""
@@ -117,7 +134,7 @@ class SymbolBot:
         cancels, submits = align(quotes, self._blotter, self._aligner)
         for order in cancels:
             self._blotter.cancelling(order)
-            self.commands.append(CancelOrder(self._key, order.client_id))
+            self.commands.append(CancelOrder(self.key, order.client_id))
         for quote in submits:
             self._submit(now_ns, quote)
 
@@ -138,7 +155,7 @@ class SymbolBot:
         self._refused.pop(quote.side, None)
         self._submitted += 1
         client_id = f"{self.id_prefix}{self._submitted}"
-        command = SubmitOrder(self._key, client_id, quote.side, quote.tick, quote.lots)
+        command = SubmitOrder(self.key, client_id, quote.side, quote.tick, quote.lots)
         self._blotter.submitted(command, quote.slot)
         self.commands.append(command)
 
@@ -171,3 +188,7 @@ class SymbolBot:
 
     def _event(self, now_ns: int, kind: str, **detail: str | float | None) -> None:
         self.rows.append(EventRow(now_ns, self.instrument.key, kind, detail))
+
+
+_ONE_EACH = {1, -1}
+"""Slots of one level a side."""

@@ -19,10 +19,19 @@ _REQUEST = struct.Struct("=6q")
 """The columns of a request, from DUE_NS to SIZE."""
 _ANSWER = struct.Struct(f"={L.RING_WIDTH}q")
 _LAST = L.RING - 1
-_SLEEP = struct.Struct("=6q")
-"""From ASLEEP to BAND_ASK_HIGH."""
-_SLEEP_AT = 8 * L.ASLEEP
+_TOUCH = struct.Struct("=9q")
+"""From ASLEEP to BAND_FEATURES."""
+_INTS = struct.Struct("=3q")
+"""From BAND_AGE_NS to FAIR_VALUE."""
+_FLOATS = struct.Struct("=7d")
+"""From BAND_FAIR_LOW to SLEPT_SCORE."""
 _COLUMNS = {"exch_ns": L.EXCH, "recv_ns": L.RECV, "kind": L.KIND, "tick": L.TICK, "lots": L.LOTS}
+
+
+TouchBand = tuple[int, int, int, int, int, int]
+"""What twice the mid, the best bid and the best ask may be, each from and to, ticks."""
+FeatureBand = tuple[int, int, int, float, float, float, float, float, float, float]
+"""From `layout.BAND_AGE_NS` to FAIR_VALUE, and from BAND_FAIR_LOW to SLEPT_SCORE."""
 
 
 class Snapshot(NamedTuple):
@@ -92,6 +101,7 @@ class Context:
         self._delays = tables[L.DELAYS]
         self._address = self._ints.ctypes.data
         self._fills_answered = 0
+        self._adjusted: list[float] | None = None
 
     def advance(self, until_ns: int) -> int:
         """Run the market to a time, or less far asleep; returns why it came back (`layout.REACHED` and the
@@ -99,11 +109,22 @@ class Context:
         """
         return advance(self._address, until_ns)
 
-    def sleep(self, least: int, next_tick_ns: int, band: tuple[int, int, int, int]) -> None:
-        """Let `advance` go on from tick to tick while the touch is in the band: twice the mid from and to,
-        lowest bid, highest ask, in ticks; and while less than `least` has stirred (`layout.STIRRED`).
+    def sleep(
+        self, least: int, next_tick_ns: int, touch: TouchBand, features: FeatureBand | None = None
+    ) -> None:
+        """Let `advance` go on from tick to tick while the market is in the band, and while less than `least`
+        has stirred (`layout.STIRRED`).
         """
-        _SLEEP.pack_into(self.c, _SLEEP_AT, least, next_tick_ns, *band)
+        _TOUCH.pack_into(self.c, 8 * L.ASLEEP, least, next_tick_ns, *touch, features is not None)
+        if features is not None:
+            _INTS.pack_into(self.c, 8 * L.BAND_AGE_NS, *features[:3])
+            _FLOATS.pack_into(self.f, 8 * L.BAND_FAIR_LOW, *features[3:])
+
+    def adjust(self, adjustments: list[float]) -> None:
+        """Take over a table of the microprice, by state."""
+        if adjustments is not self._adjusted:
+            self.adjustments[:] = adjustments
+            self._adjusted = adjustments
 
     def observe(self, now_ns: int) -> int:
         """Read and price the local book at a tick; returns `layout.HIT`, STALE or MISS."""

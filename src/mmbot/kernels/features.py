@@ -33,7 +33,6 @@ def volatility(c, f, now_ns, mid_x2):
 def liquidity(c, f, now_ns, depth):
     """`book.measures.Liquidity.score`."""
     elapsed, first = now_ns - c[L.DEPTH_NOW_NS], c[L.DEPTH_NOW_NS] == 0
-    f[L.SCORE_BEFORE] = f[L.LIQUIDITY_SCORE]
     c[L.DEPTH_NOW_NS] = now_ns
     if first:
         f[L.FAST_DEPTH] = f[L.MEAN_DEPTH] = depth

@@ -75,23 +75,24 @@ DETAIL = 79
 ASLEEP = 80
 """0: awake; else the least that must have STIRRED to wake."""
 NEXT_TICK_NS = 81
-BAND_MID_LOW, BAND_MID_HIGH, BAND_BID_LOW, BAND_ASK_HIGH = 82, 83, 84, 85
+BAND_MID_LOW, BAND_MID_HIGH, BAND_BID_LOW, BAND_BID_HIGH, BAND_ASK_LOW, BAND_ASK_HIGH = 82, 83, 84, 85, 86, 87
 """What twice the mid, the best bid and the best ask may be, ticks."""
-STEP_NS = 86
-"""From tick to tick."""
-SKIPPED = 87
-"""Ticks slept through so far."""
 BAND_FEATURES = 88
 """1: the features are observed at every tick and must stay in the band too; 0: only the touch counts."""
-BAND_SEEN, BAND_AGE_NS = 89, 90
-OBSERVED_NS, OBSERVED = 91, 92
-"""Time and result of the last observation."""
-FAIR_VALUE = 93
+BAND_AGE_NS, BAND_SEEN = 89, 90
+"""The book may be that old; so many observations wake, because the microprice is then fitted anew."""
+FAIR_VALUE = 91
 """0 mid, 1 weighted mid, 2 microprice by the table ADJUSTMENTS."""
-ADJUSTMENTS = 94
-FORGET_ROW = 95
+STEP_NS = 92
+"""From tick to tick."""
+SKIPPED = 93
+"""Ticks slept through so far."""
+OBSERVED_NS, OBSERVED = 94, 95
+"""Time and result of the last observation."""
+ADJUSTMENTS = 96
+FORGET_ROW = 97
 """ROWS_PASSED is told from this row of our half on."""
-INTS = 96
+INTS = 98
 
 # --- float64 block
 VARIANCE, VOLATILITY_BPS, LIQUIDITY_SCORE = 0, 1, 2
@@ -102,10 +103,11 @@ RATE_HALFLIFE_NS, BUY_RATE, SELL_RATE = 6, 7, 8
 QUEUE_POWER = 9
 """0: risk averse."""
 BAND_FAIR_LOW, BAND_FAIR_HIGH, BAND_VOLATILITY = 10, 11, 12
+"""What the fair value may be, ticks, and below what the volatility must stay."""
 BAND_SCORE_LOW, BAND_SCORE_HIGH, BAND_SCORE_STEP = 13, 14, 15
 """What the liquidity score may be, and how far it may go from tick to tick."""
-SCORE_BEFORE = 16
-"""Liquidity score of the observation before the last."""
+SLEPT_SCORE = 16
+"""Liquidity score of the last tick that was slept through, or of the tick before sleep."""
 FAST_DEPTH, FAST_DEPTH_HALFLIFE_NS = 17, 18
 FLOATS = 19
 

@@ -37,7 +37,7 @@ def _features_wake(c, f, now_ns):
         or c[L.SEEN] >= c[L.BAND_SEEN]
         or f[L.VOLATILITY_BPS] >= f[L.BAND_VOLATILITY]
         or not f[L.BAND_SCORE_LOW] <= score <= f[L.BAND_SCORE_HIGH]
-        or abs(score - f[L.SCORE_BEFORE]) > f[L.BAND_SCORE_STEP]
+        or abs(score - f[L.SLEPT_SCORE]) > f[L.BAND_SCORE_STEP]
         or not f[L.BAND_FAIR_LOW] <= fair <= f[L.BAND_FAIR_HIGH]
     )
 
@@ -49,8 +49,8 @@ def _wakes(c, f, now_ns):
     if (
         c[L.STIRRED] >= c[L.ASLEEP]
         or not c[L.BAND_MID_LOW] <= bid + ask <= c[L.BAND_MID_HIGH]
-        or bid < c[L.BAND_BID_LOW]
-        or ask > c[L.BAND_ASK_HIGH]
+        or not c[L.BAND_BID_LOW] <= bid <= c[L.BAND_BID_HIGH]
+        or not c[L.BAND_ASK_LOW] <= ask <= c[L.BAND_ASK_HIGH]
     ):
         return True
     return c[L.BAND_FEATURES] != 0 and _features_wake(c, f, now_ns)
@@ -95,6 +95,7 @@ def advance(context, until_ns):
             if _wakes(c, f, stop_ns):
                 why = L.WOKEN
             else:
+                f[L.SLEPT_SCORE] = f[L.LIQUIDITY_SCORE]
                 c[L.SKIPPED] += 1
                 c[L.NEXT_TICK_NS] += c[L.STEP_NS]
     c[L.ASLEEP] = 0

@@ -8,6 +8,7 @@ from mmbot.clock import Stopwatch, stopwatch
 from mmbot.config.settings import Settings
 from mmbot.engine.engine import Engine
 from mmbot.engine.pipeline import Pipeline, Stages
+from mmbot.engine.quiet import Quiet
 from mmbot.engine.symbol import SymbolBot
 from mmbot.model.instrument import Instrument
 from mmbot.risk.limits import Limits
@@ -17,6 +18,7 @@ from mmbot.strategy.guards import Guards
 from mmbot.strategy.inventory import skew_bps
 from mmbot.strategy.queue_aware import QueueAware
 from mmbot.strategy.spread import AdaptiveSpread
+from mmbot.units import MS
 
 
 def feature_settings(settings: Settings) -> FeatureSettings:
@@ -70,4 +72,6 @@ def _symbol_bot(
     pipeline = Pipeline(settings.pipeline, max_position_quote, instrument, market, stages, clock)
     limits = Limits(settings.limits, instrument)
     id_prefix = f"mm{arm}-{instrument.symbol}-"
-    return SymbolBot(instrument, market, pipeline, limits, settings.aligner, id_prefix)
+    tick_ns = round(settings.pipeline.tick_interval_ms * MS)
+    quiet = Quiet(stages, settings.aligner, market, max_position_quote, tick_ns)
+    return SymbolBot(instrument, market, pipeline, limits, settings.aligner, quiet, id_prefix)

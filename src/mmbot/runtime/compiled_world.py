@@ -13,6 +13,7 @@ from mmbot.book.compiled import CompiledMarket
 from mmbot.book.market import FeatureSettings
 from mmbot.config.settings import SimSettings
 from mmbot.engine.engine import Engine
+from mmbot.engine.quiet import Band
 from mmbot.errors import ConfigError
 from mmbot.kernels import layout as L  # noqa: N812 (a block of constants)
 from mmbot.kernels.context import Context, Snapshot
@@ -30,7 +31,7 @@ from mmbot.model.instrument import Side
 from mmbot.model.orders import order_number
 from mmbot.recording.columns import BLOCK_ROWS
 from mmbot.runtime.tape import TapeFeed
-from mmbot.runtime.world import FillSeen
+from mmbot.runtime.world import FillSeen, Sleep
 from mmbot.sim.latency import Channel
 from mmbot.units import MS, SECOND, Lots, Ns, Ticks
 
@@ -123,23 +124,46 @@ class CompiledWorld:
         count: int = self._symbols[symbol].context.c[L.ORDER_COUNT]
         return count
 
+    def advance_symbol(self, symbol: str, until_ns: int) -> None:
+        self._advance(self._symbols[symbol], until_ns)
+
+    def sleep(self, symbol: str, band: Band, tick_ns: int, step_ns: int, latest_ns: int) -> Sleep:
+        asleep = self._symbols[symbol]
+        context = asleep.context
+        c = context.c
+        if asleep.snapshots:
+            return Sleep(tick_ns, 0, 0.0)
+        before = c[L.SKIPPED]
+        c[L.STEP_NS] = step_ns
+        _lay_down(context, band, tick_ns)
+        self._heard(asleep, context.advance(latest_ns))
+        return Sleep(c[L.NEXT_TICK_NS], c[L.SKIPPED] - before, context.f[L.SLEPT_SCORE])
+
     def _advance(self, symbol: _Symbol, until_ns: int) -> None:
         context, snapshots = symbol.context, symbol.snapshots
         while True:
             stop_ns = min(until_ns, snapshots[0][0]) if snapshots else until_ns
             why = context.advance(stop_ns)
-            if why & L.ANSWERS_WAIT:
-                self._answered(symbol)
-            if why & L.FEW_DELAYS:
-                context.add_delays(symbol.response.delays(L.ENOUGH_DELAYS))
-            if why & L.ROWS_PASSED:
-                symbol.forget()
-            if why & L.WHY_MASK:
-                self._book_news(symbol, why & L.WHY_MASK, context.c[L.NOW_NS])
-            elif snapshots and snapshots[0][0] == stop_ns:
-                self._take_over(symbol, *snapshots.pop(0))
-            else:
+            if why and self._heard(symbol, why):
+                continue
+            if not snapshots or snapshots[0][0] != stop_ns:
                 return
+            self._take_over(symbol, *snapshots.pop(0))
+
+    def _heard(self, symbol: _Symbol, why: int) -> bool:
+        """Deliver what the kernel came back with; returns whether it stopped short, for news of the book."""
+        context = symbol.context
+        if why & L.ANSWERS_WAIT:
+            self._answered(symbol)
+        if why & L.FEW_DELAYS:
+            context.add_delays(symbol.response.delays(L.ENOUGH_DELAYS))
+        if why & L.ROWS_PASSED:
+            symbol.forget()
+        news = why & L.WHY_MASK
+        if news in (L.REACHED, L.WOKEN):
+            return False
+        self._book_news(symbol, news, context.c[L.NOW_NS])
+        return True
 
     def _take_over(self, symbol: _Symbol, due_ns: int, snapshot: Snapshot) -> None:
         if symbol.context.take_over(snapshot, due_ns):
@@ -196,6 +220,21 @@ def _event(symbol: _Symbol, answer: Sequence[int]) -> OrderEvent:
         "post-only would take" if what == L.REJECT_WOULD_TAKE else "no book in the recording at this time"
     )
     return OrderReject(key, client_id, now_ns, reason)
+
+
+def _lay_down(context: Context, band: Band, tick_ns: int) -> None:
+    """Let the kernel sleep in a band; any answer wakes it."""
+    fair_value = 1 if band.weighted else 0
+    if band.adjustments is not None:
+        fair_value = 2
+        context.adjust(band.adjustments)
+    score = context.f[L.LIQUIDITY_SCORE]
+    features = (
+        band.age_ns, band.seen, fair_value, band.fair_low, band.fair_high, band.volatility_bps,
+        band.score_low, band.score_high, band.score_step, score,
+    )  # fmt: skip
+    context.c[L.STIRRED] = 0
+    context.sleep(1, tick_ns, band[:6], features)
 
 
 def _touch(market: CompiledMarket) -> str:

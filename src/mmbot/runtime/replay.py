@@ -29,6 +29,8 @@ class Counts:
     """What happened, for the manifest."""
 
     ticks: int = 0
+    skipped_ticks: int = 0
+    """Left out by the wake filter; their rows do not exist."""
     fills: int = 0
     orders: int = 0
     cancels: int = 0
@@ -97,6 +99,10 @@ class Replay:
             elif not self.counts.ticks % _CHUNK_TICKS:
                 yield self._take_rows()
             now_ns += step_ns
+        yield from self._close()
+
+    def _close(self) -> Iterator[list[Row]]:
+        """What still arrives before the end, and the last sample."""
         self._world.advance(self.end_ns - 1)
         self._engine.finish(self.end_ns)
         self._sample(self.end_ns)

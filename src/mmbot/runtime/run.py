@@ -26,6 +26,7 @@ from mmbot.model.instrument import Instrument
 from mmbot.model.records import Row
 from mmbot.runtime import provenance
 from mmbot.runtime.assemble import build_engine, feature_settings, plain_markets
+from mmbot.runtime.filtered import FilteredReplay
 from mmbot.runtime.plain_world import PlainWorld
 from mmbot.runtime.replay import Counts, Replay, Times
 from mmbot.runtime.tape import Part, Tape, cache_folder, open_tape, parts_of
@@ -71,6 +72,7 @@ class RunRequest:
     duration_s: float | None = None
     seed: int | None = None
     engine: EngineKind = EngineKind.AUTO
+    wake_filter: bool = False
     part: str | None = None
 
 
@@ -87,7 +89,7 @@ class Run:
         self._duration_ns = duration_ns = _duration_ns(request.duration_s, scenario.duration_ns)
         self.engine, world = self._wire(clock)
         process = psutil.Process()
-        self._replay = Replay(
+        self._replay = (FilteredReplay if request.wake_filter else Replay)(
             self.engine,
             Times(
                 first_ns=max(feed.columns.meta.first_ns for feed in self.tape.feeds),

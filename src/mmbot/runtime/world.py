@@ -1,8 +1,9 @@
 """What a replay shell needs of the world outside the engine."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
+from mmbot.engine.quiet import Band
 from mmbot.model.commands import Command
 from mmbot.model.events import Fill
 
@@ -22,3 +23,24 @@ class World(Protocol):
 
     def resting(self, symbol: str) -> int:
         """Orders of ours at the venue."""
+
+
+class Sleep(NamedTuple):
+    """A symbol slept to the tick at `wake_ns`: `ticks` were left out, the last with that liquidity score."""
+
+    wake_ns: int
+    ticks: int
+    liquidity_score: float
+
+
+@runtime_checkable
+class SleepingWorld(World, Protocol):
+    """A world that can go on by itself while nothing would happen."""
+
+    def advance_symbol(self, symbol: str, until_ns: int) -> None:
+        """`advance` for one symbol."""
+
+    def sleep(self, symbol: str, band: Band, tick_ns: int, step_ns: int, latest_ns: int) -> Sleep:
+        """Run a symbol from tick to tick, from the one at `tick_ns` on in steps, to the first that the bot
+        must see, which is the one at `latest_ns` if there is none before.
+        """

@@ -44,6 +44,15 @@ class Emit:
         lots = floor_lots(self._settings.order_notional_quote * size_ratio, per_lot)
         return lots if lots * per_lot >= self._min_notional else Lots(0)
 
+    @property
+    def levels(self) -> int:
+        return self._settings.levels
+
+    def least_lots(self, low_ticks: float, high_ticks: float) -> Lots:
+        """The least full size while fair value and bids stay between; zero if a quote might be left out."""
+        lots = self.lots(high_ticks, 1.0)
+        return lots if low_ticks > 0 and lots * self._per_lot(low_ticks) >= self._min_notional else Lots(0)
+
     def _per_lot(self, ticks: float) -> float:
         """Quote value of one lot at a price."""
         return self._lot_quote if self._inverse else self._lot_quote * ticks

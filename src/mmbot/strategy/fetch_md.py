@@ -24,15 +24,20 @@ class FetchMdSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class FetchMd:
     """Observes the market and names its fair value."""
 
-    __slots__ = ("_estimated", "_market", "_microprice", "_weighted", "fair_ticks")
+    __slots__ = ("_estimated", "_market", "fair_ticks", "microprice", "weighted")
 
     def __init__(self, settings: FetchMdSettings, market: Market) -> None:
         self._market = market
         self._estimated = settings.fair_value == "microprice"
-        self._weighted = settings.fair_value == "weighted_mid"
-        self._microprice = Microprice(settings.microprice_refit_ticks)
+        self.weighted = settings.fair_value == "weighted_mid"
+        self.microprice = Microprice(settings.microprice_refit_ticks)
         self.fair_ticks = 0.0
         """Fair value of the view last returned, in ticks."""
+
+    @property
+    def adjustments(self) -> list[float] | None:
+        """What is added to the mid in each state; None where the mid is not adjusted."""
+        return self.microprice.table if self._estimated else None
 
     def __call__(self, now_ns: int) -> tuple[Read, PricedView | None]:
         """View and how it was read; no view on a miss and on a book without two sides."""
@@ -41,8 +46,8 @@ class FetchMd:
         view = market.view
         if view is not None:
             if self._estimated:
-                estimate = self._microprice(market.transitions, view.mid)
+                estimate = self.microprice(market.transitions, view.mid)
                 self.fair_ticks = min(max(estimate, view.bid_tick), view.ask_tick)
             else:
-                self.fair_ticks = view.weighted_mid if self._weighted else view.mid
+                self.fair_ticks = view.weighted_mid if self.weighted else view.mid
         return read, view

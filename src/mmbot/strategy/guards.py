@@ -4,6 +4,7 @@ A reason that has fired holds at its level until that level has been quiet for `
 does not flicker around a threshold, the hard one included.
 """
 
+import math
 from enum import IntEnum
 
 import msgspec
@@ -66,6 +67,25 @@ class Guards:
             self.level, self.reasons = Level.NONE, ()
             return self.level
         return self._settle(now_ns)
+
+    @property
+    def calm(self) -> bool:
+        """No reason is held."""
+        return not self._held
+
+    @property
+    def calm_bps(self) -> float:
+        """Volatility below which it is no reason."""
+        return self._settings.soft_volatility_bps
+
+    @property
+    def soft_inventory_ratio(self) -> float:
+        return self._settings.soft_inventory_ratio
+
+    @property
+    def fresh_ns(self) -> int:
+        """Age up to which a book is not stale."""
+        return math.floor(self._fresh_ns)
 
     def half_spread_bps(self, half_spread_bps: float) -> float:
         """Never tighter than without the guard."""

@@ -41,6 +41,11 @@ class QueueAware:
         self._nudged = list(_NOT_NUDGED)
         """By side: index 1 for bids, -1 for asks."""
 
+    @property
+    def nudging(self) -> bool:
+        """A side is held at a nudged price."""
+        return self._nudged != _NOT_NUDGED
+
     def eta_s(self, now_ns: int, side: Side, ahead_lots: int) -> float:
         """Seconds until the queue in front is gone at the present rate; infinite when nothing trades."""
         rate = self._market.trade_rate(now_ns, side)

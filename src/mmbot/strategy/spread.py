@@ -5,6 +5,8 @@ reference. Liquidity: how far depth near the touch (`liquidity_fast_halflife_s`)
 (`liquidity_halflife_s`), 1 when it is gone.
 """
 
+import math
+
 import msgspec
 
 from mmbot.units import SECOND
@@ -42,6 +44,26 @@ class AdaptiveSpread:
         if wanted < settings.min_bps:
             return settings.min_bps
         return min(wanted, settings.max_bps)
+
+    @property
+    def calm_bps(self) -> float:
+        """Volatility below which it does not widen the spread."""
+        return self._settings.volatility_reference_bps
+
+    def settled(self, volatility_bps: float | None, liquidity_score: float) -> bool:
+        """The last half spread is the wanted one: nothing is being slowed."""
+        return self._last_bps == self.wanted_bps(volatility_bps, liquidity_score)
+
+    def calm_step(self, tick_s: float) -> float:
+        """How far the liquidity score may go in a tick without being slowed."""
+        settings = self._settings
+        step_bps = 0.999 * settings.slew_bps_per_s * tick_s
+        return step_bps / settings.liquidity_weight_bps if settings.liquidity_weight_bps else math.inf
+
+    def slept(self, now_ns: int, liquidity_score: float) -> None:
+        """Ticks up to this one were left out; the half spread was as wanted in each, volatility calm."""
+        self._last_bps = self.wanted_bps(None, liquidity_score)
+        self._now_ns = now_ns
 
     def __call__(self, now_ns: int, volatility_bps: float | None, liquidity_score: float) -> float:
         """Half spread of this tick, bps of fair value."""
