@@ -1,5 +1,8 @@
 """The bot's settings: every section is the frozen settings type of the room that reads it. There is no
 section without a reader.
+
+The sections of features that can be switched off have `enabled` on top of that type: the room does not know
+whether it is wanted (`config.flags` says what off means).
 """
 
 import hashlib
@@ -11,7 +14,7 @@ from typing import Any
 import msgspec
 
 from mmbot.book.cache import MdCacheSettings
-from mmbot.config.strict_yaml import Document, load_all
+from mmbot.config.strict_yaml import Document, load
 from mmbot.engine.pipeline import PipelineSettings
 from mmbot.errors import ConfigError
 from mmbot.execution.aligner import AlignerSettings
@@ -24,6 +27,30 @@ from mmbot.strategy.guards import GuardSettings
 from mmbot.strategy.inventory import InventorySettings
 from mmbot.strategy.queue_aware import QueueAwareSettings
 from mmbot.strategy.spread import SpreadSettings
+
+
+class PipelineSection(PipelineSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    enabled: bool
+
+
+class MdCacheSection(MdCacheSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    enabled: bool
+
+
+class SpreadSection(SpreadSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    enabled: bool
+
+
+class GuardsSection(GuardSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    enabled: bool
+
+
+class InventorySection(InventorySettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    enabled: bool
+
+
+class QueueAwareSection(QueueAwareSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    enabled: bool
 
 
 class SimSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,13 +72,13 @@ class TelemetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything a run can be told."""
 
-    pipeline: PipelineSettings
-    md_cache: MdCacheSettings
+    pipeline: PipelineSection
+    md_cache: MdCacheSection
     fetch_md: FetchMdSettings
-    spread: SpreadSettings
-    guards: GuardSettings
-    inventory: InventorySettings
-    queue_aware: QueueAwareSettings
+    spread: SpreadSection
+    guards: GuardsSection
+    inventory: InventorySection
+    queue_aware: QueueAwareSection
     emit: EmitSettings
     aligner: AlignerSettings
     limits: LimitSettings
@@ -99,22 +126,35 @@ _ORDERED = (
 
 
 def load_settings(config: Sequence[Path], scenario: Document | None = None) -> Settings:
+    """The merged configuration as settings. Raises ConfigError naming file, line and key."""
+    return settings_of(load_config(config, scenario))
+
+
+def load_config(config: Sequence[Path], scenario: Document | None = None) -> Document:
     """Base file, then the scenario's overlay, then override files; the last word is the operator's.
 
-    Raises ConfigError naming file, line and key.
+    Raises ConfigError for a file that cannot be read or merged.
     """
-    document = load_all(config[:1])
-    if scenario is not None:
-        document = document.overlaid(scenario)
-    if len(config) > 1:
-        document = document.overlaid(load_all(config[1:]))
+    return merged([load(path) for path in config], scenario)
+
+
+def merged(config: Sequence[Document], scenario: Document | None = None) -> Document:
+    """The same of files that were read already."""
+    document, *overrides = config
+    for layer in (*filter(None, [scenario]), *overrides):
+        document = document.overlaid(layer)
+    return document
+
+
+def settings_of(document: Document) -> Settings:
+    """Raises ConfigError naming file, line and key."""
     settings = document.convert(Settings)
     _check(document, settings)
     return settings
 
 
 def _check(document: Document, settings: Settings) -> None:
-    values = _leaves(msgspec.to_builtins(settings))
+    values = leaves(msgspec.to_builtins(settings))
     for key, value in values.items():
         if isinstance(value, bool) or not isinstance(value, int | float):
             continue
@@ -139,11 +179,12 @@ def _error(document: Document, key: str, message: str) -> ConfigError:
     return ConfigError(f"{document.where(tuple(key.split('.')))}: {key}: {message}")
 
 
-def _leaves(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    leaves: dict[str, Any] = {}
+def leaves(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Every value by its dotted key, in the order of the settings."""
+    found: dict[str, Any] = {}
     for key, value in data.items():
         if isinstance(value, Mapping):
-            leaves |= _leaves(value, f"{prefix}{key}.")
+            found |= leaves(value, f"{prefix}{key}.")
         else:
-            leaves[f"{prefix}{key}"] = value
-    return leaves
+            found[f"{prefix}{key}"] = value
+    return found

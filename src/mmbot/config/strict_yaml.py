@@ -7,7 +7,6 @@ value keeps its own origin.
 """
 
 import math
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -78,15 +77,6 @@ def load(path: Path) -> Document:
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: was not UTF-8 text: byte {error.start}") from error
     return parse(text, str(path))
-
-
-def load_all(paths: Iterable[Path]) -> Document:
-    """Base file and overlays, in order."""
-    first, *rest = paths
-    document = load(first)
-    for path in rest:
-        document = document.overlaid(load(path))
-    return document
 
 
 def parse(text: str, name: str) -> Document:

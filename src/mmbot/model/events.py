@@ -149,6 +149,18 @@ class Fill(msgspec.Struct, frozen=True, gc=False):
     mid_x2: int | None
 
 
+class Funding(msgspec.Struct, frozen=True, gc=False):
+    """Cash that a perpetual's holder paid (positive) or received (negative) at a funding time, in settlement
+    currency. `rate` is what the venue charged on the position, as a share of its value.
+    """
+
+    symbol: str
+    venue_ns: Ns
+    recv_ns: Ns
+    rate: float
+    payment: float
+
+
 class Tick(msgspec.Struct, frozen=True, gc=False):
     """The pipeline is due."""
 

@@ -61,6 +61,11 @@ class Instrument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"contract_value was {self.contract_value}, expected more than 0")
 
     @property
+    def settled_in(self) -> str:
+        """The currency of profit and fees: quote, or base for an inverse contract."""
+        return self.base if self.contract is Contract.INVERSE else self.quote
+
+    @property
     def key(self) -> str:
         """Name in every row: venue and symbol, since one symbol trades on several venues."""
         return f"{self.venue}:{self.symbol}"
@@ -97,6 +102,11 @@ class Instrument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.contract is Contract.INVERSE:
             return -self.contract_value * self.lot / price
         return self.contract_value * self.lot * price
+
+    def price_of(self, worth: float) -> float:
+        """The price at which one lot has that worth."""
+        per_lot = self.contract_value * self.lot
+        return -per_lot / worth if self.contract is Contract.INVERSE else worth / per_lot
 
     def notional(self, lots: int, price: float) -> float:
         """Size of a trade in settlement currency, positive: base of fees, weight of edge averages."""

@@ -18,6 +18,7 @@ import msgspec
 import psutil
 
 from mmbot.clock import Stopwatch, stopwatch
+from mmbot.config.flags import in_force
 from mmbot.config.scenario import Scenario, load_scenario
 from mmbot.config.settings import Settings, load_settings
 from mmbot.engine.engine import Engine
@@ -106,7 +107,7 @@ class Run:
 
     def _wire(self, clock: Stopwatch) -> tuple[Engine, Callable[[FillSeen], World]]:
         """Engine and world: in the kernel or in ordinary Python, which decide and trade the same."""
-        settings, tape, arm = self.settings, self.tape, self._request.arm
+        settings, tape, arm = in_force(self.settings), self.tape, self._request.arm
         instruments = [feed.instrument for feed in tape.feeds]
         if self._compiled():
             from mmbot.runtime.compiled_world import CompiledWorld  # noqa: PLC0415 (numba costs 0.6 s to import)

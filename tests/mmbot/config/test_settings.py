@@ -10,7 +10,7 @@ import pytest
 import yaml
 from tests.mmbot.builders import REPO, shipped_settings
 
-from mmbot.config.settings import Settings, load_settings
+from mmbot.config.settings import Settings, load_config, load_settings
 from mmbot.config.strict_yaml import load
 from mmbot.errors import ConfigError
 
@@ -213,6 +213,14 @@ def test_the_queue_of_an_overlay_replaces_the_model_of_the_base(tmp_path: Path):
     assert settings.sim.queue.name == "power(2)"
 
 
+def test_files_are_merged_in_order_and_the_last_word_wins(tmp_path: Path):
+    for name, count in (("a", 1), ("b", 2), ("c", 3)):
+        (tmp_path / name).write_text(f"{name}: here\ncount: {count}\n")
+    document = load_config([tmp_path / "a", tmp_path / "b", tmp_path / "c"])
+    assert document.data == {"a": "here", "b": "here", "c": "here", "count": 3}
+    assert document.where(("count",)) == f"{tmp_path}/c:2"
+
+
 def test_the_operator_has_the_last_word_over_the_scenario(tmp_path: Path):
     scenario = tmp_path / "scenario.yaml"
     scenario.write_text("emit:\n  levels: 2\n  order_notional_quote: 50\n", encoding="utf-8")
@@ -228,6 +236,29 @@ def test_the_hash_is_of_the_effective_values_whatever_files_they_came_from(tmp_p
     other = load_settings([SHIPPED, overlay(tmp_path, ("emit", "levels"), 2)])
     assert other.sha256() != load_settings([SHIPPED]).sha256()
     assert shipped_settings(emit={"levels": 2}).sha256() == other.sha256()
+
+
+OTHER: dict[type, Any] = {
+    bool: lambda value: not value,
+    int: lambda value: value + 1,
+    float: lambda value: value * 1.01,
+}
+OTHER_WORD = {"fair_value": "mid", "model": "lognormal"}
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=".".join)
+def test_no_value_can_be_changed_without_changing_the_hash(tmp_path: Path, path: tuple[str, ...]):
+    value = LEAVES[path]
+    if path == ("sim", "queue", "model"):
+        path, other = path[:-1], {"model": "power", "power": 2.0}
+    elif path == ("sim", "market_data", "model"):
+        path, other = path[:-1], {"model": "lognormal", "median_ms": 20, "sigma": 0.1}
+    elif path[-1] == "model":
+        path, other = path[:-1], {"model": "constant", "median_ms": 5, "sigma": 0.0}
+    else:
+        other = OTHER_WORD[path[-1]] if isinstance(value, str) else OTHER[type(value)](value)
+    changed = load_settings([SHIPPED, overlay(tmp_path, path, msgspec.json.encode(other).decode())])
+    assert changed.sha256() != load_settings([SHIPPED]).sha256()
 
 
 def test_every_section_is_a_frozen_type_that_forbids_unknown_fields():

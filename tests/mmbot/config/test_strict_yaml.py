@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmbot.config.strict_yaml import Document, load, load_all, parse
+from mmbot.config.strict_yaml import Document, load, parse
 from mmbot.errors import ConfigError
 
 
@@ -189,13 +189,6 @@ def test_a_section_is_a_document_with_its_own_lines():
     assert section.convert(Inner) == Inner(0.5, 3)
     assert section.where(("count",)) == "c.yaml:4"
     assert parse(GOOD, "c.yaml").section("absent").data == {}
-
-
-def test_files_are_loaded_in_order_and_the_last_word_wins(tmp_path: Path):
-    for name, count in (("a", 1), ("b", 2), ("c", 3)):
-        (tmp_path / name).write_text(f"{name}: here\ncount: {count}\n")
-    document = load_all([tmp_path / "a", tmp_path / "b", tmp_path / "c"])
-    assert document.data == {"a": "here", "b": "here", "c": "here", "count": 3}
 
 
 def test_a_file_that_is_missing_or_no_text_is_an_error_that_names_it(tmp_path: Path):

@@ -1,5 +1,6 @@
 """Position and profit against sums done the long way."""
 
+from collections.abc import Callable
 from fractions import Fraction
 
 import pytest
@@ -8,7 +9,9 @@ from hypothesis import strategies as st
 from tests.mmbot.builders import fill, inverse, linear
 
 from mmbot.execution.position import Position
+from mmbot.model.events import Funding
 from mmbot.model.instrument import Contract, Fees, Instrument, Side
+from mmbot.units import Ns
 
 trades = st.lists(
     st.tuples(st.sampled_from(Side), st.integers(1_000, 9_000), st.integers(1, 500), st.booleans()),
@@ -23,18 +26,39 @@ def booked(instrument: Instrument, path: list[tuple[Side, int, int, bool]]) -> P
     return position
 
 
+def exact_worth(instrument: Instrument) -> Callable[[int], Fraction]:
+    """Of one lot, by ticks."""
+    tick, lot = Fraction(instrument.tick_size), Fraction(instrument.lot_size)
+    value = Fraction(instrument.contract_value)
+    if instrument.contract is Contract.INVERSE:
+        return lambda ticks: -value * lot / (ticks * tick)
+    return lambda ticks: value * lot * ticks * tick
+
+
+def matched_lots(
+    instrument: Instrument, path: list[tuple[Side, int, int, bool]]
+) -> tuple[Fraction, list[Fraction]]:
+    """Realised profit and the entries of what is open, lot by lot: a lot that closes leaves at the average of
+    all that are open.
+    """
+    worth, realised, entries, held = exact_worth(instrument), Fraction(0), list[Fraction](), 0
+    for side, ticks, lots, _maker in path:
+        for _ in range(lots):
+            if held * side >= 0:
+                entries.append(worth(ticks))
+            else:
+                entry = sum(entries, Fraction(0)) / len(entries)
+                realised -= side * (worth(ticks) - entry)
+                entries = [entry] * (len(entries) - 1)
+            held += side
+    return realised, entries
+
+
 def cash_account(
     instrument: Instrument, path: list[tuple[Side, int, int, bool]], mark: int
 ) -> tuple[Fraction, Fraction]:
     """Profit before fees and fees, in exact fractions, by cash paid and received and the rest marked."""
-    tick, lot = Fraction(instrument.tick_size), Fraction(instrument.lot_size)
-    value = Fraction(instrument.contract_value)
-    inverted = instrument.contract is Contract.INVERSE
-    worth = (
-        (lambda ticks: -value * lot / (ticks * tick))
-        if inverted
-        else (lambda ticks: value * lot * ticks * tick)
-    )
+    worth = exact_worth(instrument)
     cash, held, fees = Fraction(0), 0, Fraction(0)
     for side, ticks, lots, maker in path:
         cash -= side * lots * worth(ticks)
@@ -126,3 +150,67 @@ def test_booking_returns_the_fee_of_that_fill():
 def test_nothing_traded_is_nothing_earned():
     assert Position(linear()).pnl(75.0) == 0.0
     assert Position(linear()).quote_value(2 * 7_500) == 0.0
+
+
+short_trades = st.lists(
+    st.tuples(st.sampled_from(Side), st.integers(1_000, 9_000), st.integers(1, 6), st.booleans()),
+    max_size=10,
+)
+
+
+@given(st.sampled_from([linear(), inverse()]), short_trades)
+def test_realised_profit_is_that_of_lots_closed_one_by_one_at_the_average(
+    instrument: Instrument, path: list[tuple[Side, int, int, bool]]
+):
+    position = booked(instrument, path)
+    realised, entries = matched_lots(instrument, path)
+    scale = float(sum((abs(entry) for entry in entries), Fraction(1)))
+    assert position.realised == pytest.approx(float(realised), rel=1e-9, abs=1e-12 * scale)
+    assert abs(position.lots) == len(entries)
+    if entries:
+        average = instrument.price_of(float(sum(entries, Fraction(0)) / len(entries)))
+        assert position.average_price == pytest.approx(average, rel=1e-12)
+    else:
+        assert position.average_price is None
+
+
+@given(st.sampled_from([linear(), inverse()]), trades, st.integers(1_000, 9_000))
+def test_realised_and_unrealised_less_fees_are_the_profit(
+    instrument: Instrument, path: list[tuple[Side, int, int, bool]], mark: int
+):
+    position = booked(instrument, path)
+    price = instrument.price(mark)
+    assert position.pnl(price) == position.realised + position.unrealised(price) - position.fees
+    if not position.lots:
+        assert position.unrealised(price) == 0.0
+
+
+def test_a_partial_close_realises_its_share_and_keeps_the_entry():
+    position = booked(linear(), [(Side.BUY, 5_000, 300, True), (Side.BUY, 5_300, 100, True)])
+    assert position.average_price == pytest.approx(50.75)
+    position.book(fill(Side.SELL, 5_175, 100))
+    assert position.realised == pytest.approx(1.0)
+    assert position.average_price == pytest.approx(50.75)
+    assert position.unrealised(51.75) == pytest.approx(3.0)
+
+
+def test_a_flip_through_zero_realises_the_old_side_and_enters_the_new_one_at_the_fill():
+    position = booked(linear(), [(Side.BUY, 5_000, 100, True), (Side.SELL, 5_100, 300, True)])
+    assert position.realised == pytest.approx(1.0)
+    assert position.average_price == pytest.approx(51.0)
+    assert position.unrealised(52.0) == pytest.approx(-2.0)
+
+
+def test_the_average_of_an_inverse_position_is_the_harmonic_one():
+    position = booked(inverse(), [(Side.SELL, 200_000, 100, True), (Side.SELL, 300_000, 100, True)])
+    assert position.average_price == pytest.approx(2_400.0)
+    position.book(fill(Side.BUY, 160_000, 200))
+    assert position.realised == pytest.approx(2_000 * (1 / 1_600 - 1 / 2_400))
+
+
+def test_funding_is_cash_on_a_line_of_its_own():
+    position = booked(linear(fees=Fees("none", 0.0, 0.0)), [(Side.BUY, 5_000, 100, True)])
+    for payment in (0.5, -0.125):
+        position.fund(Funding(linear().key, Ns(1), Ns(2), rate=0.0001, payment=payment))
+    assert (position.funding, position.fundings, position.realised) == (0.375, 2, 0.0)
+    assert position.pnl(50.0) == pytest.approx(-0.375)

@@ -156,6 +156,16 @@ def test_profit_of_an_inverse_position_is_paid_in_base_as_the_venue_states(
     assert profit == pytest.approx(lots * 10.0 * (1 / then - 1 / now), abs=1e-9 * scale + 1e-12)
 
 
+@given(prices)
+def test_the_price_of_a_worth_is_the_price_that_has_it(price: float):
+    for instrument in (linear(), inverse()):
+        assert instrument.price_of(instrument.worth(price)) == pytest.approx(price, rel=1e-12)
+
+
+def test_profit_is_settled_in_quote_or_of_an_inverse_contract_in_base():
+    assert (linear().settled_in, inverse().settled_in) == ("USDT", "ETH")
+
+
 @given(st.integers(1, 10**6), prices)
 def test_notional_is_positive_and_the_same_for_long_and_short(lots: int, price: float):
     for instrument in (linear(), inverse()):

@@ -1,0 +1,169 @@
+"""The registry of feature flags: what each is called, who owns it, what switching it off does.
+
+A flag is a boolean of config.yaml, `<section>.enabled`, or a number that bounds a feature. *Off* is defined
+here by values: `off` lists the settings that make the feature neutral, and `in_force` puts them in place of
+the written ones when a run is wired. So nothing below knows that flags exist, and the configuration keeps
+what was written. Only a flag that changes what the bot does is registered: a test plays each on and off and
+compares the orders.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from mmbot.config.settings import Settings
+
+Value = bool | float
+_NEVER_MS = 31_536_000_000.0
+"""A year: longer than any run, and still whole nanoseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One feature flag. `key`: its place in the configuration. `default`: what config.yaml ships with.
+
+    `rollback`: the value that the red button sets when nobody recorded a better one. `off`: settings in force
+    while the flag is false, by key.
+    """
+
+    name: str
+    key: str
+    default: Value
+    rollback: Value
+    owner: str
+    effect: str
+    off: Mapping[str, Value] = field(default_factory=dict)
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        return tuple(self.key.split("."))
+
+    def of(self, settings: Settings) -> Value:
+        """Its value in these settings."""
+        value: Any = settings
+        for part in self.path:
+            value = getattr(value, part)
+        return value  # type: ignore[no-any-return]  # a test holds each to the type of its default
+
+
+FLAGS: tuple[Flag, ...] = (
+    Flag(
+        name="pipeline",
+        key="pipeline.enabled",
+        default=True,
+        rollback=False,
+        owner="trading-infra",
+        effect="The bot quotes. Off: every stage runs and is written down, and no quote is wanted.",
+        off={"emit.order_notional_quote": 0.0},
+    ),
+    Flag(
+        name="md_cache",
+        key="md_cache.enabled",
+        default=True,
+        rollback=False,
+        owner="trading-infra",
+        effect="A book has an age: reads are hits within ttl_ms, and silence asks for a snapshot."
+        " Off: no read is a hit, and the book is served as the feed left it until a gap; the guard against old"
+        " books stays.",
+        off={
+            "md_cache.ttl_ms": 0.0,
+            "md_cache.invalidate_on_ws_gap_ms": _NEVER_MS,
+            "md_cache.stale_ok": True,
+        },
+    ),
+    Flag(
+        name="risk_guards",
+        key="guards.enabled",
+        default=True,
+        rollback=True,
+        owner="risk",
+        effect="Volatility and inventory widen, shrink and pull quotes."
+        " Off: only a missing or old book pulls them.",
+        off={
+            "guards.soft_volatility_bps": math.inf,
+            "guards.hard_volatility_bps": math.inf,
+            "guards.soft_inventory_ratio": math.inf,
+        },
+    ),
+    Flag(
+        name="adaptive_spread",
+        key="spread.enabled",
+        default=True,
+        rollback=True,
+        owner="strategy",
+        effect="The half spread follows volatility and liquidity. Off: it is base_bps, within min and max.",
+        off={"spread.volatility_weight_bps": 0.0, "spread.liquidity_weight_bps": 0.0},
+    ),
+    Flag(
+        name="queue_aware",
+        key="queue_aware.enabled",
+        default=True,
+        rollback=False,
+        owner="strategy",
+        effect="An order that waits too long moves one tick to the front. Off: it waits.",
+        off={"queue_aware.max_eta_s": math.inf},
+    ),
+    Flag(
+        name="inventory_skew",
+        key="inventory.enabled",
+        default=True,
+        rollback=True,
+        owner="strategy",
+        effect="Both quotes shift against the position. Off: they do not; the cap on the position stays.",
+        off={"inventory.max_skew_bps": 0.0},
+    ),
+)
+
+
+def replaced(settings: Settings) -> dict[str, tuple[Flag, Value]]:
+    """By key, the settings that a flag which is off replaces: the flag, and the value in force."""
+    return {
+        key: (flag, value) for flag in FLAGS if flag.of(settings) is False for key, value in flag.off.items()
+    }
+
+
+def in_force(settings: Settings) -> Settings:
+    """The settings to wire a run with: what is off is neutral."""
+    sections: dict[str, dict[str, Value]] = defaultdict(dict)
+    for key, (_, value) in replaced(settings).items():
+        section, _, name = key.partition(".")
+        sections[section][name] = value
+    changed = {
+        section: msgspec.structs.replace(getattr(settings, section), **values)
+        for section, values in sections.items()
+    }
+    return msgspec.structs.replace(settings, **changed)
+
+
+def registry_markdown() -> str:
+    """`docs/FEATURE_FLAGS_REGISTRY.md`, whole."""
+    rows = [
+        f"| `{flag.name}` | `{flag.key}` | {_kind(flag.default)} | {text(flag.default)} |"
+        f" {text(flag.rollback)} | {flag.owner} | {flag.effect} |"
+        for flag in FLAGS
+    ]
+    return "\n".join([_HEAD, *rows, ""])
+
+
+def text(value: Value) -> str:
+    """As YAML writes it."""
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}"
+
+
+def _kind(value: Value) -> str:
+    return "boolean" if isinstance(value, bool) else "number"
+
+
+_HEAD = """\
+# Feature flags
+
+Made by `mmbot config flags --markdown` from the registry in `src/mmbot/config/flags.py`; a test holds the two
+together, and another plays every flag on and off and compares the orders. *Rollback* is the value that
+`mmbot rollback --values registry` sets.
+
+| flag | key | type | default | rollback | owner | effect |
+|---|---|---|---|---|---|---|"""
