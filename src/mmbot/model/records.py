@@ -39,7 +39,7 @@ class TickRow(msgspec.Struct, gc=False):
 
 class FillRow(msgspec.Struct, gc=False):
     """One execution. `ts_ns` is the venue's time of it, `recv_ns` when we learned of it; `fee` positive = we
-    pay.
+    pay; `mid` just before it, `decision_mid` when its order was decided.
     """
 
     ts_ns: int
@@ -54,6 +54,7 @@ class FillRow(msgspec.Struct, gc=False):
     fee: float
     order_price: float
     mid: float | None
+    decision_mid: float | None = None
 
 
 class SampleRow(msgspec.Struct, gc=False):

@@ -4,15 +4,18 @@ rows.
 Memory does not grow with the run: durations are counted in buckets that are 0.1 % wide.
 """
 
+import datetime as dt
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from mmbot.edge.decomposition import Decomposition
 from mmbot.edge.markout import Markouts
 from mmbot.engine.symbol import SymbolBot
+from mmbot.execution.position import Position
 from mmbot.model.instrument import Instrument
-from mmbot.model.records import FillRow, Row, TickRow
-from mmbot.units import MS
+from mmbot.model.records import EventRow, FillRow, Row, TickRow
+from mmbot.units import MS, SECOND
 
 
 class Durations:
@@ -52,6 +55,10 @@ class Summary:
         self._markouts = {instrument.key: Markouts(instrument) for instrument in instruments}
         self._reads: Counter[str] = Counter()
         self._guards: Counter[str] = Counter()
+        self._blocks: Counter[tuple[str, str]] = Counter()
+        """Ticks that a guard pulled the quotes of, by symbol and reason; a tick may have several."""
+        self._refusals: Counter[tuple[str, str]] = Counter()
+        """Times that a limit began to refuse orders, by symbol and limit."""
         self._measured, self._waits, self._totals = Durations(), Durations(), Durations()
         self._misses = 0
         self.ticks = 0
@@ -63,12 +70,16 @@ class Summary:
                 self._tick(row)
             elif isinstance(row, FillRow):
                 self._markouts[row.symbol].fill(row)
+            elif isinstance(row, EventRow) and row.kind == "order_refused" and row.symbol is not None:
+                self._refusals[row.symbol, str(row.detail["reason"]).partition(":")[0]] += 1
 
     def _tick(self, row: TickRow) -> None:
         self.ticks += 1
         self.now_ns = row.ts_ns
         self._reads[row.cache] += 1
         self._guards[row.guard] += 1
+        if row.guard == "HARD":
+            self._blocks.update((row.symbol, reason) for reason in row.reasons)
         self._measured.add(row.tick_total_ns)
         self._waits.add(row.wait_ns)
         self._totals.add(row.tick_total_ns + row.wait_ns)
@@ -91,26 +102,85 @@ class Summary:
 
     def trading(self, bot: SymbolBot) -> Iterator[tuple[str, str]]:
         """Lines about one symbol's fills, edge and profit."""
-        position, instrument = bot.position, bot.instrument
-        currency = instrument.base if instrument.contract == "inverse" else instrument.quote
+        position, currency = bot.position, bot.instrument.settled_in
+        yield from self._blocked(bot.instrument.key)
         if not position.fills:
             yield "fills", "0"
             return
         yield "fills", f"{position.fills}, notional {position.notional:.2f} {currency}"
         yield "maker share", f"{position.maker_notional / position.notional:.1%} of notional"
-        edge = self._markouts[instrument.key].edge()
-        if edge is None:
-            yield "net edge", "NO_DATA: no fill has a mid 60 s later"
-        else:
-            costs = f"fees {edge.fees_bps:+.2f}, adverse 60 s {edge.adverse_bps:+.2f}"
-            yield "net edge", f"{edge.net_bps:+.2f} bps (gross {edge.gross_bps:+.2f}, {costs})"
-            yield "fills with a mid 60 s later", f"{edge.fills}, {edge.open_fills} without"
-        mid = self._markouts[instrument.key].last_mid
-        if mid is not None:
-            yield (
-                "profit after fees",
-                f"{position.pnl(mid):+.4f} {currency}, position {position.base:g}",
-            )
+        markouts = self._markouts[bot.instrument.key]
+        yield from _edge(markouts)
+        yield from _profit(position, markouts.last_mid, currency)
+
+    def _blocked(self, symbol: str) -> Iterator[tuple[str, str]]:
+        """Why nothing was quoted, and which orders were refused."""
+        for name, counts in (("ticks blocked by", self._blocks), ("refused by", self._refusals)):
+            found = {reason: count for (of, reason), count in counts.most_common() if of == symbol}
+            if found:
+                yield name, ", ".join(f"{reason} {count}" for reason, count in found.items())
+
+
+def _edge(markouts: Markouts) -> Iterator[tuple[str, str]]:
+    """The decomposition over the fills that have a net: bps by weight, positive = good, but of slippage."""
+    edge, mark = markouts.edge, markouts.last_mid
+    if not edge.fills or mark is None:
+        yield "net edge", "NO_DATA: no fill has a mid 60 s later"
+        return
+    gross, fees, net = edge.gross.bps, edge.fees.bps, edge.net.bps
+    adverse = {seconds: leg.bps for seconds, leg in edge.adverse.items()}
+    yield (
+        "net edge",
+        f"{_bps(net)} bps (gross {_bps(gross)}, fees {_bps(fees)}, adverse 60 s {_bps(adverse[60])})",
+    )
+    yield "fills with a mid 60 s later", f"{edge.fills}, {markouts.fills - edge.fills} without"
+    yield "adverse", _by_horizon(adverse)
+    yield "markout before fees", _by_horizon({h: point.bps for h, point in markouts.curve.items()})
+    inventory, pnl = edge.bps(edge.inventory(mark)), edge.bps(edge.pnl(mark))
+    yield "pnl", f"{_bps(pnl)} bps (net {_bps(net)}, inventory {_bps(inventory)})"
+    yield "slippage", f"{_bps(edge.slippage.bps)} bps against the mid of the decision, positive = worse"
+    drivers = ", ".join(f"{leg} {count}" for leg, count in edge.drivers.most_common())
+    yield (
+        "fills that lost",
+        f"{edge.drivers.total()} of {edge.fills}" + (f", by {drivers}" if drivers else ""),
+    )
+    if len(markouts.intervals) > 1:
+        yield "net by hour", _extremes(markouts.intervals)
+
+
+def _profit(position: Position, mark: float | None, currency: str) -> Iterator[tuple[str, str]]:
+    """The ledger, marked at the last mid."""
+    if mark is None:
+        yield "profit", "NO_DATA: no mid to mark it at"
+    else:
+        parts = (position.realised, position.unrealised(mark), -position.fees)
+        realised, unrealised, fees = (f"{part:+.4f}" for part in parts)
+        yield "profit after fees", f"{position.pnl(mark):+.4f} {currency}, position {position.base:g}"
+        yield "of it", f"realised {realised}, unrealised {unrealised}, fees {fees}"
+    funded = f"{-position.funding:+.4f} {currency}, {position.fundings} payments"
+    yield "funding", funded if position.fundings else "NO_DATA: no payment was reported"
+
+
+def _by_horizon(bps: Mapping[int, float | None]) -> str:
+    return ", ".join(f"{seconds} s {_bps(value)}" for seconds, value in bps.items()) + " bps"
+
+
+def _extremes(intervals: Mapping[int, Decomposition]) -> str:
+    """The worst and the best interval by what its fills netted."""
+    ordered = sorted(intervals.items(), key=lambda item: item[1].net.settled)
+    shown = (
+        f"{name} {_bps(edge.net.bps)} bps in {_hour(start_ns)} ({edge.fills} fills)"
+        for name, (start_ns, edge) in (("worst", ordered[0]), ("best", ordered[-1]))
+    )
+    return ", ".join(shown)
+
+
+def _hour(start_ns: int) -> str:
+    return f"{dt.datetime.fromtimestamp(start_ns // SECOND, dt.UTC):%Y-%m-%dT%HZ}"
+
+
+def _bps(value: float | None) -> str:
+    return "NO_DATA" if value is None else f"{value:+.2f}"
 
 
 def _p95(durations: Durations) -> str:
