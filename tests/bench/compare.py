@@ -62,8 +62,12 @@ class Engine:
 
 
 KERNEL = Engine("mmbot kernel, Python quoter", f"{HERE}.kernel_replay", "every_tick")
+KERNEL_BAND = Engine("mmbot kernel, Python quoter, quiet band", f"{HERE}.kernel_replay", "quiet_band")
 KERNEL_ALONE = Engine("mmbot kernel, no strategy", f"{HERE}.kernel_replay", "no_strategy")
 PIPELINE = Engine("mmbot, six stages and rows", f"{HERE}.pipeline_replay", "compiled", repeat=3)
+PIPELINE_FILTERED = Engine(
+    "mmbot, six stages and rows, quiet band", f"{HERE}.pipeline_replay", "filtered", repeat=3
+)
 PIPELINE_PLAIN = Engine("mmbot, six stages without kernel", f"{HERE}.pipeline_replay", "plain", repeat=1)
 HFT_JITTED = Engine("hftbacktest, jitted", f"{HERE}.peers.hftbacktest_replay", "jitted", "hftbacktest")
 HFT_PLAIN = Engine("hftbacktest, Python", f"{HERE}.peers.hftbacktest_replay", "plain", "hftbacktest", 3)
@@ -72,8 +76,10 @@ NAUTILUS = Engine("nautilus_trader, Cython engine", f"{HERE}.peers.nautilus_repl
 FLOOR = Engine("C floor", f"{HERE}.peers.c_floor", "floor")
 ENGINES = (
     KERNEL,
+    KERNEL_BAND,
     KERNEL_ALONE,
     PIPELINE,
+    PIPELINE_FILTERED,
     PIPELINE_PLAIN,
     HFT_JITTED,
     HFT_PLAIN,
@@ -113,21 +119,29 @@ def ratios(results: dict[str, list[Result]], slower: str, faster: str) -> list[f
 
 
 def table(results: dict[str, list[Result]]) -> Iterable[str]:
-    """Markdown, fastest first, with how many times as long as our kernel with the quoter each took."""
-    yield "| engine | CPU s | M events/s | times ours (range) | process CPU s | MB | orders, ticks |"
-    yield "|---|---|---|---|---|---|---|"
+    """Markdown, fastest first, with how many times as long as our kernel with the quoter each took: called at
+    every tick, and with its quiet band.
+    """
+    yield (
+        "| engine | CPU s | M events/s | times every tick (range) | times quiet band (range)"
+        " | process CPU s | MB | orders, ticks |"
+    )
+    yield "|---|---|---|---|---|---|---|---|"
     cpu = {name: statistics.median(run["median_cpu_s"] for run in runs) for name, runs in results.items()}
     for name in sorted(cpu, key=lambda name: cpu[name]):
         runs = results[name]
-        per_round = ratios(results, name, KERNEL.name)
         first = runs[0]
         process_s = statistics.median(_one_replay(run) for run in runs)
         memory = statistics.median(run["rss_mb"] for run in runs)
         did = f"{first['orders']}, {first['ticks']}"
-        spread = f"{statistics.median(per_round):.2f} ({min(per_round):.2f} to {max(per_round):.2f})"
+        slower = [_spread(ratios(results, name, ours.name)) for ours in (KERNEL, KERNEL_BAND)]
         speed = first["events"] / cpu[name] / 1e6
-        cells = (name, f"{cpu[name]:.4f}", f"{speed:.1f}", spread, f"{process_s:.2f}", f"{memory:.0f}", did)
+        cells = (name, f"{cpu[name]:.4f}", f"{speed:.1f}", *slower, f"{process_s:.2f}", f"{memory:.0f}", did)
         yield f"| {' | '.join(cells)} |"
+
+
+def _spread(ratios: Sequence[float]) -> str:
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 def _one_replay(run: Result) -> float:

@@ -1,8 +1,8 @@
 """The reference quoter on mmbot's kernel: no pipeline, no rows, only market, orders and decisions.
 
 Variants: `every_tick` is the quoter called at every tick; `no_strategy` the kernel called at every tick and
-nothing decided, which is the part of the time that is not the quoter's. A wake filter becomes a variant of
-its own as soon as the kernel has one.
+nothing decided, which is the part of the time that is not the quoter's; `quiet_band` the quoter called only
+when the market has left the band in which it said that it would do nothing.
 """
 
 import importlib.metadata

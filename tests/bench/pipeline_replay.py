@@ -1,7 +1,7 @@
 """The product itself on the reference market: six stages at every tick, every row written to a run directory.
 
-Variants: `compiled` is played in the kernel, `plain` in ordinary Python. Its strategy is the shipped one, so
-its orders are not the reference quoter's.
+Variants: `compiled` is played in the kernel, `filtered` too and with the wake filter, `plain` in ordinary
+Python. Its strategy is the shipped one, so its orders are not the reference quoter's.
 """
 
 import functools
@@ -21,6 +21,7 @@ from mmbot.recording.columns import KIND, SELL, ColumnsMeta
 from mmbot.recording.columns import Columns as Recording
 from mmbot.runtime.assemble import build_engine, feature_settings, plain_markets
 from mmbot.runtime.compiled_world import CompiledWorld
+from mmbot.runtime.filtered import FilteredReplay
 from mmbot.runtime.plain_world import PlainWorld
 from mmbot.runtime.replay import Replay, Times
 from mmbot.runtime.tape import Tape, TapeFeed
@@ -54,7 +55,7 @@ def tape_of(columns: Columns) -> Tape:
 def open_replay(tape: Tape, settings: Settings, variant: str) -> Replay:
     """Wired as a run wires it."""
     instruments = [feed.instrument for feed in tape.feeds]
-    if variant == "compiled":
+    if variant != "plain":
         cache, features, sim = settings.md_cache, feature_settings(settings), settings.sim
         compiled = CompiledWorld(tape.feeds, cache, features, sim, _SEED)
         engine = build_engine(settings, instruments, compiled.markets, arm="A", clock=stopwatch)
@@ -70,7 +71,7 @@ def open_replay(tape: Tape, settings: Settings, variant: str) -> Replay:
         sample_ns=round(settings.telemetry.sample_interval_s * SECOND),
         duration_ns=None,
     )
-    return Replay(engine, times, world, lambda: 0)
+    return (FilteredReplay if variant == "filtered" else Replay)(engine, times, world, lambda: 0)
 
 
 def play(columns: Columns, what: Asked) -> tuple[float, Outcome]:
@@ -97,7 +98,7 @@ def play(columns: Columns, what: Asked) -> tuple[float, Outcome]:
 
 def main() -> None:
     """Measure in this process and say so in one line."""
-    what = asked(["compiled", "plain"])
+    what = asked(["compiled", "filtered", "plain"])
     columns = load(what.columns)
     ends = np.flatnonzero(columns["kind"] & 0x80)
     play({name: column[: ends[1000] + 1] for name, column in columns.items()}, what)  # loads the kernel

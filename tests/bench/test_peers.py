@@ -9,6 +9,7 @@ from tests.bench.compare import (
     FLOOR,
     HFT_JITTED,
     KERNEL,
+    KERNEL_BAND,
     NAUTILUS_RUST,
     Engine,
     Result,
@@ -36,6 +37,15 @@ def test_every_order_and_fill_is_hftbacktests(tape: Path, tick_ms: int) -> None:
     assert ours["fills"] == theirs["fills"]  # when we learned of it, side, price, size
     for what in ("ticks", "orders", "cancels", "position_lots"):
         assert ours[what] == theirs[what]
+
+
+@pytest.mark.parametrize("tick_ms", [100, 1000])
+def test_the_quiet_band_leaves_out_nothing_but_ticks(tape: Path, tick_ms: int) -> None:
+    every, band = played(KERNEL, tape, tick_ms), played(KERNEL_BAND, tape, tick_ms)
+
+    assert band["ticks"] < every["ticks"]
+    for what in ("fills", "orders", "cancels", "position_lots"):
+        assert band[what] == every[what]
 
 
 @pytest.mark.parametrize("order_lots", [1, 10])
