@@ -6,6 +6,9 @@ dispatcher: 0.06 us a call, against 0.12 with it, 0.22 through ctypes, and 0.85 
 
 A kernel that is called and not inlined gets seven words for every array that is handed to it, and cannot know
 that they do not overlap: what runs for every message is `inlined` (half the time, measured).
+
+numba takes a negative index for one from the end and looks for it at every access. Where rows and levels pass
+by the million, indices are made unsigned (a seventh of the time, measured).
 """
 
 import hashlib

@@ -60,7 +60,8 @@ class Context:
         self.floats = np.zeros(L.FLOATS, np.float64)
         self.counts = np.zeros((2 * L.STATES + 1, L.STATES), np.float64)
         self.adjustments = np.zeros(L.STATES, np.float64)
-        self.ladders = {which: np.zeros(span, np.int32) for which in range(L.VENUE_BIDS, L.LOCAL_ASKS + 1)}
+        venue, local = np.zeros((2, 2, span), np.int32)  # the asks of a book lie right behind its bids
+        self.ladders = dict(zip(range(L.VENUE_BIDS, L.LOCAL_ASKS + 1), (*venue, *local), strict=True))
         self._columns = dict(columns)
         tables: dict[int, npt.NDArray[Any]] = {
             L.ORDERS: np.zeros((L.SLOTS, L.ORDER_WIDTH), np.int64),

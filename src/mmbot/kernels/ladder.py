@@ -20,14 +20,14 @@ def table_of(c, which, rows, width):
 
 @inlined
 def best_bid(ladder, index):
-    while index >= 0 and ladder[index] == 0:
+    while index >= 0 and ladder[np.uint64(index)] == 0:
         index -= 1
     return index
 
 
 @inlined
 def best_ask(ladder, index, span):
-    while index < span and ladder[index] == 0:
+    while index < span and ladder[np.uint64(index)] == 0:
         index += 1
     return index
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from mmbot.kernels import layout as L
-from mmbot.kernels._jit import inlined, kernel
+from mmbot.kernels._jit import carray, inlined, kernel, pointer
 from mmbot.kernels.ladder import best_ask, best_bid, clear, displayed_at, message_end
 
 # ruff: noqa: N812 (the layout is a block of constants, one letter keeps the formulas readable)
@@ -44,18 +44,19 @@ def _local_book(c, places, bids, asks, kind, tick, lots, row):
     elif not c[L.LOCAL_SYNCED] or row < c[L.INCLUDED_ROW]:
         return message_end(kind, row), L.REACHED
     base, bid, ask = c[L.BASE], c[L.LOCAL_BEST_BID], c[L.LOCAL_BEST_ASK]
+    span = c[L.SPAN]
+    both = carray(pointer(c[L.LOCAL_BIDS]), (2 * span,), np.int32)
+    at_row = np.uint64(row)
     while not last:
-        what, at, size = kind[row], tick[row] - base, lots[row]
+        what, at, size = kind[at_row], np.int64(tick[at_row]) - base, lots[at_row]
         last = what & L.LAST_ROW
-        if what & L.KIND_MASK == L.BID_ROW:
-            bids[at] = size
-            if size and at > bid:
-                bid = at
-        else:
-            asks[at] = size
-            if size and at < ask:
-                ask = at
-        row += 1
+        is_ask = np.int64(what & 1)
+        both[np.uint64(at + is_ask * span)] = size
+        shown = size > 0
+        bid = max(bid, at if shown & (is_ask == 0) else -1)
+        ask = min(ask, at if shown & (is_ask == 1) else span)
+        at_row += np.uint64(1)
+    row = np.int64(at_row)
     bid, ask = best_bid(bids, bid), best_ask(asks, ask, c[L.SPAN])
     c[L.LOCAL_BEST_BID], c[L.LOCAL_BEST_ASK] = bid, ask
     c[L.UPDATES] += 1
@@ -74,14 +75,16 @@ def local_until(c, f, places, bids, asks, recv, kind, tick, lots, until_ns):
     """Everything that reaches us up to and including `until_ns`; stops early where Python must decide."""
     row, rows = c[L.LOCAL_ROW], c[L.ROWS]
     why = L.REACHED
-    while why == L.REACHED and row < rows and recv[row] <= until_ns:
-        now_ns, what = recv[row], kind[row] & L.KIND_MASK
+    while why == L.REACHED and row < rows and recv[np.uint64(row)] <= until_ns:
+        at_row = np.uint64(row)
+        now_ns, what = recv[at_row], kind[at_row] & L.KIND_MASK
         c[L.CONFIRMED_NS] = now_ns
         if what <= L.ASK_ROW or what == L.SNAPSHOT_ROW:
             row, why = _local_book(c, places, bids, asks, kind, tick, lots, row)
         else:
             if what <= L.SELL_ROW:
-                _local_trade(c, f, places, now_ns, 1 if what == L.BUY_ROW else -1, tick[row], lots[row])
+                taker = 1 if what == L.BUY_ROW else -1
+                _local_trade(c, f, places, now_ns, taker, tick[at_row], lots[at_row])
             elif what == L.TROUBLE_ROW:
                 c[L.DETAIL] = lots[row]
                 if tick[row]:

@@ -21,11 +21,12 @@ from mmbot.kernels.ladder import (
 @inlined
 def _venue_ns(c, exch, recv, kind, row):
     """When a row happened at the venue, on our clock; never before the one in front of it."""
+    at_row = np.uint64(row)
     if c[L.CLOCK_RECORDED]:
-        if kind[row] & L.KIND_MASK == L.CONFIRMED_ROW:
-            return max(recv[row], c[L.VENUE_LAST_NS])
-        return max(min(exch[row], recv[row]), c[L.VENUE_LAST_NS])
-    return max(recv[row] - c[L.MARKET_DATA_NS], c[L.VENUE_LAST_NS])
+        if kind[at_row] & L.KIND_MASK == L.CONFIRMED_ROW:
+            return max(recv[at_row], c[L.VENUE_LAST_NS])
+        return max(min(exch[at_row], recv[at_row]), c[L.VENUE_LAST_NS])
+    return max(recv[at_row] - c[L.MARKET_DATA_NS], c[L.VENUE_LAST_NS])
 
 
 @kernel
@@ -262,24 +263,24 @@ def _venue_book(c, f, orders, answers, delays, bids, asks, kind, tick, lots, row
     base, best_bid_at, best_ask_at = c[L.BASE], c[L.VENUE_BEST_BID], c[L.VENUE_BEST_ASK]
     bid_low, bid_high = c[L.OWN_BID_LOW], c[L.OWN_BID_HIGH]
     ask_low, ask_high = c[L.OWN_ASK_LOW], c[L.OWN_ASK_HIGH]
+    span = c[L.SPAN]
+    both = carray(pointer(c[L.VENUE_BIDS]), (2 * span,), np.int32)
+    at_row = np.uint64(row)
     while not last:
-        what, at, size = kind[row], tick[row] - base, lots[row]
+        what, at, size = kind[at_row], np.int64(tick[at_row]) - base, lots[at_row]
         last = what & L.LAST_ROW
-        if what & L.KIND_MASK == L.BID_ROW:
-            if bid_low <= at <= bid_high:
-                _touch_orders(c, orders, bids, asks, 1, tick[row])
-                touched = True
-            bids[at] = size
-            if size and at > best_bid_at:
-                best_bid_at = at
-        else:
-            if ask_low <= at <= ask_high:
-                _touch_orders(c, orders, bids, asks, -1, tick[row])
-                touched = True
-            asks[at] = size
-            if size and at < best_ask_at:
-                best_ask_at = at
-        row += 1
+        is_ask = np.int64(what & 1)
+        low = ask_low if is_ask else bid_low
+        high = ask_high if is_ask else bid_high
+        if low <= at <= high:
+            _touch_orders(c, orders, bids, asks, 1 - 2 * is_ask, tick[at_row])
+            touched = True
+        both[np.uint64(at + is_ask * span)] = size
+        shown = size > 0
+        best_bid_at = max(best_bid_at, at if shown & (is_ask == 0) else -1)
+        best_ask_at = min(best_ask_at, at if shown & (is_ask == 1) else span)
+        at_row += np.uint64(1)
+    row = np.int64(at_row)
     c[L.VENUE_BEST_BID], c[L.VENUE_BEST_ASK] = best_bid_at, best_ask_at
     _book_message_ends(c, f, orders, answers, delays, bids, asks, touched, now_ns)
     return row
@@ -306,16 +307,17 @@ def venue_until(c, f, exch, recv, kind, tick, lots, until_ns):
             c[L.REQUEST_HEAD] += 1
             continue
         c[L.VENUE_LAST_NS] = now_ns
-        what = kind[row] & L.KIND_MASK
+        at_row = np.uint64(row)
+        what = kind[at_row] & L.KIND_MASK
         if what <= L.ASK_ROW or what == L.SNAPSHOT_ROW:
             row = _venue_book(c, f, orders, answers, delays, bids, asks, kind, tick, lots, row, now_ns)
         else:
             if what <= L.SELL_ROW:
-                at, taker = tick[row] - c[L.BASE], 1 if what == L.BUY_ROW else -1
+                at, taker = tick[at_row] - c[L.BASE], 1 if what == L.BUY_ROW else -1
                 hits = at >= c[L.OWN_ASK_LOW] if taker > 0 else at <= c[L.OWN_BID_HIGH]
                 if c[L.VENUE_SYNCED] and hits:
-                    _venue_trade(c, orders, answers, delays, now_ns, taker, tick[row], lots[row])
-            elif what == L.TROUBLE_ROW and tick[row]:
+                    _venue_trade(c, orders, answers, delays, now_ns, taker, tick[at_row], lots[at_row])
+            elif what == L.TROUBLE_ROW and tick[at_row]:
                 c[L.VENUE_SYNCED] = 0
             row += 1  # only books take several rows
         c[L.VENUE_ROW] = row
