@@ -14,8 +14,6 @@ from mmbot.kernels.context import Context
 from mmbot.model.instrument import Side
 from mmbot.model.orders import order_number
 
-_LOOK = slice(L.SEEN, L.DEPTH_LOTS + 1)
-_FEATURES = slice(L.VARIANCE, L.LIQUIDITY_SCORE + 1)
 _READS = (Read.HIT, Read.STALE, Read.MISS)
 """By `layout.HIT`, STALE, MISS."""
 
@@ -57,17 +55,19 @@ class CompiledMarket:
         return self._c[L.LOCAL_BEST_BID] + base, self._c[L.LOCAL_BEST_ASK] + base
 
     def observe(self, now_ns: int) -> Read:
+        c, f = self._c, self._f
         found = self._context.observe(now_ns)
-        seen, state, age_ns, bid, ask, bid_lots, ask_lots, depth = self._c[_LOOK].tolist()
+        age_ns = c[L.AGE_NS]
         self.age_ns = None if age_ns < 0 else age_ns
         if found & L.VIEWED:
             if found & L.CHANGED:
-                self._priced = PricedView(bid, ask, bid_lots, ask_lots, depth)
+                self._priced = PricedView(
+                    c[L.BID], c[L.ASK], c[L.BID_LOTS], c[L.ASK_LOTS], c[L.DEPTH_LOTS]
+                )  # fmt: skip
             self.view = self._priced
-            transitions = self.transitions
-            transitions.state, transitions.seen = state, seen
-            variance, volatility_bps, self.liquidity_score = self._f[_FEATURES].tolist()
-            self.volatility_bps = None if variance < 0 else volatility_bps
+            self.transitions.state, self.transitions.seen = c[L.STATE], c[L.SEEN]
+            self.liquidity_score = f[L.LIQUIDITY_SCORE]
+            self.volatility_bps = None if f[L.VARIANCE] < 0 else f[L.VOLATILITY_BPS]
         else:
             self.view = None
         return _READS[found & L.READ_MASK]

@@ -19,10 +19,8 @@ class PricedView:
         "bid_lots",
         "bid_tick",
         "depth_lots",
-        "imbalance",
         "mid",
         "mid_x2",
-        "weighted_mid",
     )
 
     def __init__(self, bid_tick: int, ask_tick: int, bid_lots: int, ask_lots: int, depth_lots: int) -> None:
@@ -33,8 +31,16 @@ class PricedView:
         self.depth_lots = depth_lots
         self.mid_x2 = bid_tick + ask_tick
         self.mid = self.mid_x2 / 2
-        self.imbalance = bid_lots / (bid_lots + ask_lots)
-        self.weighted_mid = bid_tick + (ask_tick - bid_tick) * self.imbalance
+
+    @property
+    def imbalance(self) -> float:
+        """Share of the bid in what the touch displays, 0..1."""
+        return self.bid_lots / (self.bid_lots + self.ask_lots)
+
+    @property
+    def weighted_mid(self) -> float:
+        """The touch, weighted by the size of the other side, ticks."""
+        return self.bid_tick + (self.ask_tick - self.bid_tick) * self.imbalance
 
 
 def priced(book: L2Book, depth_ticks: int) -> PricedView | None:

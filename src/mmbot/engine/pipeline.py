@@ -105,7 +105,7 @@ class Pipeline:
         t2 = clock()
         guards = stages.guards
         age_ns = market.age_ns
-        level = guards(now_ns, age_ns, volatility_bps, inventory_ratio, priced=view is not None)
+        level = guards(now_ns, age_ns, volatility_bps, inventory_ratio, view is not None)
         t3 = clock()
         skew_bps = stages.inventory(inventory_ratio)
         t4 = clock()

@@ -5,8 +5,9 @@ Python reads results back through a memoryview slice, the cheapest way there is 
 values, measured).
 """
 
+import functools
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -100,15 +101,16 @@ class Context:
         self._requests = tables[L.REQUESTS].data.cast("B")
         self._answers = tables[L.ANSWERS].data.cast("B")
         self._delays = tables[L.DELAYS]
-        self._address = self._ints.ctypes.data
-        self._fills_answered = 0
-        self._adjusted: list[float] | None = None
-
-    def advance(self, until_ns: int) -> int:
+        address = self._ints.ctypes.data
+        # partials, because a method around each would cost more than the call itself
+        self.advance: Callable[[int], int] = functools.partial(advance, address)
         """Run the market to a time, or less far asleep; returns why it came back (`layout.REACHED` and the
         following).
         """
-        return advance(self._address, until_ns)
+        self.observe: Callable[[int], int] = functools.partial(observe, address)
+        """Read and price the local book at a tick; returns `layout.HIT`, STALE or MISS."""
+        self._fills_answered = 0
+        self._adjusted: list[float] | None = None
 
     def sleep(
         self, least: int, next_tick_ns: int, touch: TouchBand, features: FeatureBand | None = None
@@ -126,10 +128,6 @@ class Context:
         if adjustments is not self._adjusted:
             self.adjustments[:] = adjustments
             self._adjusted = adjustments
-
-    def observe(self, now_ns: int) -> int:
-        """Read and price the local book at a tick; returns `layout.HIT`, STALE or MISS."""
-        return observe(self._address, now_ns)
 
     def request(self, due_ns: int, what: int, order_id: int, side: int, tick: int, lots: int) -> None:
         """Put a request on its way to the venue."""

@@ -66,7 +66,7 @@ VOL_NOW_NS, VOL_MID_X2, DEPTH_NOW_NS, BUY_RATE_NS, SELL_RATE_NS = 63, 64, 65, 66
 # --- what the last call found
 NOW_NS = 68
 SEEN, STATE, AGE_NS, BID, ASK, BID_LOTS, ASK_LOTS, DEPTH_LOTS = 70, 71, 72, 73, 74, 75, 76, 77
-"""Read in one go; SEEN and STATE are those of the microprice."""
+"""SEEN and STATE are those of the microprice."""
 OVERFLOWED = 78
 """1: an order found no slot; nothing after it can be believed."""
 DETAIL = 79
@@ -96,7 +96,6 @@ INTS = 98
 
 # --- float64 block
 VARIANCE, VOLATILITY_BPS, LIQUIDITY_SCORE = 0, 1, 2
-"""Read in one go."""
 VOL_HALFLIFE_NS, MEAN_DEPTH, DEPTH_HALFLIFE_NS = 3, 4, 5
 RATE_HALFLIFE_NS, BUY_RATE, SELL_RATE = 6, 7, 8
 """Decayed rates of the market trading against resting bids and resting asks, lots per second."""

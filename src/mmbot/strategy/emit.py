@@ -89,7 +89,8 @@ class Emit:
                 if level == 0 and preferred_bid == bid + 1 <= bid_cap:
                     bid += 1
                 bid_cap = bid - 1  # the next level stands behind this one, however coarse the grid
-                if bid > 0 and lots * self._per_lot(bid) >= self._min_notional:
+                per_lot = self._lot_quote if self._inverse else self._lot_quote * bid
+                if bid > 0 and lots * per_lot >= self._min_notional:
                     quotes.append(Quote(_BUY, level, Ticks(bid), lots))
             if inventory_ratio > -1.0:
                 wish = centre + away
