@@ -17,8 +17,11 @@ from mmbot.config.flags import FLAGS, registry_markdown
 from mmbot.config.flags import text as flag_text
 from mmbot.config.scenario import load_scenario
 from mmbot.config.settings import load_config, settings_of
+from mmbot.config.snapshot import SNAPSHOT, load_snapshot
 from mmbot.errors import ConfigError, MmbotError
+from mmbot.ops.audit import broken_line
 from mmbot.ops.plan import plan
+from mmbot.ops.rollback import Values, apply, targets, work_out
 from mmbot.runtime.run import EngineKind, Run, RunRequest
 from mmbot.runtime.summary import Summary
 from mmbot.units import SECOND, parse_duration
@@ -149,6 +152,51 @@ def flags(
             f"{flag.name}: {flag.key} = {value} (default {default}, rollback {rollback}, {flag.owner})"
         )
         typer.echo(f"    {flag.effect}")
+
+
+@app.command()
+def rollback(
+    to: Annotated[
+        Path | None, typer.Option(help="Snapshot to restore from. Default: the one in OUT/release.")
+    ] = None,
+    values: Annotated[
+        Values,
+        typer.Option(
+            help="previous: before the snapshot; new: as released in it; registry: safe ones, no snapshot."
+        ),
+    ] = Values.PREVIOUS,
+    config: Annotated[
+        list[Path] | None,
+        typer.Option(help="Base, then overlays; repeatable. Default: the files of the snapshot."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Artifacts: snapshot and audit log.")] = Path("artifacts"),
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the diff and change nothing.")] = False,
+) -> None:
+    """The red button: set the feature flags back to recorded values, all or none.
+
+    Changes single values in the files that have the last word on them and leaves every other character alone;
+    refuses a snapshot that was edited; prints the diff; appends to OUT/release/audit.jsonl. A running bot has
+    to be started again: compare its manifest's config_sha256 with the one printed here.
+    """
+    snapshot = None
+    if to is not None or values is not Values.REGISTRY:
+        snapshot = load_snapshot(to or out / "release" / SNAPSHOT)
+    recorded = [Path(file.path) for file in snapshot.files] if snapshot else [Path("config.yaml")]
+    planned = work_out(targets(values, snapshot), config or recorded)
+    typer.echo(planned.diff, nl=False)
+    for flag in planned.unknown:
+        typer.echo(f"{flag}: not in the snapshot, left as it is")
+    log = out / "release" / "audit.jsonl"
+    if planned.changes and not dry_run:
+        apply(planned, log, wall_ns())
+        done = f"{len(planned.changes)} flags set; start the bot again to have them in force"
+    else:
+        done = f"{len(planned.changes)} flags would be set" if planned.changes else "nothing to change"
+    typer.echo(f"{done}\nconfig_sha256 = {planned.config_sha256}")
+    broken = broken_line(log)
+    if broken is not None:
+        typer.echo(f"{log}:{broken}: the audit log was altered before this line", err=True)
 
 
 def main() -> None:
