@@ -11,13 +11,33 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from mmbot.clock import wall_ns
+from mmbot.config.explain import Explained
+from mmbot.config.explain import explain as explained
+from mmbot.config.flags import FLAGS, registry_markdown
+from mmbot.config.flags import text as flag_text
+from mmbot.config.scenario import load_scenario
+from mmbot.config.settings import load_config, settings_of
+from mmbot.config.snapshot import SNAPSHOT, load_snapshot
 from mmbot.errors import ConfigError, MmbotError
+from mmbot.ops.audit import broken_line
+from mmbot.ops.plan import plan
+from mmbot.ops.rollback import Values, apply, targets, work_out
 from mmbot.runtime.run import EngineKind, Run, RunRequest
 from mmbot.runtime.summary import Summary
 from mmbot.units import SECOND, parse_duration
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+config_app = typer.Typer(
+    no_args_is_help=True, help="What the bot is told: show it, check it, list its flags."
+)
+app.add_typer(config_app, name="config")
 _DATA = Path("../shared/data")
+
+Scenario = Annotated[str, typer.Option(help="Name of a file in scenarios/.")]
+Scenarios = Annotated[Path, typer.Option(help="Folder of scenario files.")]
+Config = Annotated[Path, typer.Option(help="Base configuration.")]
+Override = Annotated[list[Path] | None, typer.Option(help="Overlay; repeatable, last wins.")]
+Data = Annotated[Path | None, typer.Option(help="Folder of captures. Default: ../shared/data if there.")]
 
 
 @app.callback()
@@ -27,20 +47,16 @@ def _commands() -> None:
 
 @app.command()
 def run(
-    scenario: Annotated[str, typer.Option(help="Name of a file in scenarios/.")] = "demo",
+    scenario: Scenario = "demo",
     mode: Annotated[
         str, typer.Option(help="replay: a recording, a simulated venue, a virtual clock.")
     ] = "replay",
-    config: Annotated[Path, typer.Option(help="Base configuration.")] = Path("config.yaml"),
-    config_override: Annotated[
-        list[Path] | None, typer.Option(help="Overlay; repeatable, last wins.")
-    ] = None,
+    config: Config = Path("config.yaml"),
+    config_override: Override = None,
     duration: Annotated[
         str | None, typer.Option(help="60m, 24h, ... or all of the recording. Default: the scenario's own.")
     ] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="Folder of captures. Default: ../shared/data if there.")
-    ] = None,
+    data: Data = None,
     out: Annotated[
         Path | None, typer.Option(help="Run directory to make. Default: artifacts/runs/<id>.")
     ] = None,
@@ -48,7 +64,7 @@ def run(
         EngineKind, typer.Option(help="Play in ordinary Python or in the kernel; results are equal.")
     ] = EngineKind.AUTO,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the latency models.")] = None,
-    scenarios: Annotated[Path, typer.Option(help="Folder of scenario files.")] = Path("scenarios"),
+    scenarios: Scenarios = Path("scenarios"),
 ) -> None:
     """Run the bot over a scenario and print what it did."""
     if mode != "replay":
@@ -58,7 +74,7 @@ def run(
         scenario=scenario,
         scenarios=scenarios,
         config=[config, *(config_override or [])],
-        data=data or (_DATA if _DATA.is_dir() else None),
+        data=_captures(data),
         run_id=run_id,
         directory=out or Path("artifacts/runs") / run_id,
         duration_s=_seconds(duration),
@@ -73,6 +89,116 @@ def run(
     console.print(_table(opened, summary, request))
 
 
+@config_app.command()
+def show(
+    scenario: Annotated[str | None, typer.Option(help="With the overlay of this scenario.")] = None,
+    config: Config = Path("config.yaml"),
+    config_override: Override = None,
+    scenarios: Scenarios = Path("scenarios"),
+    *,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Add the file and line that each value comes from.")
+    ] = False,
+) -> None:
+    """Print every effective value, and the hash of all of them that a run's manifest will carry."""
+    overlay = None if scenario is None else load_scenario(scenario, scenarios)[1]
+    document = load_config([config, *(config_override or [])], overlay)
+    settings = settings_of(document)
+    lines = explained(document, settings)
+    width = max(len(f"{line.key} = {line.written}") for line in lines)
+    for line in lines:
+        text = f"{line.key} = {line.written}"
+        typer.echo(f"{text:{width}}  {_origin(line)}" if explain else text)
+    typer.echo(f"config_sha256 = {settings.sha256()}")
+
+
+@config_app.command()
+def check(
+    scenario: Scenario = "demo",
+    config: Config = Path("config.yaml"),
+    config_override: Override = None,
+    data: Data = None,
+    scenarios: Scenarios = Path("scenarios"),
+) -> None:
+    """Validate the merged configuration and print what it can earn on each instrument, with the arithmetic.
+
+    Exit code 1 where it can earn nothing or trade nothing.
+    """
+    planned = plan(scenario, scenarios, [config, *(config_override or [])], _captures(data))
+    for one in planned.economics:
+        typer.echo("\n".join(one.lines))
+    problems = sum(len(one.problems) for one in planned.economics)
+    typer.echo(f"{problems} problems" if problems else "configuration is sound")
+    raise typer.Exit(1 if problems else 0)
+
+
+@config_app.command()
+def flags(
+    config: Config = Path("config.yaml"),
+    config_override: Override = None,
+    *,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print docs/FEATURE_FLAGS_REGISTRY.md instead.")
+    ] = False,
+) -> None:
+    """List every feature flag: its value, default, rollback value, and what it does."""
+    if markdown:
+        typer.echo(registry_markdown(), nl=False)
+        return
+    settings = settings_of(load_config([config, *(config_override or [])]))
+    for flag in FLAGS:
+        value, default, rollback = map(flag_text, (flag.of(settings), flag.default, flag.rollback))
+        typer.echo(
+            f"{flag.name}: {flag.key} = {value} (default {default}, rollback {rollback}, {flag.owner})"
+        )
+        typer.echo(f"    {flag.effect}")
+
+
+@app.command()
+def rollback(
+    to: Annotated[
+        Path | None, typer.Option(help="Snapshot to restore from. Default: the one in OUT/release.")
+    ] = None,
+    values: Annotated[
+        Values,
+        typer.Option(
+            help="previous: before the snapshot; new: as released in it; registry: safe ones, no snapshot."
+        ),
+    ] = Values.PREVIOUS,
+    config: Annotated[
+        list[Path] | None,
+        typer.Option(help="Base, then overlays; repeatable. Default: the files of the snapshot."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Artifacts: snapshot and audit log.")] = Path("artifacts"),
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the diff and change nothing.")] = False,
+) -> None:
+    """The red button: set the feature flags back to recorded values, all or none.
+
+    Changes single values in the files that have the last word on them and leaves every other character alone;
+    refuses a snapshot that was edited; prints the diff; appends to OUT/release/audit.jsonl. A running bot has
+    to be started again: compare its manifest's config_sha256 with the one printed here.
+    """
+    snapshot = None
+    if to is not None or values is not Values.REGISTRY:
+        snapshot = load_snapshot(to or out / "release" / SNAPSHOT)
+    recorded = [Path(file.path) for file in snapshot.files] if snapshot else [Path("config.yaml")]
+    planned = work_out(targets(values, snapshot), config or recorded)
+    typer.echo(planned.diff, nl=False)
+    for flag in planned.unknown:
+        typer.echo(f"{flag}: not in the snapshot, left as it is")
+    log = out / "release" / "audit.jsonl"
+    if planned.changes and not dry_run:
+        apply(planned, log, wall_ns())
+        done = f"{len(planned.changes)} flags set; start the bot again to have them in force"
+    else:
+        done = f"{len(planned.changes)} flags would be set" if planned.changes else "nothing to change"
+    typer.echo(f"{done}\nconfig_sha256 = {planned.config_sha256}")
+    broken = broken_line(log)
+    if broken is not None:
+        typer.echo(f"{log}:{broken}: the audit log was altered before this line", err=True)
+
+
 def main() -> None:
     """Console entry: bad input is one line and exit code 2; a bug keeps its traceback."""
     try:
@@ -80,6 +206,19 @@ def main() -> None:
     except MmbotError as error:
         sys.stderr.write(f"mmbot: {error}\n")
         sys.exit(2)
+
+
+def _captures(asked: Path | None) -> Path | None:
+    return asked or (_DATA if _DATA.is_dir() else None)
+
+
+def _origin(line: Explained) -> str:
+    """Where a value was written, and what is in force in its place."""
+    where = line.where or "default"
+    if line.instead is None:
+        return where
+    flag, value = line.instead
+    return f"{where}, but {flag.key} is off: {flag_text(value)}"
 
 
 def _seconds(duration: str | None) -> float | None:

@@ -98,6 +98,9 @@ class Feeds:
             maker=np.array([row.liquidity == "maker" for row in rows], dtype=np.bool_),
             fee=np.array([row.fee for row in rows], dtype=np.float64),
             mid=np.array([_NAN if row.mid is None else row.mid for row in rows], dtype=np.float64),
+            decision_mid=np.array(
+                [_NAN if row.decision_mid is None else row.decision_mid for row in rows], dtype=np.float64
+            ),
         )
 
     def _samples(self, rows: Sequence[SampleRow]) -> Samples:

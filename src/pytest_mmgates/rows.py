@@ -60,6 +60,7 @@ class FillRow(Row, gc=False):
     liquidity: Literal["maker", "taker"]
     fee: float
     mid: Price | None
+    decision_mid: Price | None = None
 
 
 class SampleRow(Row, gc=False):

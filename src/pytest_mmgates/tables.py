@@ -60,7 +60,7 @@ class Ticks:
 
 @dataclass(frozen=True)
 class Fills:
-    """One row per execution; `side` is +1 for a buy, `fee` positive where we paid; `mid` is NaN where there
+    """One row per execution; `side` is +1 for a buy, `fee` positive where we paid; a mid is NaN where there
     was none.
     """
 
@@ -72,6 +72,7 @@ class Fills:
     maker: Flags
     fee: Floats
     mid: Floats
+    decision_mid: Floats
 
     def __len__(self) -> int:
         return len(self.ts_ns)

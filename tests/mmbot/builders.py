@@ -22,6 +22,8 @@ from mmbot.runtime.assemble import build_engine, feature_settings, plain_markets
 from mmbot.runtime.run import RunRequest
 from mmbot.units import MS, SECOND, Lots, Ns, Ticks
 
+Command = Callable[..., tuple[int, str, str]]
+"""The console script: arguments in; exit code, stdout and stderr out."""
 REPO = Path(__file__).parents[2]
 START_NS = 1_767_225_600 * SECOND
 """2026-01-01T00:00:00Z."""

@@ -28,6 +28,7 @@ SETTINGS = {
     "gaps": 0,
     "crossed": 0,
     "fills": 40,
+    "decision_mids": True,  # whether fills say at which mid their orders were decided
     "fills_from": 0.0,  # share of the ticks before the first fill
     "updates": True,  # whether book updates are sampled
     "events": True,  # whether there is an events feed at all
@@ -178,11 +179,12 @@ def tick(settings, index, ts_ns):
 
 
 def fills(settings):
+    decided = settings["decision_mids"]
     times = list(tick_times(settings))
     times = times[round(len(times) * settings["fills_from"]) :]
     step = max(1, len(times) // (settings["fills"] + 1)) if settings["fills"] else 1
     return [
-        {**fill(index, ts_ns), "symbol": full(settings)}
+        {**fill(index, ts_ns), "symbol": full(settings), **({} if decided else {"decision_mid": None})}
         for index, ts_ns in enumerate(times[step::step][: settings["fills"]])
     ]
 
@@ -201,6 +203,7 @@ def fill(index, ts_ns):
         "fee": 0.01,
         "order_price": 100.0,
         "mid": 100.1,
+        "decision_mid": 100.1,
     }
 
 

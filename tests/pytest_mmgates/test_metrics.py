@@ -11,6 +11,7 @@ from pytest_mmgates.metrics import METRICS
 from pytest_mmgates.metrics.edge import edge_summary
 from pytest_mmgates.tables import DURATIONS
 from pytest_mmgates.tally import RELATIVE_ERROR
+from pytest_mmgates.tally.edge import COMPONENTS, DRIVERS
 
 LINEAR, INVERSE = "paper:ABCUSDT", "paper:ABCUSD_PERP"
 START = 1_700_000_040_000_000_000
@@ -50,6 +51,7 @@ def random_dir(foreign_bot, tmp_path_factory):
             "qty": float(rng.uniform(1, 9)),
         }
         row |= {"price": 100 + float(rng.normal()), "mid": None if index == 7 else 100 + float(rng.normal())}
+        row |= {"decision_mid": None if index == 8 else 100 + float(rng.normal())}
         fills.append(row)
     late = {"ts_ns": START + 10**11}
     samples = [
@@ -140,32 +142,85 @@ def test_reads_per_update_counts_reads_up_to_the_last_sample(random_dir):
     assert measure(random_dir, "md_cache.reads_per_update", LINEAR).value == reads / 2 / 900
 
 
-def brute_edge(run_dir, symbol, component):
-    """One loop per fill, from the definitions."""
+def brute_fills(run_dir, symbol):
+    """Component by component of each fill, in one loop, from the definitions; (weight, components)."""
     ticks = [row for row in rows_of(run_dir, "pipeline_ticks") if row["symbol"] == symbol]
-    total = weights = count = 0
+    end = [tick["mid"] for tick in ticks if tick["mid"]][-1]
     for row in (row for row in rows_of(run_dir, "fills") if row["symbol"] == symbol and row["mid"]):
         mid, side = row["mid"], 1 if row["side"] == "buy" else -1
-        weight = row["qty"] * mid if symbol == LINEAR else row["qty"] * 10.0 / mid
-        parts = {"gross": side * (mid - row["price"]) / mid, "fees": -row["fee"] / weight}
+        if symbol == LINEAR:
+            weight = row["qty"] * mid
+
+            def move(then, now, mid=mid, side=side):
+                return side * (now - then) / mid
+        else:
+            weight = row["qty"] * 10.0 / mid
+
+            def move(then, now, mid=mid, side=side):
+                return side * (1 / then - 1 / now) * mid
+
+        parts = {"gross": move(row["price"], mid), "fees": -row["fee"] / weight}
         for seconds in (1, 5, 60):
             until = row["ts_ns"] + seconds * 10**9
             later = [tick["mid"] for tick in ticks if tick["ts_ns"] <= until and tick["mid"]]
             reached = later and until <= ticks[-1]["ts_ns"]
-            parts[f"adverse_{seconds}s"] = side * (later[-1] - mid) / mid if reached else math.nan
+            parts[f"adverse_{seconds}s"] = move(mid, later[-1]) if reached else math.nan
         parts["net"] = parts["gross"] + parts["adverse_60s"] + parts["fees"]
-        if not math.isnan(parts[component]):
-            total, weights, count = total + parts[component] * weight, weights + weight, count + 1
-    return 1e4 * total / weights, count
+        parts["inventory"] = move(later[-1], end) if reached else math.nan
+        parts["pnl"] = move(row["price"], end) + parts["fees"]
+        decided = row["decision_mid"]
+        parts["slippage"] = math.nan if decided is None else -move(row["price"], decided)
+        yield weight, parts
+
+
+def brute_edge(run_dir, symbol, component):
+    known = [(weight, parts[component]) for weight, parts in brute_fills(run_dir, symbol)]
+    known = [(weight, value) for weight, value in known if not math.isnan(value)]
+    return 1e4 * sum(weight * value for weight, value in known) / sum(weight for weight, _ in known), len(
+        known
+    )
 
 
 @pytest.mark.parametrize("symbol", [LINEAR, INVERSE])
-@pytest.mark.parametrize("component", ["net", "gross", "fees", "adverse_1s", "adverse_5s", "adverse_60s"])
+@pytest.mark.parametrize("component", COMPONENTS)
 def test_edge_is_its_definition(random_dir, component, symbol):
     value, count = brute_edge(random_dir, symbol, component)
     found = measure(random_dir, f"{component}_bps", symbol)
     assert found.value == pytest.approx(value, rel=1e-12)
     assert found.n == count
+
+
+@pytest.mark.parametrize("symbol", [LINEAR, INVERSE])
+def test_lost_fills_are_counted_by_the_component_that_took_the_most(random_dir, symbol):
+    fills = [parts for _, parts in brute_fills(random_dir, symbol) if not math.isnan(parts["net"])]
+    lost = [parts for parts in fills if parts["net"] < 0]
+    found = measure(random_dir, "lost_fills.ratio", symbol)
+    assert (found.value, found.n) == (len(lost) / len(fills), len(fills))
+    assert 0 < len(lost) < len(fills)
+    shares = {}
+    for driver in DRIVERS:
+        mine = [parts for parts in lost if min(DRIVERS, key=parts.get) == driver]
+        shares[driver] = measure(random_dir, f"lost_fills.{driver}_ratio", symbol).value
+        assert shares[driver] == len(mine) / len(fills)
+    assert sum(shares.values()) == pytest.approx(found.value)
+
+
+def test_lost_fills_of_two_currencies_are_counted_together(random_dir):
+    both = [measure(random_dir, "lost_fills.ratio", symbol) for symbol in (LINEAR, INVERSE)]
+    found = measure(random_dir, "lost_fills.ratio")
+    assert found.value == pytest.approx(sum(one.value * one.n for one in both) / found.n)
+
+
+def test_net_and_inventory_are_the_pnl_over_the_same_fills(random_dir):
+    run = load(random_dir)
+    for symbol in (LINEAR, INVERSE):
+        means = edge_summary(run, symbol).means
+        assert means["net"] + means["inventory"] == pytest.approx(means["pnl"], rel=1e-9)
+
+
+def test_slippage_without_a_mid_of_the_decision_is_not_measured(make_run):
+    found = METRICS["slippage_bps"].measure(make_run(decision_mids=False), None)
+    assert (found.value, found.reason) == (None, "none of 40 fills has a mid of its decision")
 
 
 def test_a_good_fill_is_positive(make_run):

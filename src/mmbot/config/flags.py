@@ -67,8 +67,8 @@ FLAGS: tuple[Flag, ...] = (
         rollback=False,
         owner="trading-infra",
         effect="A book has an age: reads are hits within ttl_ms, and silence asks for a snapshot."
-        " Off: no read is a hit, and the book is served as the feed left it until a gap; the guard against old"
-        " books stays.",
+        " Off: no read is a hit, and the book is served as the feed left it until a gap; the guard against"
+        " old books stays.",
         off={
             "md_cache.ttl_ms": 0.0,
             "md_cache.invalidate_on_ws_gap_ms": _NEVER_MS,

@@ -50,6 +50,10 @@ class Document:
             path = path[:-1]
         return self.origins.get(path, self.name)
 
+    def file(self, path: KeyPath) -> str:
+        """The file that has the last word on a value; a document's name is its file."""
+        return self.where(path).rpartition(":")[0]
+
     def convert(self, kind: type[T], path: KeyPath = ()) -> T:
         """Data (at a path) as a settings type. Raises ConfigError naming file, line, key, what was found and
         expected.
@@ -70,13 +74,17 @@ class Document:
 
 def load(path: Path) -> Document:
     """Read one file. Raises ConfigError."""
+    return parse(read(path), str(path))
+
+
+def read(path: Path) -> str:
+    """The text of a file to the character, line ends included. Raises ConfigError."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_bytes().decode()
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: was not UTF-8 text: byte {error.start}") from error
-    return parse(text, str(path))
 
 
 def parse(text: str, name: str) -> Document:

@@ -10,7 +10,7 @@ from functools import partial
 from pytest_mmgates.metrics.measurement import Measurement, Metric, absent, observed
 from pytest_mmgates.rows import Instrument
 from pytest_mmgates.runlog import RunLog
-from pytest_mmgates.tally.edge import HORIZONS_S
+from pytest_mmgates.tally.edge import DRIVERS, HORIZONS_S
 from pytest_mmgates.units import Dimension
 
 _MOST_EXCLUDED = 0.1
@@ -47,12 +47,19 @@ def measure_edge(run: RunLog, symbol: str | None, *, component: str) -> Measurem
         )
     sums = tally.edge[component]
     if not sums.fills:
-        return absent(f"none of {n} fills has a mid, and a tick late enough for the horizon", 0)
+        return absent(f"none of {n} fills has {_needs(component)}")
     found = observed(sums.mean, sums.fills)
     excluded = n - sums.fills
     if excluded <= _MOST_EXCLUDED * n:
         return found
     return Measurement(found.value, sums.fills, found.measured, doubt=f"{excluded} of {n} fills excluded")
+
+
+def _needs(component: str) -> str:
+    """What a fill must have for a component to exist."""
+    if component == "slippage":
+        return "a mid of its decision"
+    return "a mid, and a tick late enough for the horizon"
 
 
 def _currency(run: RunLog, symbol: str | None) -> str | None:
@@ -68,29 +75,44 @@ def _weighs_in(instrument: Instrument | None) -> str | None:
     return instrument.base if instrument.contract == "inverse" else instrument.quote
 
 
+def lost_ratio(run: RunLog, symbol: str | None, *, driver: str | None = None) -> Measurement:
+    """Of the fills that have a net; no weights, so currencies do not matter."""
+    tally = run.of(symbol)
+    if not tally.fills:
+        return absent("no fills")
+    n = tally.edge["net"].fills
+    if not n:
+        return absent(f"none of {tally.fills} fills has a mid, and a tick late enough for the horizon")
+    lost = sum(tally.lost.values()) if driver is None else tally.lost[driver]
+    return observed(lost / n, n)
+
+
+def _mean(name: str, what: str) -> Metric:
+    return Metric(f"{name}_bps", Dimension.BPS, f"{what}, by weight", partial(measure_edge, component=name))
+
+
 EDGE = (
-    Metric(
-        "net_bps",
-        Dimension.BPS,
-        "gross + adverse_60s + fees, by weight",
-        partial(measure_edge, component="net"),
-    ),
-    Metric(
-        "gross_bps",
-        Dimension.BPS,
-        "what fills earned against the mid, by weight",
-        partial(measure_edge, component="gross"),
-    ),
-    Metric(
-        "fees_bps", Dimension.BPS, "fees, negative = paid, by weight", partial(measure_edge, component="fees")
-    ),
+    _mean("net", "gross + adverse_60s + fees"),
+    _mean("gross", "what fills earned against the mid"),
+    _mean("fees", "fees, negative = paid"),
     *(
-        Metric(
-            f"adverse_{seconds}s_bps",
-            Dimension.BPS,
-            f"move of the mid within {seconds} s of a fill, negative = against us, by weight",
-            partial(measure_edge, component=f"adverse_{seconds}s"),
+        _mean(
+            f"adverse_{seconds}s",
+            f"move of the mid within {seconds} s of a fill, negative = against us",
         )
         for seconds in HORIZONS_S
+    ),
+    _mean("inventory", "move of the mid from 60 s after a fill to the end, negative = against us"),
+    _mean("pnl", "fills marked at the end, less fees; net + inventory where there is a net"),
+    _mean("slippage", "price against the mid when the order was decided, positive = worse"),
+    Metric("lost_fills.ratio", Dimension.RATIO, "share of fills with a negative net", lost_ratio),
+    *(
+        Metric(
+            f"lost_fills.{driver}_ratio",
+            Dimension.RATIO,
+            f"share of fills with a negative net of which {driver} took the most",
+            partial(lost_ratio, driver=driver),
+        )
+        for driver in DRIVERS
     ),
 )

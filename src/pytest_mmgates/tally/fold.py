@@ -114,7 +114,8 @@ class _SymbolFold:
             covered_ns=0 if self._first_ns is None else self._last_ns - self._first_ns,
             events=events,
         )
-        edge = edge_tally(self._fills, self._instrument, self._markouts.after())
+        markouts = self._markouts
+        edge = edge_tally(self._fills, self._instrument, markouts.after(), markouts.last_mid)
         return merged(merged(self._tally, spans), edge)
 
 

@@ -45,7 +45,8 @@ class SymbolTally(msgspec.Struct):
     up over the parts of a symbol, and mean nothing over several symbols. `cache` counts reads by outcome,
     `histograms_ns` and `totals_ns` hold durations by name, `sampled_reads` the reads up to the last sample of
     `updates`, `notional` quote currency by liquidity in units of 2**-1074. `edge` holds each component over
-    the fills that have it, `edge_of_net` over the fills that have a net.
+    the fills that have it, `edge_of_net` over the fills that have a net, `lost` counts those whose net is
+    negative by the component that took the most.
     """
 
     duration_ns: int = 0
@@ -64,6 +65,7 @@ class SymbolTally(msgspec.Struct):
     notional: dict[str, int] = {}
     edge: dict[str, Weighted] = {}
     edge_of_net: dict[str, Weighted] = {}
+    lost: dict[str, int] = {}
     events: dict[str, int] = {}
 
     def histogram_ns(self, name: str) -> Histogram:

@@ -62,6 +62,7 @@ def fills(seed, count):
         maker=rng.random(count) < 0.8,
         fee=rng.normal(size=count),
         mid=np.where(rng.random(count) < 0.1, np.nan, 100 + rng.normal(size=count)),
+        decision_mid=np.where(rng.random(count) < 0.1, np.nan, 100 + rng.normal(size=count)),
     )
 
 
@@ -92,7 +93,7 @@ def test_fills_however_split_give_the_same_sums_to_the_last_bit(seed, cuts):
 
     def tally(block):
         length = len(block)
-        edge = edge_tally(block, LINEAR, {seconds: mids[:length] for seconds, mids in after.items()})
+        edge = edge_tally(block, LINEAR, {seconds: mids[:length] for seconds, mids in after.items()}, 101.0)
         return merged(fills_tally(block, LINEAR), edge)
 
     blocks = pieces(table, cuts)
