@@ -68,6 +68,15 @@ def test_a_line_is_the_row(tmp_path: Path, row: Row):
     )
 
 
+def test_braces_and_line_breaks_inside_a_row_start_no_new_one(tmp_path: Path):
+    rows = [EventRow(START_NS, "{x", "gap", {"detail": 'a"{\n{b'}) for _ in range(3)]
+    ((_, text),) = written(tmp_path, rows)
+    found = [msgspec.json.decode(line) for line in text.splitlines()]
+    assert [(row["symbol"], row["detail"], row["run_id"]) for row in found] == [
+        ("{x", {"detail": 'a"{\n{b'}, "run-1")
+    ] * 3
+
+
 def test_a_day_ends_at_midnight_utc(tmp_path: Path):
     last, first = START_NS + DAY_NS - 1, START_NS + DAY_NS
     written(tmp_path, [sample(last), sample(first), sample(last)])
