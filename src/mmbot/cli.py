@@ -22,6 +22,7 @@ from mmbot.errors import ConfigError, MmbotError
 from mmbot.ops.audit import broken_line
 from mmbot.ops.plan import plan
 from mmbot.ops.rollback import Values, apply, targets, work_out
+from mmbot.ops.steps import run_step
 from mmbot.runtime.run import EngineKind, Run, RunRequest
 from mmbot.runtime.summary import Summary
 from mmbot.units import SECOND, parse_duration
@@ -152,6 +153,35 @@ def flags(
             f"{flag.name}: {flag.key} = {value} (default {default}, rollback {rollback}, {flag.owner})"
         )
         typer.echo(f"    {flag.effect}")
+
+
+@app.command()
+def prep(
+    scenario: Annotated[
+        list[str] | None, typer.Option(help="Market for the money arithmetic; repeatable. Default: demo.")
+    ] = None,
+    config: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Base, then overlays; repeatable. Default: config.yaml and config.soak_overrides.yaml."
+        ),
+    ] = None,
+    data: Data = None,
+    out: Annotated[Path, typer.Option(help="Where artifacts go.")] = Path("artifacts"),
+) -> None:
+    """May this configuration go on to a shadow run? The same as `pytest -m prep`, exit code included.
+
+    Checks the merged configuration, its flags, what it can earn and what gates ask it to earn. Writes
+    OUT/reports/PREP_LOG.md and OUT/verdicts/prep.json; if all is green, also
+    OUT/release/FEATURE_FLAGS_SNAPSHOT.json, from which `mmbot rollback` restores.
+    """
+    arguments = ["--mmgates-out", str(out)]
+    arguments += [] if data is None else ["--mmgates-data", str(data)]
+    for name in scenario or []:
+        arguments += ["--mmgates-scenario", name]
+    for path in config or []:
+        arguments += ["--mmgates-config", str(path)]
+    raise typer.Exit(run_step("prep", arguments))
 
 
 @app.command()

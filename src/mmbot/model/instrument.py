@@ -57,6 +57,9 @@ class Instrument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     contract_value: float = 1.0
 
     def __post_init__(self) -> None:
+        for name, step in (("tick_size", self.tick_size), ("lot_size", self.lot_size)):
+            if not _scaled(step, _places(step)):
+                raise ValueError(f"{name} was {step!r}, expected a positive decimal")
         if not (math.isfinite(self.contract_value) and self.contract_value > 0):
             raise ValueError(f"contract_value was {self.contract_value}, expected more than 0")
 
@@ -143,7 +146,7 @@ def parser(step: str, what: str) -> Callable[[str], int]:
     A book repeats its prices, so results are remembered; the memory is bounded. Raises RemoteProtocolError
     for text that is no plain decimal or is off the grid, ConfigError for a step that is none.
     """
-    digits = len(step.partition(".")[2])
+    digits = _places(step)
     scaled_step = _scaled(step, digits)
     if scaled_step is None or scaled_step <= 0:
         raise ConfigError(f"{what} step was {step!r}, expected a positive decimal")
@@ -170,6 +173,30 @@ def parser(step: str, what: str) -> Callable[[str], int]:
 _REMEMBERED = 200_000
 _LONGEST = 100
 """Characters of a decimal; venues write some twenty, and int() itself gives up at thousands."""
+
+
+def rate_bps(rate: str) -> float:
+    """A rate as venues state it, a share of notional with its sign, in bps: `rate_bps("-0.00005") == -0.5`.
+
+    Raises RemoteProtocolError for text that is no plain decimal.
+    """
+    unsigned = rate.removeprefix("-")
+    scaled = _scaled(unsigned, _places(unsigned))
+    if scaled is None:
+        raise RemoteProtocolError(f"rate was {rate!r}, expected a plain decimal")
+    bps: float = scaled * 10_000 / 10 ** _places(unsigned)
+    return -bps if unsigned != rate else bps
+
+
+def same_decimal(one: str, other: str) -> bool:
+    """Whether two texts are the same plain decimal, whatever zeros end them; False for what is none."""
+    digits = max(_places(one), _places(other))
+    scaled = _scaled(one, digits)
+    return scaled is not None and scaled == _scaled(other, digits)
+
+
+def _places(text: str) -> int:
+    return len(text.partition(".")[2])
 
 
 def _scaled(text: str, digits: int) -> int | None:

@@ -9,7 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from mmbot.edge.decomposition import Decomposition
+from mmbot.edge.decomposition import Decomposition, Weighted
 from mmbot.edge.markout import Markouts
 from mmbot.engine.symbol import SymbolBot
 from mmbot.execution.position import Position
@@ -138,7 +138,7 @@ def _edge(markouts: Markouts) -> Iterator[tuple[str, str]]:
     yield "markout before fees", _by_horizon({h: point.bps for h, point in markouts.curve.items()})
     inventory, pnl = edge.bps(edge.inventory(mark)), edge.bps(edge.pnl(mark))
     yield "pnl", f"{_bps(pnl)} bps (net {_bps(net)}, inventory {_bps(inventory)})"
-    yield "slippage", f"{_bps(edge.slippage.bps)} bps against the mid of the decision, positive = worse"
+    yield "slippage", _slippage(edge.slippage)
     drivers = ", ".join(f"{leg} {count}" for leg, count in edge.drivers.most_common())
     yield (
         "fills that lost",
@@ -159,6 +159,12 @@ def _profit(position: Position, mark: float | None, currency: str) -> Iterator[t
         yield "of it", f"realised {realised}, unrealised {unrealised}, fees {fees}"
     funded = f"{-position.funding:+.4f} {currency}, {position.fundings} payments"
     yield "funding", funded if position.fundings else "NO_DATA: no payment was reported"
+
+
+def _slippage(slippage: Weighted) -> str:
+    if slippage.bps is None:
+        return "NO_DATA: no order says at which mid it was decided"
+    return f"{slippage.bps:+.2f} bps, positive = worse than the mid when the order was decided"
 
 
 def _by_horizon(bps: Mapping[int, float | None]) -> str:

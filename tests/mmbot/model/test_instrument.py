@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.mmbot.builders import inverse, linear
 
 from mmbot.errors import ConfigError, RemoteProtocolError
-from mmbot.model.instrument import Fees, Side, floor_lots, parser
+from mmbot.model.instrument import Fees, Side, floor_lots, parser, rate_bps, same_decimal
 
 STEPS = [
     "1",
@@ -193,6 +193,33 @@ def test_a_fee_is_bps_of_notional_by_role_and_a_rebate_is_negative(
         notional = instrument.notional(lots, price)
         assert instrument.fee(lots, price, maker=True) == pytest.approx(notional * maker_bps * 1e-4)
         assert instrument.fee(lots, price, maker=False) == pytest.approx(notional * taker_bps * 1e-4)
+
+
+@pytest.mark.parametrize(
+    ("rate", "bps"), [("0.00055", 5.5), ("0.001", 10.0), ("-0.00005", -0.5), ("0", 0.0), ("-0.000025", -0.25)]
+)
+def test_a_rate_is_a_share_of_notional_and_negative_for_a_rebate(rate: str, bps: float):
+    assert rate_bps(rate) == bps
+
+
+@pytest.mark.parametrize("rate", ["", "-", "--1", "+0.1", "1e-4", "nan", "0,1", " 0.1"])
+def test_a_rate_that_is_no_plain_decimal_is_a_protocol_error(rate: str):
+    with pytest.raises(RemoteProtocolError, match="rate was"):
+        rate_bps(rate)
+
+
+def test_decimals_are_the_same_whatever_zeros_end_them():
+    assert same_decimal("0.10", "0.1")
+    assert same_decimal("1", "1.000")
+    assert not same_decimal("0.1", "0.01")
+    assert not same_decimal("1e1", "1e1")
+
+
+@pytest.mark.parametrize("name", ["tick_size", "lot_size"])
+@pytest.mark.parametrize("step", ["0", "0.00", "-1", "1e-5", "", "nan"])
+def test_a_grid_needs_a_positive_decimal(name: str, step: str):
+    with pytest.raises(ValueError, match=f"{name} was '{step}', expected a positive decimal"):
+        linear(**{name: step})
 
 
 def test_a_key_names_venue_and_symbol():

@@ -106,7 +106,7 @@ def test_fills_edge_and_profit_are_in_settlement_currency():
         lines["markout before fees"] == "1 s +10.00, 5 s +10.00, 15 s +10.00, 60 s +15.00, 300 s NO_DATA bps"
     )
     assert lines["pnl"] == "+13.00 bps (net +13.00, inventory +0.00)"
-    assert lines["slippage"] == "-10.00 bps against the mid of the decision, positive = worse"
+    assert lines["slippage"] == "-10.00 bps, positive = worse than the mid when the order was decided"
     assert lines["fills that lost"] == "0 of 1"
     assert lines["profit after fees"] == "+0.1300 USDT, position 1"
     assert lines["of it"] == "realised +0.0000, unrealised +0.1500, fees -0.0200"
@@ -119,9 +119,7 @@ def test_what_is_not_known_is_no_data_in_every_line():
     assert lines["net edge"] == "NO_DATA: no fill has a mid 60 s later"
     assert lines["profit"] == "NO_DATA: no mid to mark it at"
     rows = [tick_row(ts_ns=START_NS + second * SECOND) for second in (0, 61)]
-    assert trading(summary_of(fill_row(), *rows), (Side.BUY, 9_990, 100))["slippage"].startswith(
-        "NO_DATA bps"
-    )
+    assert trading(summary_of(fill_row(), *rows), (Side.BUY, 9_990, 100))["slippage"].startswith("NO_DATA: ")
 
 
 def test_funding_has_its_own_line_and_counts_in_the_profit():
