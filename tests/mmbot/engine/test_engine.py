@@ -23,6 +23,7 @@ from mmbot.model.commands import CancelOrder, Command, RequestSnapshot, SubmitOr
 from mmbot.model.events import (
     BookTrouble,
     CancelReject,
+    Funding,
     OrderAck,
     OrderCancelled,
     OrderReject,
@@ -232,6 +233,14 @@ def test_a_gap_says_what_was_expected_and_found():
     (row,) = engine.drain()
     assert isinstance(row, EventRow)
     assert row.detail == {"detail": "U=9 u=9 after u=7"}
+
+
+def test_funding_is_booked_and_told():
+    engine = opened()
+    engine.step(Funding(KEY, Ns(ms(10)), Ns(ms(12)), rate=0.0001, payment=0.25))
+    (row,) = [row for row in engine.drain() if isinstance(row, EventRow) and row.kind == "funding"]
+    assert (row.ts_ns, row.symbol, row.detail) == (ms(12), KEY, {"rate": 0.0001, "payment": 0.25})
+    assert engine.bots[KEY].position.funding == 0.25
 
 
 class TestOrders:
