@@ -17,7 +17,7 @@ from mmbot.config.flags import FLAGS, registry_markdown
 from mmbot.config.flags import text as flag_text
 from mmbot.config.scenario import load_scenario
 from mmbot.config.settings import load_config, settings_of
-from mmbot.config.snapshot import SNAPSHOT, load_snapshot
+from mmbot.config.snapshot import SNAPSHOT, Snapshot, load_snapshot
 from mmbot.errors import ConfigError, MmbotError
 from mmbot.ops.audit import broken_line
 from mmbot.ops.plan import plan
@@ -192,12 +192,14 @@ def rollback(
     values: Annotated[
         Values,
         typer.Option(
-            help="previous: before the snapshot; new: as released in it; registry: safe ones, no snapshot."
+            help="previous: before the snapshot; new: as released in it; registry: those held safe."
         ),
     ] = Values.PREVIOUS,
     config: Annotated[
         list[Path] | None,
-        typer.Option(help="Base, then overlays; repeatable. Default: the files of the snapshot."),
+        typer.Option(
+            help="The bot's files: base, then overlays; repeatable. Default: those of the snapshot."
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Artifacts: snapshot and audit log.")] = Path("artifacts"),
     *,
@@ -205,15 +207,16 @@ def rollback(
 ) -> None:
     """The red button: set the feature flags back to recorded values, all or none.
 
-    Changes single values in the files that have the last word on them and leaves every other character alone;
-    refuses a snapshot that was edited; prints the diff; appends to OUT/release/audit.jsonl. A running bot has
-    to be started again: compare its manifest's config_sha256 with the one printed here.
+    Changes single values in the files that have the last word on them and leaves every other character alone.
+    Refuses a snapshot that was edited, prints the diff, and appends to OUT/release/audit.jsonl.
+
+    A running bot has to be started again: a bot reads its configuration when it starts.
     """
     snapshot = None
-    if to is not None or values is not Values.REGISTRY:
+    if values is not Values.REGISTRY or not config:
         snapshot = load_snapshot(to or out / "release" / SNAPSHOT)
-    recorded = [Path(file.path) for file in snapshot.files] if snapshot else [Path("config.yaml")]
-    planned = work_out(targets(values, snapshot), config or recorded)
+    planned = work_out(targets(values, snapshot), config or _files_of(snapshot))
+    typer.echo(f"files: {' + '.join(map(str, planned.before))}")
     typer.echo(planned.diff, nl=False)
     for flag in planned.unknown:
         typer.echo(f"{flag}: not in the snapshot, left as it is")
@@ -240,6 +243,10 @@ def main() -> None:
 
 def _captures(asked: Path | None) -> Path | None:
     return asked or (_DATA if _DATA.is_dir() else None)
+
+
+def _files_of(snapshot: Snapshot | None) -> list[Path]:
+    return [Path(file.path) for file in snapshot.files] if snapshot else []
 
 
 def _origin(line: Explained) -> str:

@@ -62,6 +62,18 @@ class Feeds:
             counts.update(zip([row.kind for row in rows], self._codes_of(rows), strict=True))
         return counts
 
+    def funding(self) -> dict[int, list[float]]:
+        """Payments by symbol code, positive where we paid."""
+        payments: dict[int, list[float]] = {}
+        for rows in self._blocks("events", EventRow):
+            for row in (row for row in rows if row.kind == "funding"):
+                payment = row.detail.get("payment")
+                if isinstance(payment, bool) or not isinstance(payment, int | float):
+                    where = f"{self._directory}: funding of {row.symbol} at {row.ts_ns}"
+                    raise RunlogError(f"{where}: payment was {payment!r}, expected a number")
+                payments.setdefault(self._codes[row.symbol], []).append(float(payment))
+        return payments
+
     def all_ticks(self) -> Ticks:
         return joined([self._ticks([]), *self.ticks()])
 

@@ -70,6 +70,7 @@ class SampleRow(Row, gc=False):
 
 class EventRow(Row, gc=False):
     kind: str
+    detail: dict[str, Any] = {}
 
 
 class Feed(msgspec.Struct, frozen=True):

@@ -53,7 +53,7 @@ def test_on_a_run(tmp_path: Path, instrument: Instrument) -> None:
     log = load(tmp_path / "run")
     found, judged = summary._markouts[instrument.key], edge_summary(log, instrument.key)
 
-    assert judged.fills == found.edge.fills > 5
+    assert judged.fills == found.edge.fills == found.edge.slippage.fills > 5
     assert judged.excluded == found.fills - found.edge.fills
     assert judged.means == pytest.approx(bots_means(found), rel=1e-9, abs=1e-9)
     drivers = {name: count for name, count in log.of(instrument.key).lost.items() if count}

@@ -6,6 +6,7 @@ fills, or the market around them.
 
 import pytest
 
+from pytest_mmgates.errors import RunlogError
 from pytest_mmgates.judge import Verdict, judge_rule
 from pytest_mmgates.loader import load
 from pytest_mmgates.metrics.edge import EDGE
@@ -52,7 +53,7 @@ CAUSES = {
 def verdict(foreign_bot, tmp_path, shadow_gate):
     """`verdict(rule, changes, market)`: what the rule says of that run."""
 
-    def judged(rule, changes=None, market=flat, **settings):
+    def judged(rule, changes=None, market=flat, payments=(-0.5, 0.25), **settings):
         base = {**foreign_bot.SETTINGS, "kind": "recorded", **settings}
         ticks = foreign_bot.ticks(base)
         start = ticks[0]["ts_ns"]
@@ -66,7 +67,12 @@ def verdict(foreign_bot, tmp_path, shadow_gate):
         counts = {"ticks": len(ticks), "fills": len(fills)}
         manifest = {**foreign_bot.manifest_of(base, counts), "run_id": "r1", "scenario": "demo"}
         directory = tmp_path / f"run{len(list(tmp_path.iterdir()))}"
+        funding = [
+            {"ts_ns": start, "symbol": ticks[0]["symbol"], "kind": "funding", "detail": {"payment": payment}}
+            for payment in payments
+        ]
         feeds = {"pipeline_ticks": ticks, "fills": fills, "samples": foreign_bot.samples(base)}
+        feeds["events"] = funding
         foreign_bot.write_feeds(directory, feeds, manifest)
         return judge_rule(parse_rule(rule), shadow_gate, load(directory))
 
@@ -74,7 +80,23 @@ def verdict(foreign_bot, tmp_path, shadow_gate):
 
 
 def test_every_edge_metric_has_a_cause():
-    assert set(CAUSES) == {metric.name for metric in EDGE}
+    assert {*CAUSES, "funding_bps"} == {metric.name for metric in EDGE}
+
+
+def test_funding_is_cash_by_the_weight_of_the_fills(verdict):
+    """A quarter received over eight fills of 100."""
+    good = verdict("funding_bps >= 0bps")
+    assert (good.verdict, good.value, good.n) == (Verdict.PASS, pytest.approx(1e4 * 0.25 / 800), 2)
+    assert verdict("funding_bps >= 0bps", payments=(0.5, -0.25)).verdict is Verdict.FAIL
+    for payments, fill in (((), {}), ((0.5,), {"mid": None})):
+        assert verdict("funding_bps >= 0bps", fill, payments=payments).verdict is Verdict.NO_DATA
+
+
+def test_funding_without_a_payment_is_refused(verdict):
+    with pytest.raises(
+        RunlogError, match=r"funding of paper:ABCUSDT at .*: payment was None, expected a number"
+    ):
+        verdict("funding_bps >= 0bps", payments=(None,))
 
 
 @pytest.mark.parametrize("metric", CAUSES)

@@ -7,7 +7,7 @@ from mmbot.book.cache import MdCacheSettings
 from mmbot.book.market import PlainMarket
 from mmbot.engine.symbol import SymbolBot
 from mmbot.model.commands import Command, RequestSnapshot
-from mmbot.model.events import BookSnapshot, Event, MarketEvent, OrderEvent, Tick, Trouble
+from mmbot.model.events import BookSnapshot, Event, Funding, MarketEvent, OrderEvent, Tick, Trouble
 from mmbot.model.records import EventRow, FillRow, Row, TickRow
 from mmbot.units import MS
 
@@ -39,6 +39,8 @@ class Engine:
             return self.tick(event.now_ns)
         if isinstance(event, OrderEvent):
             self.answer(event)
+        elif isinstance(event, Funding):
+            self._fund(event)
         else:
             self._market(event)
         return ()
@@ -102,6 +104,11 @@ class Engine:
             bot.pull_quotes(now_ns)
             commands += self._collect(bot)
         return commands
+
+    def _fund(self, funding: Funding) -> None:
+        self.bots[funding.symbol].position.fund(funding)
+        detail: dict[str, str | int | float | None] = {"rate": funding.rate, "payment": funding.payment}
+        self._rows.append(EventRow(funding.recv_ns, funding.symbol, "funding", detail))
 
     def _market(self, event: MarketEvent) -> None:
         symbol, now_ns = event.symbol, event.recv_ns

@@ -156,7 +156,7 @@ class SymbolBot:
         self._submitted += 1
         client_id = f"{self.id_prefix}{self._submitted}"
         command = SubmitOrder(self.key, client_id, quote.side, quote.tick, quote.lots)
-        self._blotter.submitted(command, quote.slot)
+        self._blotter.submitted(command, quote.slot, self.market.mid_x2)
         self.commands.append(command)
 
     def _filled(self, fill: Fill) -> None:
@@ -181,6 +181,7 @@ class SymbolBot:
                 fee=fee,
                 order_price=price(order.tick),
                 mid=None if fill.mid_x2 is None else price(fill.mid_x2 / 2),
+                decision_mid=None if order.decision_mid_x2 is None else price(order.decision_mid_x2 / 2),
             )
         )
         if order.status is OrderStatus.CLOSED:

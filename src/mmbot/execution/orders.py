@@ -14,11 +14,14 @@ Resting = tuple[tuple[str, int] | None, tuple[str, int] | None]
 
 
 class WorkingOrder:
-    """One order of ours. `leaves_lots` is the open rest."""
+    """One order of ours. `leaves_lots` is the open rest, `decision_mid_x2` best bid + best ask in ticks when
+    it was decided (None on a one-sided book).
+    """
 
-    __slots__ = ("client_id", "leaves_lots", "side", "slot", "status", "tick")
+    __slots__ = ("client_id", "decision_mid_x2", "leaves_lots", "side", "slot", "status", "tick")
 
-    def __init__(self, submit: SubmitOrder, slot: Slot) -> None:
+    def __init__(self, submit: SubmitOrder, slot: Slot, decision_mid_x2: int | None) -> None:
+        self.decision_mid_x2 = decision_mid_x2
         self.client_id = submit.client_id
         self.side = submit.side
         self.slot = slot
@@ -45,10 +48,10 @@ class Blotter:
             found = self._resting = _live(self.slots.get(1)), _live(self.slots.get(-1))
         return found
 
-    def submitted(self, submit: SubmitOrder, slot: Slot) -> None:
+    def submitted(self, submit: SubmitOrder, slot: Slot, decision_mid_x2: int | None = None) -> None:
         if slot in self.slots:
             raise LocalProtocolError(f"slot {slot} already works order {self.slots[slot].client_id}")
-        order = WorkingOrder(submit, slot)
+        order = WorkingOrder(submit, slot, decision_mid_x2)
         self._by_id[order.client_id] = order
         self.slots[slot] = order
 

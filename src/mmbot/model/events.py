@@ -168,4 +168,4 @@ class Tick(msgspec.Struct, frozen=True, gc=False):
 
 
 OrderEvent = OrderAck | OrderReject | OrderCancelled | CancelReject | Fill
-Event = MarketEvent | OrderEvent | Tick
+Event = MarketEvent | OrderEvent | Funding | Tick

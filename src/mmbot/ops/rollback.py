@@ -2,9 +2,10 @@
 
 Everything is worked out and checked on texts first: the changed files are merged and validated, and each flag
 must have its target value, or nothing is written. Then all files are replaced at once, and read back. Both
-the intention and what came of it are in the audit log, with the hash of the effective configuration. A
-running bot reads its configuration when it starts: it has to be started again, and the hash in its manifest
-compared with the one reported here.
+the intention and what came of it are in the audit log, with the hash of the effective configuration.
+
+This is the file's side. A bot reads its configuration when it starts, so a running one has to be started
+again. The hash is of these files without a scenario's overlay: what `mmbot config show` prints for them.
 """
 
 import difflib

@@ -11,7 +11,7 @@ from pytest_mmgates.metrics.measurement import Measurement, Metric, absent, obse
 from pytest_mmgates.rows import Instrument
 from pytest_mmgates.runlog import RunLog
 from pytest_mmgates.tally.edge import DRIVERS, HORIZONS_S
-from pytest_mmgates.units import Dimension
+from pytest_mmgates.units import BPS, Dimension
 
 _MOST_EXCLUDED = 0.1
 
@@ -87,6 +87,20 @@ def lost_ratio(run: RunLog, symbol: str | None, *, driver: str | None = None) ->
     return observed(lost / n, n)
 
 
+def measure_funding(run: RunLog, symbol: str | None) -> Measurement:
+    """By the weight of the fills, like every component; it is none of them."""
+    tally = run.of(symbol)
+    payments = tally.events.get("funding", 0)
+    if not payments:
+        return absent("no payment of funding was reported")
+    if _currency(run, symbol) is None:
+        return absent("no fills, or they weigh in more than one currency: select a symbol", payments)
+    weight = tally.edge["gross"].weight
+    if not weight:
+        return absent(f"none of {tally.fills} fills has a mid", payments)
+    return observed(-BPS * (tally.funding / weight), payments)
+
+
 def _mean(name: str, what: str) -> Metric:
     return Metric(f"{name}_bps", Dimension.BPS, f"{what}, by weight", partial(measure_edge, component=name))
 
@@ -105,6 +119,12 @@ EDGE = (
     _mean("inventory", "move of the mid from 60 s after a fill to the end, negative = against us"),
     _mean("pnl", "fills marked at the end, less fees; net + inventory where there is a net"),
     _mean("slippage", "price against the mid when the order was decided, positive = worse"),
+    Metric(
+        "funding_bps",
+        Dimension.BPS,
+        "funding, negative = paid, by weight of the fills; no component of net or pnl",
+        measure_funding,
+    ),
     Metric("lost_fills.ratio", Dimension.RATIO, "share of fills with a negative net", lost_ratio),
     *(
         Metric(

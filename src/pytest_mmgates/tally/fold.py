@@ -29,6 +29,7 @@ from pytest_mmgates.tally.tally import (
 def tally_of(feeds: Feeds, manifest: Manifest) -> Tally:
     """Raises RunlogError for rows that cannot be believed."""
     samples, fills, events = feeds.all_samples(), feeds.all_fills(), feeds.events()
+    payments = feeds.funding()
     folds = [
         _SymbolFold(manifest, name, fills.of(code), samples.series("book_updates", code))
         for code, name in enumerate(manifest.symbols)
@@ -37,7 +38,8 @@ def tally_of(feeds: Feeds, manifest: Manifest) -> Tally:
         for code in np.unique(block.symbol).tolist():
             folds[code].ticks(block.of(code))
     symbols = {
-        name: folds[code].finished(_events_of(events, code)) for code, name in enumerate(manifest.symbols)
+        name: folds[code].finished(_events_of(events, code), payments.get(code, []))
+        for code, name in enumerate(manifest.symbols)
     }
     _, rss_bytes = samples.series("rss_bytes")
     engine = None if events is None else _events_of(events, NO_SYMBOL)
@@ -108,11 +110,12 @@ class _SymbolFold:
         block.sampled_reads = sampled
         self._tally = merged(self._tally, block)
 
-    def finished(self, events: dict[str, int]) -> SymbolTally:
+    def finished(self, events: dict[str, int], payments: list[float]) -> SymbolTally:
         spans = SymbolTally(
             duration_ns=self._manifest.duration_ns,
             covered_ns=0 if self._first_ns is None else self._last_ns - self._first_ns,
             events=events,
+            funding=exact_sum(np.array(payments, dtype=np.float64)),
         )
         markouts = self._markouts
         edge = edge_tally(self._fills, self._instrument, markouts.after(), markouts.last_mid)

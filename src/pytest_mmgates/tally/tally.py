@@ -46,7 +46,8 @@ class SymbolTally(msgspec.Struct):
     `histograms_ns` and `totals_ns` hold durations by name, `sampled_reads` the reads up to the last sample of
     `updates`, `notional` quote currency by liquidity in units of 2**-1074. `edge` holds each component over
     the fills that have it, `edge_of_net` over the fills that have a net, `lost` counts those whose net is
-    negative by the component that took the most.
+    negative by the component that took the most. `funding` is what was paid, settlement currency in units of
+    2**-1074; `events` says how often.
     """
 
     duration_ns: int = 0
@@ -66,6 +67,7 @@ class SymbolTally(msgspec.Struct):
     edge: dict[str, Weighted] = {}
     edge_of_net: dict[str, Weighted] = {}
     lost: dict[str, int] = {}
+    funding: int = 0
     events: dict[str, int] = {}
 
     def histogram_ns(self, name: str) -> Histogram:

@@ -23,6 +23,7 @@ from mmbot.model.commands import CancelOrder, Command, RequestSnapshot, SubmitOr
 from mmbot.model.events import (
     BookTrouble,
     CancelReject,
+    Funding,
     OrderAck,
     OrderCancelled,
     OrderReject,
@@ -234,6 +235,14 @@ def test_a_gap_says_what_was_expected_and_found():
     assert row.detail == {"detail": "U=9 u=9 after u=7"}
 
 
+def test_funding_is_booked_and_told():
+    engine = opened()
+    engine.step(Funding(KEY, Ns(ms(10)), Ns(ms(12)), rate=0.0001, payment=0.25))
+    (row,) = [row for row in engine.drain() if isinstance(row, EventRow) and row.kind == "funding"]
+    assert (row.ts_ns, row.symbol, row.detail) == (ms(12), KEY, {"rate": 0.0001, "payment": 0.25})
+    assert engine.bots[KEY].position.funding == 0.25
+
+
 class TestOrders:
     def test_a_fill_is_a_row_and_a_position(self):
         engine = opened()
@@ -242,8 +251,17 @@ class TestOrders:
         (row,) = [row for row in engine.drain() if isinstance(row, FillRow)]
         assert (row.symbol, row.client_id, row.side, row.liquidity) == (KEY, BID, "buy", "maker")
         assert (row.price, row.qty, row.order_price, row.mid) == (74.97, 1.66, 74.97, 75.0)
+        assert row.decision_mid == 75.0
         assert row.fee == pytest.approx(1.66 * 74.97 * 2e-4)
         assert engine.bots[KEY].position.lots == 166
+
+    def test_a_fill_tells_the_mid_when_its_order_was_decided_and_not_the_last_one(self):
+        engine = opened()
+        quoting(engine)
+        engine.step(snapshot([(7_400, 10)], [(7_500, 10)], ns=ms(30)))
+        engine.step(fill(Side.BUY, 7_497, 166, client_id=BID, mid_x2=14_900, ns=ms(40)))
+        (row,) = [row for row in engine.drain() if isinstance(row, FillRow)]
+        assert (row.mid, row.decision_mid) == (74.5, 75.0)
 
     def test_a_taker_fill_at_a_better_price_keeps_the_orders_price(self):
         engine = opened()

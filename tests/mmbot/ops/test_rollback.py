@@ -144,12 +144,24 @@ def test_the_registrys_values_need_no_snapshot(mmbot: Command, release: Path):
     assert {flag.name: flag.of(found) for flag in FLAGS} == {flag.name: flag.rollback for flag in FLAGS}
 
 
+def test_the_registrys_values_are_set_in_the_files_of_the_snapshot_or_in_those_that_are_named(
+    mmbot: Command, release: Path
+):
+    button = ("rollback", "--values", "registry", "--dry-run", "--out", release)
+    code, out, _ = mmbot(*button, "--to", release / "snapshot.json")
+    assert code == 0
+    assert out.startswith(f"files: {release / 'config.yaml'} + {release / 'top.yaml'}\n")
+    code, out, err = mmbot(*button)
+    assert (code, out) == (2, "")
+    assert "FEATURE_FLAGS_SNAPSHOT.json: cannot be read" in err
+
+
 def test_pressed_again_there_is_nothing_to_change(mmbot: Command, release: Path):
     button = ("rollback", "--to", release / "snapshot.json", "--out", release)
     mmbot(*button)
     code, out, _ = mmbot(*button)
     assert code == 0
-    assert out.startswith("nothing to change\n")
+    assert out.splitlines()[1] == "nothing to change"
 
 
 def test_an_altered_audit_log_is_said_and_does_not_stop_the_button(mmbot: Command, release: Path):
