@@ -64,6 +64,9 @@ def run(
     engine: Annotated[
         EngineKind, typer.Option(help="Play in ordinary Python or in the kernel; results are equal.")
     ] = EngineKind.AUTO,
+    wake_filter: Annotated[  # noqa: FBT002 (an option of the command line)
+        bool, typer.Option("--wake-filter", help="Leave out ticks at which nothing would happen.")
+    ] = False,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the latency models.")] = None,
     scenarios: Scenarios = Path("scenarios"),
 ) -> None:
@@ -80,7 +83,8 @@ def run(
         directory=out or Path("artifacts/runs") / run_id,
         duration_s=_seconds(duration),
         seed=seed,
-        engine=engine,
+        engine=EngineKind.COMPILED if wake_filter and engine is EngineKind.AUTO else engine,
+        wake_filter=wake_filter,
     )
     console = Console()
     opened = Run(request)
@@ -288,7 +292,8 @@ def _table(opened: Run, summary: Summary, request: RunRequest) -> Table:
     mark = "  SYNTHETIC DATA" if kind == "synthetic" else ""
     table = Table(title=f"{request.scenario}, {kind}{mark}", show_header=False, title_justify="left")
     counts, sim = opened.counts, opened.settings.sim
-    table.add_row("ticks", str(counts.ticks))
+    skipped = f", {counts.skipped_ticks} left out by the wake filter" if request.wake_filter else ""
+    table.add_row("ticks", f"{counts.ticks}{skipped}")
     table.add_row("orders", f"{counts.orders} sent, {counts.cancels} cancels, {counts.rejects} rejects")
     for name, text in summary.market():
         table.add_row(name, text)

@@ -160,6 +160,9 @@ def _unmet(run: RunLog, evidence: Sequence[EvidenceVerdict]) -> str | None:
     if run.manifest.status != "complete":
         because = f": {run.manifest.reason}" if run.manifest.reason else ""
         return f"the run is {run.manifest.status}{because}"
+    skipped = run.manifest.counts.get("skipped_ticks", 0)
+    if skipped:
+        return f"{skipped} ticks were left out of the run by a wake filter"
     missing = [f"{line.name} is {line.found}, asked for {line.asked}" for line in evidence if not line.met]
     return "; ".join(missing) or None
 

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,6 +58,15 @@ def test_evidence_that_is_not_met_leaves_no_verdict_and_no_value(make_run, shado
     for rule in gate.rules:
         assert (rule.verdict, rule.value, rule.margin) == (Verdict.NO_DATA, None, None)
         assert reason in rule.reason
+
+
+def test_a_run_whose_quiet_ticks_were_left_out_is_not_judged(make_run, shadow_gate):
+    run = make_run()
+    counts = {**run.manifest.counts, "skipped_ticks": 7}
+    filtered = replace(run, manifest=msgspec.structs.replace(run.manifest, counts=counts))
+    gate = judge(shadow_gate, filtered)
+    assert gate.verdict is Verdict.NO_DATA
+    assert gate.reason == "7 ticks were left out of the run by a wake filter"
 
 
 def test_data_of_a_kind_that_was_not_asked_for_is_no_data(make_run, shadow_gate):
