@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from mmbot.clock import wall_ns
+from mmbot.errors import MmbotError
 from mmbot.ops.prep import Asked, Prep, PrepRequest, prepare, write
 from mmbot.runtime import provenance
+from pytest_mmgates.errors import MmgatesError
 from pytest_mmgates.gatefile import read_gate
 from pytest_mmgates.options import Options, read_options
 
@@ -27,22 +29,27 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 @pytest.fixture(scope="session")
 def prep(pytestconfig: pytest.Config) -> Prep:
     """Every check of prep, once per session; log and snapshot are written before the first is judged."""
-    options = read_options(pytestconfig)
-    config = options.config or [options.root / name for name in _CONFIG]
-    prepared = prepare(
-        PrepRequest(
-            config=[_from_here(path) for path in config],
-            scenarios=options.selected,
-            folder=options.scenarios_dir,
-            data=options.data_dir,
-            out=options.out_dir,
-            asked=list(_asked(options)),
-            code=provenance.code(),
-            now_ns=wall_ns(),
-        )
-    )
-    write(prepared)
+    try:
+        prepared = prepare(_request(read_options(pytestconfig)))
+        write(prepared)
+    except (MmbotError, MmgatesError) as error:
+        pytest.fail(str(error), pytrace=False)
     return prepared
+
+
+def _request(options: Options) -> PrepRequest:
+    """What the person asked for, and what the gates ask of it."""
+    config = options.config or [options.root / name for name in _CONFIG]
+    return PrepRequest(
+        config=[_from_here(path) for path in config],
+        scenarios=options.selected,
+        folder=options.scenarios_dir,
+        data=options.data_dir,
+        out=options.out_dir,
+        asked=list(_asked(options)),
+        code=provenance.code(),
+        now_ns=wall_ns(),
+    )
 
 
 def _asked(options: Options) -> Iterator[Asked]:

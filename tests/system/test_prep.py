@@ -43,6 +43,18 @@ def test_a_release_is_prepared_and_rolled_back(project: Path):
     assert (project / "config.yaml").read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("path", "text", "expected"),
+    [("gates/bad.yaml", "gate: bad\n", "gates/bad.yaml:1"), ("out", "", "cannot be written")],
+)
+def test_what_cannot_be_read_or_written_is_one_line(project: Path, path: str, text: str, expected: str):
+    (project / path).write_text(text)
+    done = mmbot(project, "prep", "--out", "out")
+    assert done.returncode == 1
+    assert expected in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
 def test_a_gate_that_asks_for_more_than_can_be_earned_is_red_with_its_place(project: Path):
     gate = project / "gates" / "shadow.yaml"
     gate.write_text(gate.read_text() + "  - net_bps >= 29bps\n")

@@ -62,13 +62,12 @@ class Markouts:
         return self._mids[-1][1] if self._mids else None
 
     def tick(self, row: TickRow) -> None:
-        self._settle(row.ts_ns - 1)
         if row.mid is not None and row.mid != self.last_mid:
             self._mids.append((row.ts_ns, row.mid))
             while len(self._mids) > 1 and self._mids[1][0] <= row.ts_ns - _LATE_NS:
                 self._mids.popleft()
         self._now_ns = row.ts_ns
-        self._settle(row.ts_ns)
+        self._settle()
 
     def fill(self, row: FillRow) -> None:
         self.fills += 1
@@ -79,7 +78,7 @@ class Markouts:
         self._waiting[self.fills] = _Waiting(row, traded)
         for seconds in CURVE_S:
             heapq.heappush(self._due, (row.ts_ns + seconds * SECOND, self.fills, seconds))
-        self._settle(self._now_ns)
+        self._settle()
 
     def pnl(self) -> float | None:
         """Of all fills, marked at the last mid, settlement currency; None without a mid to mark them at."""
@@ -93,9 +92,9 @@ class Markouts:
         )
         return self.edge.pnl(self.last_mid) + held + self._without_net.pnl(worth)
 
-    def _settle(self, now_ns: int) -> None:
-        """Horizons up to now have passed, and no tick will fall between them and now."""
-        while self._due and self._due[0][0] <= now_ns:
+    def _settle(self) -> None:
+        """Every horizon up to the last tick has passed."""
+        while self._due and self._due[0][0] <= self._now_ns:
             due_ns, number, seconds = heapq.heappop(self._due)
             waiting = self._waiting.get(number)
             if waiting is None:

@@ -10,7 +10,8 @@ again. The hash is of these files without a scenario's overlay: what `mmbot conf
 
 import difflib
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -22,7 +23,7 @@ from mmbot.config.flags import FLAGS, Flag, text
 from mmbot.config.settings import Settings, load_settings, merged, settings_of
 from mmbot.config.snapshot import Snapshot, Spelled
 from mmbot.config.strict_yaml import parse, read
-from mmbot.errors import ConfigError
+from mmbot.errors import ConfigError, OutputError
 from mmbot.ops import audit
 from mmbot.ops.files import write_atomically
 
@@ -130,8 +131,7 @@ def apply(rollback: Rollback, log: Path, now_ns: int) -> None:
     """Replace the files and record it. Raises ConfigError if a file has changed since it was worked out, and
     OutputError where something cannot be written; no file is changed then.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(log.with_suffix(".lock")):
+    with _locked(log):
         for path, content in rollback.before.items():
             if read(path) != content:
                 raise ConfigError(f"{path}: was changed meanwhile; expected nobody else at it: try again")
@@ -145,6 +145,21 @@ def apply(rollback: Rollback, log: Path, now_ns: int) -> None:
         audit.append(log, "rollback_done", {**facts, "found_config_sha256": found}, now_ns)
     if found != rollback.config_sha256:
         raise ConfigError(f"config_sha256 was {found} after the rollback, expected {rollback.config_sha256}")
+
+
+@contextmanager
+def _locked(log: Path) -> Iterator[None]:
+    """One red button at a time. Raises OutputError."""
+    lock = FileLock(log.with_suffix(".lock"))
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        raise OutputError(f"{log}: cannot be written: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _facts(rollback: Rollback) -> dict[str, object]:

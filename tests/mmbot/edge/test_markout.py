@@ -85,6 +85,21 @@ def test_learning_late_of_a_fill_changes_nothing(learned_s: float):
     assert {leg.fills for leg in late.edge.adverse.values()} == {1}
 
 
+def test_a_fill_learned_after_the_last_tick_knows_what_the_ticks_told():
+    mids = [(0, 100.0), (1, 100.1), (2, 100.2)]
+    found = markouts(mids, [bought(learned_s=3.0)])
+    assert {seconds: point.fills for seconds, point in found.curve.items() if point.fills} == {1: 1}
+    assert found.curve[1].bps == pytest.approx(20.0)
+
+
+def test_ticks_further_apart_than_a_minute_lose_no_mid():
+    found = markouts(
+        [(0, 100.0), (100, 101.0), (200, 102.0), (300, 103.0)], [bought(), bought(100, mid=101.0)]
+    )
+    assert found.edge.adverse[60].bps == pytest.approx(0.0)
+    assert found.curve[300].fills == 1
+
+
 def test_fills_learned_out_of_their_order_each_keep_their_own_moment():
     mids = [(float(second), 100.0 + second) for second in range(75)]
     slow, quick = bought(0, learned_s=4.0), bought(2, learned_s=2.5)

@@ -197,6 +197,15 @@ def test_a_file_that_changed_meanwhile_is_left_alone(release: Path):
     assert files[0].read_bytes() == before
 
 
+def test_artifacts_that_cannot_be_written_are_one_line_and_nothing_is_changed(mmbot: Command, release: Path):
+    (release / "file").write_bytes(b"")
+    before = (release / "config.yaml").read_bytes()
+    code, _, err = mmbot("rollback", "--to", release / "snapshot.json", "--out", release / "file")
+    assert code == 2
+    assert err.startswith(f"mmbot: {release}/file/release/audit.jsonl: cannot be written: ")
+    assert (release / "config.yaml").read_bytes() == before
+
+
 def test_if_one_file_cannot_be_replaced_none_is(tmp_path: Path):
     (tmp_path / "a").write_bytes(b"old")
     (tmp_path / "b").mkdir()
