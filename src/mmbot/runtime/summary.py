@@ -111,7 +111,7 @@ class Summary:
         yield "maker share", f"{position.maker_notional / position.notional:.1%} of notional"
         markouts = self._markouts[bot.instrument.key]
         yield from _edge(markouts)
-        yield from _profit(position, markouts.last_mid, currency)
+        yield from _profit(position, markouts, currency)
 
     def _blocked(self, symbol: str) -> Iterator[tuple[str, str]]:
         """Why nothing was quoted, and which orders were refused."""
@@ -148,15 +148,22 @@ def _edge(markouts: Markouts) -> Iterator[tuple[str, str]]:
         yield "net by hour", _extremes(markouts.intervals)
 
 
-def _profit(position: Position, mark: float | None, currency: str) -> Iterator[tuple[str, str]]:
-    """The ledger, marked at the last mid."""
-    if mark is None:
+def _profit(position: Position, markouts: Markouts, currency: str) -> Iterator[tuple[str, str]]:
+    """The ledger, marked at the last mid; and the same profit, but for funding, as the sum of what fills
+    earned.
+    """
+    mark, earned = markouts.last_mid, markouts.pnl()
+    if mark is None or earned is None:
         yield "profit", "NO_DATA: no mid to mark it at"
     else:
         parts = (position.realised, position.unrealised(mark), -position.fees)
         realised, unrealised, fees = (f"{part:+.4f}" for part in parts)
         yield "profit after fees", f"{position.pnl(mark):+.4f} {currency}, position {position.base:g}"
         yield "of it", f"realised {realised}, unrealised {unrealised}, fees {fees}"
+        edge = markouts.edge
+        parts = (edge.net.settled, edge.inventory(mark), earned - edge.pnl(mark))
+        net, inventory, rest = (f"{part:+.4f}" for part in parts)
+        yield "by fill", f"net {net}, inventory {inventory}, fills without a net {rest}"
     funded = f"{-position.funding:+.4f} {currency}, {position.fundings} payments"
     yield "funding", funded if position.fundings else "NO_DATA: no payment was reported"
 
