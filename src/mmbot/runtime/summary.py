@@ -13,7 +13,7 @@ from mmbot.edge.decomposition import Decomposition, Weighted
 from mmbot.edge.markout import Markouts
 from mmbot.engine.symbol import SymbolBot
 from mmbot.execution.position import Position
-from mmbot.model.instrument import Instrument
+from mmbot.model.instrument import Contract, Instrument
 from mmbot.model.records import EventRow, FillRow, Row, TickRow
 from mmbot.units import MS, SECOND
 
@@ -111,7 +111,7 @@ class Summary:
         yield "maker share", f"{position.maker_notional / position.notional:.1%} of notional"
         markouts = self._markouts[bot.instrument.key]
         yield from _edge(markouts)
-        yield from _profit(position, markouts.last_mid, currency)
+        yield from _profit(position, markouts, bot.instrument)
 
     def _blocked(self, symbol: str) -> Iterator[tuple[str, str]]:
         """Why nothing was quoted, and which orders were refused."""
@@ -148,16 +148,27 @@ def _edge(markouts: Markouts) -> Iterator[tuple[str, str]]:
         yield "net by hour", _extremes(markouts.intervals)
 
 
-def _profit(position: Position, mark: float | None, currency: str) -> Iterator[tuple[str, str]]:
-    """The ledger, marked at the last mid."""
-    if mark is None:
+def _profit(position: Position, markouts: Markouts, instrument: Instrument) -> Iterator[tuple[str, str]]:
+    """The ledger, marked at the last mid; and the same profit, but for funding, as the sum of what fills
+    earned.
+    """
+    mark, earned, currency = markouts.last_mid, markouts.pnl(), instrument.settled_in
+    digits = 8 if instrument.contract is Contract.INVERSE else 4
+
+    def signed(amount: float) -> str:
+        return f"{amount:+.{digits}f}"
+
+    if mark is None or earned is None:
         yield "profit", "NO_DATA: no mid to mark it at"
     else:
-        parts = (position.realised, position.unrealised(mark), -position.fees)
-        realised, unrealised, fees = (f"{part:+.4f}" for part in parts)
-        yield "profit after fees", f"{position.pnl(mark):+.4f} {currency}, position {position.base:g}"
-        yield "of it", f"realised {realised}, unrealised {unrealised}, fees {fees}"
-    funded = f"{-position.funding:+.4f} {currency}, {position.fundings} payments"
+        edge = markouts.edge
+        realised, unrealised = signed(position.realised), signed(position.unrealised(mark))
+        net, inventory = signed(edge.net.settled), signed(edge.inventory(mark))
+        yield "profit after fees", f"{signed(position.pnl(mark))} {currency}, position {position.base:g}"
+        yield "of it", f"realised {realised}, unrealised {unrealised}, fees {signed(-position.fees)}"
+        rest = signed(earned - edge.pnl(mark))
+        yield "by fill", f"net {net}, inventory {inventory}, fills without a net {rest}"
+    funded = f"{signed(-position.funding)} {currency}, {position.fundings} payments"
     yield "funding", funded if position.fundings else "NO_DATA: no payment was reported"
 
 

@@ -110,8 +110,16 @@ def test_fills_edge_and_profit_are_in_settlement_currency():
     assert lines["fills that lost"] == "0 of 1"
     assert lines["profit after fees"] == "+0.1300 USDT, position 1"
     assert lines["of it"] == "realised +0.0000, unrealised +0.1500, fees -0.0200"
+    assert lines["by fill"] == "net +0.1300, inventory +0.0000, fills without a net +0.0000"
     assert lines["funding"] == "NO_DATA: no payment was reported"
     assert "net by hour" not in lines
+
+
+def test_a_fill_without_a_net_is_in_the_profit_by_fill():
+    rows = [tick_row(ts_ns=START_NS + second * SECOND, mid=100.05) for second in (0, 30)]
+    lines = trading(summary_of(fill_row(), *rows), (Side.BUY, 9_990, 100))
+    assert lines["profit after fees"] == "+0.1300 USDT, position 1"
+    assert lines["by fill"] == "net +0.0000, inventory +0.0000, fills without a net +0.1300"
 
 
 def test_what_is_not_known_is_no_data_in_every_line():
@@ -169,4 +177,5 @@ def test_the_currency_is_the_contracts(instrument: Instrument, currency: str):
     summary = summary_of(tick_row(symbol=instrument.key), instrument=instrument)
     lines = trading(summary, (Side.SELL, 10_000, 3), instrument=instrument)
     assert lines["fills"].endswith(f" {currency}")
-    assert f" {currency}, position -" in lines["profit after fees"]
+    profit, _, _ = lines["profit after fees"].partition(f" {currency}, position -")
+    assert len(profit.partition(".")[2]) == (4 if currency == "USDT" else 8)
