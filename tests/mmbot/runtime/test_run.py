@@ -247,7 +247,7 @@ def test_bad_input_is_an_error_of_its_kind(tmp_path: Path, changes: dict[str, An
 
 def test_an_instrument_that_is_none_is_refused(tmp_path: Path):
     for change in ({"tick_size": "0"}, {"lot_size": "1e-5"}, {"venue": "kraken"}):
-        facts = msgspec.to_builtins(linear(**change))
+        facts = msgspec.to_builtins(linear()) | change
         settings = MARKET | {"symbol": f"{facts['venue']}:SYNTHUSDT"}
         market = {"seed": 7, "start_ns": START_NS, "instrument": facts, "settings": settings}
         scenario_file(tmp_path / "scenarios", market=market)
