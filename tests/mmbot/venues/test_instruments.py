@@ -1,7 +1,7 @@
 """Instruments and fees from the venues' own messages; each thing that an `Instrument` cannot say is refused.
 
-The linear, spot and USD-M rows are real ones, cut to what is read; the inverse ones follow the venues'
-documents.
+The rows of Bybit linear, Bybit spot and Binance USD-M are real ones, cut to what is read; those of Bybit
+inverse, Binance spot and COIN-M and all fee rates follow the venues' documents.
 """
 
 from collections.abc import Callable
