@@ -31,7 +31,7 @@ class TakerCap:
     def __init__(self, settings: TakerCapSettings, instrument: Instrument) -> None:
         self._settings = settings
         self._inverse = instrument.contract is Contract.INVERSE
-        self._window_ns = settings.window_s * SECOND
+        self._window_ns = round(settings.window_s * SECOND)
         self._fills: deque[tuple[int, int, bool]] = deque()
         """(when we learned of it, notional, did it take), oldest first."""
         self._traded = 0
