@@ -2,6 +2,8 @@
 
 from collections import deque
 
+import msgspec
+
 from mmbot.book.market import Market
 from mmbot.engine.pipeline import Pipeline
 from mmbot.engine.quiet import Band, Quiet
@@ -23,6 +25,7 @@ from mmbot.model.instrument import Contract, Instrument, Side
 from mmbot.model.orders import OrderStatus
 from mmbot.model.quotes import Quote
 from mmbot.model.records import EventRow, FillRow, TickRow
+from mmbot.risk.account import reducing
 from mmbot.risk.limits import Reference
 
 
@@ -167,10 +170,11 @@ class SymbolBot:
         sender = self._sender
         if not quotes and not self._blotter.slots and not sender.blocks.lasting:
             return
+        aligner = self._aligner
         if self._account.reduce_only:
-            lots = self.position.lots
-            quotes = [quote for quote in quotes if quote.side * lots + quote.lots <= 0]
-        cancels, creates = align(quotes, self._blotter, self._aligner)
+            quotes = reducing(quotes, self.position.lots, self.instrument)
+            aligner = msgspec.structs.replace(aligner, hold_size_ratio=0.0)
+        cancels, creates = align(quotes, self._blotter, aligner)
         if cancels or creates or sender.blocks.lasting:
             if self._reference is None:
                 self.mark(now_ns)

@@ -4,8 +4,14 @@ Quote currencies count one to one (USDT, USDC and USD): limits on a bot's whole 
 rate that may be stale. Symbols that are played in parts of a run have an account each.
 """
 
+from collections.abc import Iterable
+
+import msgspec
+
+from mmbot.model.instrument import Instrument
+from mmbot.model.quotes import Quote
 from mmbot.risk.limits import LimitSettings
-from mmbot.units import DAY, SECOND
+from mmbot.units import DAY, SECOND, Lots
 
 _ASSESS_NS = SECOND
 
@@ -59,3 +65,16 @@ class Account:
         if self.loss_quote >= self._max_loss_quote:
             self.reduce_only = True  # for the rest of the day, however the mark comes back
         return self.reduce_only is not before
+
+
+def reducing(quotes: Iterable[Quote], position_lots: int, instrument: Instrument) -> list[Quote]:
+    """Of these wishes, what only reduces the position: the other side alone, together no larger than it is. A
+    rest below the venue's minimum notional is left out.
+    """
+    left, kept = abs(position_lots), []
+    for quote in quotes:
+        lots = min(quote.lots, left) if quote.side * position_lots < 0 else 0
+        if lots and instrument.notional_quote(lots, instrument.price(quote.tick)) >= instrument.min_notional:
+            kept.append(msgspec.structs.replace(quote, lots=Lots(lots)))
+            left -= lots
+    return kept

@@ -3,10 +3,12 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.mmbot.builders import START_NS, shipped_settings
+from tests.mmbot.builders import START_NS, inverse, linear, shipped_settings
 
-from mmbot.risk.account import Account
-from mmbot.units import DAY, SECOND
+from mmbot.model.instrument import Instrument, Side
+from mmbot.model.quotes import Quote
+from mmbot.risk.account import Account, reducing
+from mmbot.units import DAY, SECOND, Lots, Ticks
 
 LIMIT = 500.0
 
@@ -71,3 +73,36 @@ def test_elsewhere_is_every_other_symbol():
     for symbol, worst_quote in (("a", 100.0), ("b", 20.0), ("c", 3.0), ("b", 10.0)):
         watched.exposed(symbol, worst_quote)
     assert [watched.elsewhere_quote(symbol) for symbol in "abcd"] == [13.0, 103.0, 110.0, 113.0]
+
+
+ladders = st.lists(
+    st.builds(
+        Quote,
+        st.sampled_from(Side),
+        st.integers(0, 3),
+        st.integers(4_000, 6_000).map(Ticks),
+        st.integers(1, 100).map(Lots),
+    ),
+    max_size=8,
+)
+
+
+@given(st.sampled_from([linear(), inverse()]), ladders, st.integers(-300, 300))
+def test_what_reduces_is_on_the_other_side_and_never_flips(
+    instrument: Instrument, quotes: list[Quote], position_lots: int
+):
+    kept = reducing(quotes, position_lots, instrument)
+    assert all(quote.side * position_lots < 0 for quote in kept)
+    assert sum(quote.lots for quote in kept) <= abs(position_lots)
+    wanted = {(quote.side, quote.level, quote.tick): quote.lots for quote in reversed(quotes)}
+    assert all((quote.side, quote.level, quote.tick) in wanted for quote in kept)
+    for quote in kept:
+        assert instrument.notional_quote(quote.lots, instrument.price(quote.tick)) >= instrument.min_notional
+
+
+def test_a_reducing_quote_is_cut_to_what_is_left_of_the_position():
+    asks = [Quote(Side.SELL, level, Ticks(5_000 + level), Lots(100)) for level in range(3)]
+    bid = Quote(Side.BUY, 0, Ticks(4_990), Lots(100))
+    kept = reducing([bid, *asks], 150, linear())
+    assert [(quote.level, quote.lots) for quote in kept] == [(0, 100), (1, 50)]
+    assert reducing([bid, *asks], 0, linear()) == []
