@@ -135,25 +135,26 @@ def test_a_run_counts_every_reason_that_held_orders_back() -> None:
     assert {"message_throttle", "async_batch", "max_position_quote", "duplicate"} <= counted.keys()
 
 
-def test_takers_stay_below_their_cap_and_beyond_it_without_one() -> None:
+def test_the_taker_cap_stops_orders_that_could_take_and_counts_them() -> None:
     """Orders arrive 300 ms late and may take."""
     late: dict[str, dict[str, object]] = {
         "aligner": {"post_only": False},
         "sim": {"entry": {"model": "constant", "median_ms": 300}},
     }
 
-    def share(max_share_pct: float) -> float:
+    def takers(max_share_pct: float) -> tuple[int, set[object]]:
         cap = {"min_fills": 10, "max_share_pct": max_share_pct}
         rows = play(lively(2), trading(**late, taker_cap=cap), compiled=True).rows
-        fills = [row for row in rows if isinstance(row, FillRow)]
-        assert len(fills) > 10
-        return sum(row.liquidity == "taker" for row in fills) / len(fills)
+        taken = [row for row in rows if isinstance(row, FillRow) and row.liquidity == "taker"]
+        return len(taken), {row.detail["limit"] for row in blocks(rows)}
 
-    assert share(30.0) < share(100.0) / 1.5
+    (capped, held), (uncapped, let) = takers(2.0), takers(100.0)
+    assert capped < uncapped
+    assert "taker_cap" in held
+    assert "taker_cap" not in let
 
 
 def test_no_second_of_a_run_holds_more_messages_than_the_throttle_allows() -> None:
     chosen = trading(throttle={"messages_per_s": 12, "reserved_for_cancels": 6})
-    played = play(lively(0), chosen, compiled=True)
-    sent = sorted(played.sent)
+    sent = play(lively(0), chosen, compiled=True).sent_ns
     assert max(sum(1 for at_ns in sent if first <= at_ns < first + SECOND) for first in sent) == 12
