@@ -149,8 +149,12 @@ class Engine:
 
     def _assess(self, now_ns: int) -> None:
         """Mark every symbol, and the account with their sum."""
-        account = self._account
-        if account.assess(now_ns, sum([bot.mark(now_ns) for bot in self.bots.values()])):
+        account, profit = self._account, 0.0
+        for bot in self.bots.values():
+            profit += bot.mark(now_ns)
+            if len(self.bots) > 1:  # for the sake of the others
+                bot.expose()
+        if account.assess(now_ns, profit):
             detail: dict[str, str | int | float | None] = {
                 "loss_quote": account.loss_quote,
                 "reduce_only": int(account.reduce_only),

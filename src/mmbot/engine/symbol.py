@@ -59,8 +59,11 @@ class SymbolBot:
         self._sender = Sender(
             instrument, self._blotter, checks, batch, id_prefix, post_only=aligner.post_only
         )
+        self._held_back, self._requests = self._sender.blocks.lasting, self._sender.requests
         self.messages = self._sender.messages
         self.rows = self._sender.rows
+        self._price = instrument.pricer()
+        self._inverse = instrument.contract is Contract.INVERSE
         self._reference: Reference | None = None
 
     def on_snapshot(self, now_ns: int) -> None:
@@ -93,7 +96,7 @@ class SymbolBot:
 
     def tick(self, now_ns: int) -> TickRow:
         """Run the pipeline; quotes become commands."""
-        if now_ns >= self._sender.requests.due_ns:
+        if now_ns >= self._requests.due_ns:
             self._sender.give_up(now_ns)
         while self.waiting and self._pipeline.overdue(self.waiting[0], now_ns):
             row = self.waiting.popleft()
@@ -113,7 +116,7 @@ class SymbolBot:
         slots = self._blotter.slots
         if slots.keys() != _ONE_EACH or self.waiting:
             return None
-        if self._sender.blocks.lasting or self._account.reduce_only:
+        if self._held_back or self._account.reduce_only:
             return None
         bid, ask = slots[1], slots[-1]
         if bid.status is not OrderStatus.LIVE or ask.status is not OrderStatus.LIVE:
@@ -147,40 +150,41 @@ class SymbolBot:
         """Take the mid as reference, where there is one; returns the profit marked to it, in quote
         currency.
         """
-        mid_x2, age_ns = self.market.mid_x2, self.market.age_ns
+        market = self.market
+        mid_x2, age_ns = market.mid_x2, market.age_ns
         if mid_x2 is not None and age_ns is not None:
             self._reference = Reference(float(mid_x2) / 2, now_ns - age_ns)
         if self._reference is None:
             return 0.0
-        self._account.exposed(self.key, self._worst_quote())
-        price = self.instrument.price(self._reference.mid_ticks)
+        price = self._price(self._reference.mid_ticks)
         profit = self.position.pnl(price)
-        return profit * price if self.instrument.contract is Contract.INVERSE else profit
+        return profit * price if self._inverse else profit
 
-    def _worst_quote(self) -> float:
-        """Exposure if the worse side of our open orders filled, at the reference."""
+    def expose(self) -> None:
+        """Tell the account what we may come to hold: the worse side of our open orders filled, at the
+        reference.
+        """
         if self._reference is None:
-            return 0.0
+            return
         lots, blotter = self.position.lots, self._blotter
         worst_lots = max(lots + blotter.open_lots(Side.BUY), blotter.open_lots(Side.SELL) - lots)
-        price = self.instrument.price(self._reference.mid_ticks)
-        return self.instrument.notional_quote(worst_lots, price)
+        price = self._price(self._reference.mid_ticks)
+        self._account.exposed(self.key, self.instrument.notional_quote(worst_lots, price))
 
     def _place(self, now_ns: int, quotes: list[Quote]) -> None:
-        sender = self._sender
-        if not quotes and not self._blotter.slots and not sender.blocks.lasting:
+        if not quotes and not self._blotter.slots and not self._held_back:
             return
         aligner = self._aligner
         if self._account.reduce_only:
             quotes = reducing(quotes, self.position.lots, self.instrument)
             aligner = msgspec.structs.replace(aligner, hold_size_ratio=0.0)
         cancels, creates = align(quotes, self._blotter, aligner)
-        if cancels or creates or sender.blocks.lasting:
+        if cancels or creates or self._held_back:
             if self._reference is None:
                 self.mark(now_ns)
-            sender.send(now_ns, cancels, creates, self.position.lots, self._reference)
+            self._sender.send(now_ns, cancels, creates, self.position.lots, self._reference)
             if creates:
-                self._account.exposed(self.key, self._worst_quote())
+                self.expose()
 
     def _filled(self, fill: Fill) -> None:
         order = self._blotter.filled(fill.client_id, fill.lots)
