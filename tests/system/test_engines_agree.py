@@ -233,7 +233,7 @@ def test_a_lively_market_moves_queues_alike(seed: int, queue: dict[str, object],
         queue_aware={"max_eta_s": 2.0, "max_reprice_bps": 100.0, "min_edge_bps": -100.0},
         sim={"queue": queue},
         aligner={"post_only": not taking},
-        taker_cap={"max_share_pct": 100.0},
+        taker_cap={"max_taker_share_pct": 100.0},
     )
     tape = Tape("synthetic", [feed(events, instrument(), exchange_clock=True)])
 

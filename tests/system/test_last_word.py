@@ -142,8 +142,8 @@ def test_the_taker_cap_stops_orders_that_could_take_and_counts_them() -> None:
         "sim": {"entry": {"model": "constant", "median_ms": 300}},
     }
 
-    def takers(max_share_pct: float) -> tuple[int, set[object]]:
-        cap = {"min_fills": 10, "max_share_pct": max_share_pct}
+    def takers(max_taker_share_pct: float) -> tuple[int, set[object]]:
+        cap = {"min_fills": 10, "max_taker_share_pct": max_taker_share_pct}
         rows = play(lively(2), trading(**late, taker_cap=cap), compiled=True).rows
         taken = [row for row in rows if isinstance(row, FillRow) and row.liquidity == "taker"]
         return len(taken), {row.detail["limit"] for row in blocks(rows)}

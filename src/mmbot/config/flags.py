@@ -134,7 +134,7 @@ FLAGS: tuple[Flag, ...] = (
         owner="risk",
         effect="An order that could take is refused where it would lift the taker share above its cap."
         " Off: it may go. Post-only orders always may.",
-        off={"taker_cap.max_share_pct": math.inf},
+        off={"taker_cap.max_taker_share_pct": math.inf},
     ),
 )
 

@@ -7,6 +7,7 @@ go is a counted fact: refused, or deferred to the head of the next tick. A cance
 
 from dataclasses import dataclass
 
+from mmbot.book.market import Market
 from mmbot.execution.batcher import Batcher, BatchSettings
 from mmbot.execution.orders import Blotter, WorkingOrder
 from mmbot.execution.requests import Requests
@@ -47,6 +48,7 @@ class Sender:
         "_checks",
         "_id_prefix",
         "_key",
+        "_market",
         "_post_only",
         "_submitted",
         "_venue",
@@ -59,6 +61,7 @@ class Sender:
     def __init__(
         self,
         instrument: Instrument,
+        market: Market,
         blotter: Blotter,
         checks: Checks,
         batch: BatchSettings,
@@ -68,6 +71,7 @@ class Sender:
     ) -> None:
         self._key = instrument.key
         self._venue = instrument.venue
+        self._market = market
         self._blotter = blotter
         self._checks = checks
         self._batcher = Batcher(batch)
@@ -183,7 +187,7 @@ class Sender:
         self._submitted += 1
         client_id = f"{self._id_prefix}{self._submitted}"
         order = SubmitOrder(self._key, client_id, quote.side, quote.tick, quote.lots, self._post_only)
-        self._blotter.submitted(order, quote.slot)
+        self._blotter.submitted(order, quote.slot, self._market.mid_x2)
         self.requests.sent(now_ns, client_id)
         self._checks.breaker.created()
         return order

@@ -57,7 +57,7 @@ class SymbolBot:
         self._quiet = quiet
         self._account = checks.account
         self._sender = Sender(
-            instrument, self._blotter, checks, batch, id_prefix, post_only=aligner.post_only
+            instrument, market, self._blotter, checks, batch, id_prefix, post_only=aligner.post_only
         )
         self._held_back, self._requests = self._sender.blocks.lasting, self._sender.requests
         self.messages = self._sender.messages

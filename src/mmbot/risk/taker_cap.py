@@ -18,7 +18,7 @@ _PERCENT = 100.0
 class TakerCapSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`min_fills`: fewer in the window are no share, and nothing is refused."""
 
-    max_share_pct: float
+    max_taker_share_pct: float
     window_s: float
     min_fills: int
 
@@ -57,8 +57,8 @@ class TakerCap:
         by_notional = (self._taken + notional) / (self._traded + notional) * _PERCENT
         by_count = (self._takes + 1) / (len(self._fills) + 1) * _PERCENT
         share, by = max((by_notional, "notional"), (by_count, "count"))
-        if share > settings.max_share_pct:
-            return f"taker_cap: {share:.1f} % of the {by} would be taken > {settings.max_share_pct:g} %"
+        if share > settings.max_taker_share_pct:
+            return f"taker_cap: {share:.1f} % of the {by} would be taken > {settings.max_taker_share_pct:g} %"
         return None
 
     def _notional(self, tick: int, lots: int) -> int:

@@ -25,7 +25,7 @@ def quote(slot: int) -> Quote:
 
 
 def working(slot: int) -> WorkingOrder:
-    return WorkingOrder(create(slot), slot)
+    return WorkingOrder(create(slot), slot, None)
 
 
 def test_orders_of_a_kind_share_messages_and_one_alone_stays_itself():

@@ -11,7 +11,7 @@ from mmbot.units import SECOND
 
 
 def cap(instrument: Instrument | None = None, **changes: float) -> TakerCap:
-    chosen = {"max_share_pct": 9.0, "window_s": 60.0, "min_fills": 10}
+    chosen = {"max_taker_share_pct": 9.0, "window_s": 60.0, "min_fills": 10}
     settings = shipped_settings(taker_cap={**chosen, **changes}).taker_cap
     return TakerCap(settings, instrument or linear())
 
@@ -55,9 +55,9 @@ def test_it_refuses_exactly_what_would_lift_a_share_above_the_cap(
     instrument: Instrument,
     history: list[tuple[int, int, int, bool]],
     order: tuple[int, int, int, bool],
-    max_share_pct: float,
+    max_taker_share_pct: float,
 ):
-    watched = cap(instrument, max_share_pct=max_share_pct)
+    watched = cap(instrument, max_taker_share_pct=max_taker_share_pct)
     now_ns, kept = START_NS, []
     for step_ns, tick, lots, maker in history:
         now_ns += step_ns
@@ -69,5 +69,5 @@ def test_it_refuses_exactly_what_would_lift_a_share_above_the_cap(
     taken = [notional for notional, maker in window if not maker]
     by_notional = (sum(taken) + this) / (sum(notional for notional, _ in window) + this) * 100
     by_count = (len(taken) + 1) / (len(window) + 1) * 100
-    too_much = len(window) >= 10 and max(by_notional, by_count) > max_share_pct
+    too_much = len(window) >= 10 and max(by_notional, by_count) > max_taker_share_pct
     assert (watched.refusal(now_ns, order[1], order[2]) is not None) == too_much
