@@ -68,7 +68,7 @@ class Outcomes:
 
 
 class Breaker:
-    """`state` is as of the last question. `opened` counts how often it has."""
+    """`state` is as of the last question."""
 
     __slots__ = (
         "_failed_since",
