@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.mmbot.builders import columns_of_events
 
 from mmbot.config.settings import Settings, load_settings
-from mmbot.model.commands import Command, SubmitOrder
+from mmbot.model.commands import Command
 from mmbot.model.events import BookDelta, BookSnapshot, BookTrouble, Confirmed, MarketEvent, Trade, Trouble
 from mmbot.model.instrument import Contract, Fees, Instrument, Side
 from mmbot.model.records import FillRow, Row, SampleRow
@@ -41,10 +41,13 @@ def instrument(symbol: str = "XUSDT", contract: Contract = Contract.LINEAR) -> I
 
 @dataclass
 class Played:
-    """All rows of a run, its digest, and where each working order stood in its queue, second by second."""
+    """All rows of a run, its digest, when each request was sent, and where each working order stood in its
+    queue, second by second.
+    """
 
     rows: list[Row]
     digest: str
+    sent_ns: list[int]
     queues: list[dict[str, int | None]]
     skipped_ticks: int = 0
 
@@ -54,11 +57,9 @@ def play(
     chosen: Settings,
     *,
     compiled: bool,
-    taking: bool = False,
     shell: type[Replay] = Replay,
     sample_ns: int = SECOND,
 ) -> Played:
-    """`taking`: orders that come late may take instead of being rejected."""
     instruments = [feed.instrument for feed in tape.feeds]
     still: Callable[[], int] = lambda: 0  # noqa: E731
     if compiled:
@@ -88,16 +89,15 @@ def play(
         return 0
 
     replay = shell(engine, times, make, each_second)
-    if taking:
-        send = replay._world.send
+    send, sent_ns = replay._world.send, list[int]()
 
-        def send_taking(now_ns: int, command: Command) -> None:
-            submit = isinstance(command, SubmitOrder)
-            send(now_ns, msgspec.structs.replace(command, post_only=False) if submit else command)
+    def noting_send(now_ns: int, command: Command) -> None:
+        sent_ns.append(now_ns)
+        send(now_ns, command)
 
-        replay._world.send = send_taking
-    rows = [row for batch in replay.run() for row in batch]
-    return Played(sorted(rows, key=_kind_and_time), replay.digest, queues, replay.counts.skipped_ticks)
+    replay._world.send = noting_send
+    rows = sorted((row for batch in replay.run() for row in batch), key=_kind_and_time)
+    return Played(rows, replay.digest, sent_ns, queues, replay.counts.skipped_ticks)
 
 
 def _kind_and_time(row: Row) -> tuple[str, int, str]:
@@ -232,10 +232,12 @@ def test_a_lively_market_moves_queues_alike(seed: int, queue: dict[str, object],
         limits={"max_position_quote": 1e6},
         queue_aware={"max_eta_s": 2.0, "max_reprice_bps": 100.0, "min_edge_bps": -100.0},
         sim={"queue": queue},
+        aligner={"post_only": not taking},
+        taker_cap={"max_taker_share_pct": 100.0},
     )
     tape = Tape("synthetic", [feed(events, instrument(), exchange_clock=True)])
 
-    plain, compiled = (play(tape, chosen, compiled=kind, taking=taking) for kind in (False, True))
+    plain, compiled = (play(tape, chosen, compiled=kind) for kind in (False, True))
 
     fills = [row for row in plain.rows if isinstance(row, FillRow)]
     assert len(fills) > 100
@@ -289,7 +291,12 @@ def test_more_orders_than_the_kernel_holds_end_the_run_and_nothing_is_overwritte
         "synthetic",
         [feed(list(SyntheticMarket(market, 1, Ns(START)).events()), instrument(), exchange_clock=True)],
     )
-    chosen = configured(emit={"order_notional_quote": 10.0, "levels": 40}, limits={"max_position_quote": 1e6})
+    chosen = configured(
+        emit={"order_notional_quote": 10.0, "levels": 40},
+        limits={"max_position_quote": 1e6},
+        throttle={"messages_per_s": 1000},
+        async_batch={"max_orders": 100},
+    )
 
     assert play(tape, chosen, compiled=False).rows
     with pytest.raises(RuntimeError, match="more than 64 orders"):

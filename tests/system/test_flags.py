@@ -35,6 +35,20 @@ SILENT: dict[str, Any] = {
     "sim": {"resync": {"model": "constant", "median_ms": 60, "sigma": 0.0}},
 }
 """The tape falls silent for eight seconds; the book can be had by asking."""
+CROWDED: dict[str, Any] = {
+    **BUSY,
+    "emit": {"levels": 3, "order_notional_quote": 100},
+    "async_batch": {"max_orders": 2, "max_batches_per_tick": 1},
+}
+"""Ladders that do not fit into the batches of one tick."""
+GREEDY: dict[str, Any] = {
+    **BUSY,
+    "spread": {**BUSY["spread"], "base_bps": 0.3, "min_bps": 0.1},
+    "aligner": {"post_only": False},
+    "sim": {"entry": {"model": "constant", "median_ms": 300, "sigma": 0.0}},
+    "taker_cap": {"min_fills": 1},
+}
+"""Orders near the touch that come late, and take instead of being rejected."""
 EXERCISED: dict[str, dict[str, Any]] = {
     "pipeline": BUSY,
     "md_cache": SILENT,
@@ -42,6 +56,8 @@ EXERCISED: dict[str, dict[str, Any]] = {
     "adaptive_spread": BUSY,
     "queue_aware": BUSY,
     "inventory_skew": BUSY,
+    "async_batch": CROWDED,
+    "taker_cap": GREEDY,
 }
 
 

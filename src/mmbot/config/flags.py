@@ -116,6 +116,26 @@ FLAGS: tuple[Flag, ...] = (
         effect="Both quotes shift against the position. Off: they do not; the cap on the position stays.",
         off={"inventory.max_skew_bps": 0.0},
     ),
+    Flag(
+        name="async_batch",
+        key="async_batch.enabled",
+        default=True,
+        rollback=False,
+        owner="trading-infra",
+        effect="Cancels and creates of a symbol share messages, and wait where a tick's batches are full."
+        " Off: every order is a message of its own, and nothing waits for a batch.",
+        off={"async_batch.max_orders": 1, "async_batch.max_batches_per_tick": 1 << 30},
+    ),
+    Flag(
+        name="taker_cap",
+        key="taker_cap.enabled",
+        default=True,
+        rollback=True,
+        owner="risk",
+        effect="An order that could take is refused where it would lift the taker share above its cap."
+        " Off: it may go. Post-only orders always may.",
+        off={"taker_cap.max_taker_share_pct": math.inf},
+    ),
 )
 
 

@@ -18,7 +18,11 @@ from mmbot.config.strict_yaml import Document, load
 from mmbot.engine.pipeline import PipelineSettings
 from mmbot.errors import ConfigError
 from mmbot.execution.aligner import AlignerSettings
+from mmbot.execution.batcher import BatchSettings
+from mmbot.risk.breaker import BreakerSettings
 from mmbot.risk.limits import LimitSettings
+from mmbot.risk.taker_cap import TakerCapSettings
+from mmbot.risk.throttle import ThrottleSettings
 from mmbot.sim.latency import LatencySettings
 from mmbot.sim.queue import QueueSettings
 from mmbot.strategy.emit import EmitSettings
@@ -53,6 +57,14 @@ class QueueAwareSection(QueueAwareSettings, frozen=True, forbid_unknown_fields=T
     enabled: bool
 
 
+class AsyncBatchSection(BatchSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    enabled: bool
+
+
+class TakerCapSection(TakerCapSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    enabled: bool
+
+
 class SimSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The simulated venue. `market_data` is venue to us, `entry` us to venue, `response` its answer, `resync`
     a REST snapshot.
@@ -81,7 +93,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     queue_aware: QueueAwareSection
     emit: EmitSettings
     aligner: AlignerSettings
+    async_batch: AsyncBatchSection
     limits: LimitSettings
+    taker_cap: TakerCapSection
+    breaker: BreakerSettings
+    throttle: ThrottleSettings
     sim: SimSettings
     telemetry: TelemetrySettings
 
@@ -112,11 +128,25 @@ _POSITIVE = (
     "emit.levels",
     "limits.max_order_notional_quote",
     "limits.max_position_quote",
+    "limits.max_gross_quote",
+    "limits.max_daily_loss_quote",
+    "limits.collar_bps",
+    "limits.collar_reference_max_age_ms",
+    "async_batch.max_orders",
+    "async_batch.max_batches_per_tick",
+    "taker_cap.window_s",
+    "breaker.window_s",
+    "breaker.min_samples",
+    "breaker.open_s",
+    "breaker.probes",
+    "breaker.answer_timeout_ms",
+    "throttle.messages_per_s",
     "telemetry.sample_interval_s",
 )
 _MAY_BE_NEGATIVE = ("queue_aware.min_edge_bps",)
-_AT_MOST_ONE = ("guards.soft_size_ratio", "inventory.dead_band_ratio")
+_AT_MOST_ONE = ("guards.soft_size_ratio", "inventory.dead_band_ratio", "breaker.max_failure_ratio")
 _ORDERED = (
+    ("throttle.reserved_for_cancels", "throttle.messages_per_s"),
     ("spread.min_bps", "spread.max_bps"),
     ("spread.liquidity_fast_halflife_s", "spread.liquidity_halflife_s"),
     ("guards.soft_volatility_bps", "guards.hard_volatility_bps"),

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from mmbot.book.cache import MdCacheSettings
 from mmbot.book.market import PlainMarket
 from mmbot.engine.symbol import SymbolBot
-from mmbot.model.commands import Command, RequestSnapshot
+from mmbot.model.commands import Message, RequestSnapshot
 from mmbot.model.events import BookSnapshot, Event, Funding, MarketEvent, OrderEvent, Tick, Trouble
 from mmbot.model.records import EventRow, FillRow, Row, TickRow
+from mmbot.risk.account import Account
 from mmbot.units import MS
 
 
@@ -16,7 +17,11 @@ class Engine:
     """All symbols of one bot. Refreshes are single flight per symbol and bounded over all of them."""
 
     def __init__(
-        self, bots: Mapping[str, SymbolBot], feeds: Mapping[str, PlainMarket], cache: MdCacheSettings
+        self,
+        bots: Mapping[str, SymbolBot],
+        feeds: Mapping[str, PlainMarket],
+        cache: MdCacheSettings,
+        account: Account,
     ) -> None:
         """`feeds`: the markets that take market events from `step`; a compiled one is fed by its kernel
         instead.
@@ -24,6 +29,7 @@ class Engine:
         self.bots = dict(bots)
         self._feeds = dict(feeds)
         self._max_inflight = cache.max_inflight_refresh
+        self._account = account
         self._retry_ns = round(cache.refresh_retry_ms * MS)
         self._refreshing: dict[str, int] = {}
         """Symbol -> when its snapshot was asked for."""
@@ -31,7 +37,7 @@ class Engine:
         self._rows: list[Row] = []
         self._halted: str | None = None
 
-    def step(self, event: Event) -> Sequence[Command]:
+    def step(self, event: Event) -> Sequence[Message]:
         """Handle one event; only a tick makes the engine command anything. Raises KeyError for a symbol that
         this bot does not trade: a wiring fault.
         """
@@ -64,7 +70,7 @@ class Engine:
         bot.on_trouble(now_ns, trouble, detail)
         self._collect(bot)
 
-    def halt(self, now_ns: int, reason: str) -> Sequence[Command]:
+    def halt(self, now_ns: int, reason: str) -> Sequence[Message]:
         """Pull every quote and quote no more. An order on its way is pulled at the tick after its answer."""
         self._halted = reason
         self._rows.append(EventRow(now_ns, None, "halt", {"reason": reason}))
@@ -76,6 +82,11 @@ class Engine:
         return any(bot.working for bot in self.bots.values())
 
     @property
+    def assess_ns(self) -> int:
+        """From when on a tick assesses the account: all symbols have to stand at one moment then."""
+        return self._account.due_ns
+
+    @property
     def ready(self) -> bool:
         """Every symbol has had its first whole book."""
         return all(bot.market.updates for bot in self.bots.values())
@@ -84,6 +95,7 @@ class Engine:
         """The run ends: close what still waits."""
         for bot in self.bots.values():
             bot.finish(now_ns)
+            self._collect(bot)
 
     def drain(self) -> list[Row]:
         """Rows since the last drain. Tick rows leave in time order, so an open one holds back those behind
@@ -98,8 +110,8 @@ class Engine:
             rows.append(ticks.popleft())
         return rows
 
-    def _pull_quotes(self, now_ns: int) -> list[Command]:
-        commands: list[Command] = []
+    def _pull_quotes(self, now_ns: int) -> list[Message]:
+        commands: list[Message] = []
         for bot in self.bots.values():
             bot.pull_quotes(now_ns)
             commands += self._collect(bot)
@@ -118,22 +130,38 @@ class Engine:
         if isinstance(event, BookSnapshot):
             self.book_replaced(symbol, now_ns)
 
-    def tick(self, now_ns: int, due: Iterable[SymbolBot] | None = None) -> Sequence[Command]:
+    def tick(self, now_ns: int, due: Iterable[SymbolBot] | None = None) -> Sequence[Message]:
         """The pipeline is due, for every symbol unless said otherwise; after a halt, only what still works is
         pulled.
         """
-        commands: list[Command] = []
+        commands: list[Message] = []
         if self._halted is not None:
             return self._pull_quotes(now_ns)
         for bot in self.bots.values() if due is None else due:
             self._ticks.append(bot.tick(now_ns))
-            if bot.commands or bot.rows:
+            if bot.messages or bot.rows:
                 commands += self._collect(bot)
             if bot.waiting:
                 commands += self._refresh(bot.key, now_ns)
+        if now_ns >= self._account.due_ns:
+            self._assess(now_ns)
         return commands
 
-    def _refresh(self, symbol: str, now_ns: int) -> list[Command]:
+    def _assess(self, now_ns: int) -> None:
+        """Mark every symbol, and the account with their sum."""
+        account, profit = self._account, 0.0
+        for bot in self.bots.values():
+            profit += bot.mark(now_ns)
+            if len(self.bots) > 1:  # for the sake of the others
+                bot.expose()
+        if account.assess(now_ns, profit):
+            detail: dict[str, str | int | float | None] = {
+                "loss_quote": account.loss_quote,
+                "reduce_only": int(account.reduce_only),
+            }
+            self._rows.append(EventRow(now_ns, None, "daily_loss", detail))
+
+    def _refresh(self, symbol: str, now_ns: int) -> list[Message]:
         asked_ns = self._refreshing.get(symbol)
         if asked_ns is None:
             if len(self._refreshing) >= self._max_inflight:
@@ -144,15 +172,15 @@ class Engine:
         self._rows.append(EventRow(now_ns, symbol, "resync_request", {"again": int(asked_ns is not None)}))
         return [RequestSnapshot(symbol)]
 
-    def _collect(self, bot: SymbolBot) -> Sequence[Command]:
+    def _collect(self, bot: SymbolBot) -> Sequence[Message]:
         if bot.rows:
             self._rows += bot.rows
             bot.rows.clear()
-        if not bot.commands:
+        if not bot.messages:
             return ()
-        commands = bot.commands
-        bot.commands = []
-        return commands
+        messages = list(bot.messages)
+        bot.messages.clear()
+        return messages
 
 
 def _known_ns(row: Row) -> int:

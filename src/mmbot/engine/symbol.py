@@ -2,14 +2,17 @@
 
 from collections import deque
 
+import msgspec
+
 from mmbot.book.market import Market
 from mmbot.engine.pipeline import Pipeline
 from mmbot.engine.quiet import Band, Quiet
+from mmbot.engine.sender import Checks, Sender
 from mmbot.errors import LocalProtocolError
 from mmbot.execution.aligner import AlignerSettings, align
+from mmbot.execution.batcher import BatchSettings
 from mmbot.execution.orders import Blotter
 from mmbot.execution.position import Position
-from mmbot.model.commands import CancelOrder, Command, SubmitOrder
 from mmbot.model.events import (
     Fill,
     OrderAck,
@@ -18,23 +21,25 @@ from mmbot.model.events import (
     OrderReject,
     Trouble,
 )
-from mmbot.model.instrument import Instrument, Side
+from mmbot.model.instrument import Contract, Instrument, Side
 from mmbot.model.orders import OrderStatus
 from mmbot.model.quotes import Quote
-from mmbot.model.records import EventRow, FillRow, Row, TickRow
-from mmbot.risk.limits import Limits
+from mmbot.model.records import EventRow, FillRow, TickRow
+from mmbot.risk.account import reducing
+from mmbot.risk.limits import Reference
 
 
 class SymbolBot:
-    """State of one symbol. `commands` and `rows` collect what a step produced; the engine empties them."""
+    """State of one symbol. `messages` and `rows` collect what a step produced; the engine empties them."""
 
     def __init__(
         self,
         instrument: Instrument,
         market: Market,
         pipeline: Pipeline,
-        limits: Limits,
+        checks: Checks,
         aligner: AlignerSettings,
+        batch: BatchSettings,
         quiet: Quiet,
         id_prefix: str,
     ) -> None:
@@ -42,25 +47,29 @@ class SymbolBot:
         self.instrument = instrument
         self.market = market
         self.position = Position(instrument)
-        self.commands: list[Command] = []
-        self.rows: list[Row] = []
         self.waiting: deque[TickRow] = deque()
         """Rows of ticks that missed and whose wait is not known yet, oldest first."""
         self._pipeline = pipeline
-        self._limits = limits
         self._aligner = aligner
         self.id_prefix = id_prefix
-        self._submitted = 0
         self._blotter = Blotter()
-        self._refused: dict[Side, str] = {}
-        """Limit that refused the last order of a side."""
         self.key = instrument.key
         self._quiet = quiet
+        self._account = checks.account
+        self._sender = Sender(
+            instrument, market, self._blotter, checks, batch, id_prefix, post_only=aligner.post_only
+        )
+        self._held_back, self._requests = self._sender.blocks.lasting, self._sender.requests
+        self.messages = self._sender.messages
+        self.rows = self._sender.rows
+        self._price = instrument.pricer()
+        self._inverse = instrument.contract is Contract.INVERSE
+        self._reference: Reference | None = None
 
     def on_snapshot(self, now_ns: int) -> None:
         """The market took over a whole book: whoever waited for one has it."""
         if self.market.synced:
-            self.finish(now_ns)
+            self._close_waiting(now_ns)
 
     def on_trouble(self, now_ns: int, trouble: Trouble, detail: str) -> None:
         """The market met trouble, and has already drawn its consequences for the book."""
@@ -68,6 +77,7 @@ class SymbolBot:
 
     def on_order(self, event: OrderEvent) -> None:
         """The venue answered."""
+        self._sender.heard(event)
         kind, client_id = type(event), event.client_id
         if kind is OrderAck:
             order = self._blotter.acked(client_id)
@@ -86,6 +96,8 @@ class SymbolBot:
 
     def tick(self, now_ns: int) -> TickRow:
         """Run the pipeline; quotes become commands."""
+        if now_ns >= self._requests.due_ns:
+            self._sender.give_up(now_ns)
         while self.waiting and self._pipeline.overdue(self.waiting[0], now_ns):
             row = self.waiting.popleft()
             self._pipeline.close(row, now_ns - row.ts_ns)
@@ -103,6 +115,8 @@ class SymbolBot:
         """Where the market may go before a tick would do anything; None if the next tick might."""
         slots = self._blotter.slots
         if slots.keys() != _ONE_EACH or self.waiting:
+            return None
+        if self._held_back or self._account.reduce_only:
             return None
         bid, ask = slots[1], slots[-1]
         if bid.status is not OrderStatus.LIVE or ask.status is not OrderStatus.LIVE:
@@ -123,41 +137,54 @@ class SymbolBot:
         self._place(now_ns, [])
 
     def finish(self, now_ns: int) -> None:
-        """The run ends: nothing more will arrive for rows that still wait."""
+        """The run ends: nothing more will arrive for rows that wait, and nothing is held back any longer."""
+        self._close_waiting(now_ns)
+        self._sender.finish(now_ns)
+
+    def _close_waiting(self, now_ns: int) -> None:
         while self.waiting:
             row = self.waiting.popleft()
             self._pipeline.close(row, now_ns - row.ts_ns)
 
-    def _place(self, now_ns: int, quotes: list[Quote]) -> None:
-        if not quotes and not self._blotter.slots:
-            return
-        cancels, submits = align(quotes, self._blotter, self._aligner)
-        for order in cancels:
-            self._blotter.cancelling(order)
-            self.commands.append(CancelOrder(self.key, order.client_id))
-        for quote in submits:
-            self._submit(now_ns, quote)
+    def mark(self, now_ns: int) -> float:
+        """Take the mid as reference, where there is one; returns the profit marked to it, in quote
+        currency.
+        """
+        market = self.market
+        mid_x2, age_ns = market.mid_x2, market.age_ns
+        if mid_x2 is not None and age_ns is not None:
+            self._reference = Reference(float(mid_x2) / 2, now_ns - age_ns)
+        if self._reference is None:
+            return 0.0
+        price = self._price(self._reference.mid_ticks)
+        profit = self.position.pnl(price)
+        return profit * price if self._inverse else profit
 
-    def _submit(self, now_ns: int, quote: Quote) -> None:
-        price = self.instrument.price(quote.tick)
-        open_lots = self._blotter.open_lots(quote.side)
-        refusal = self._limits.refusal(
-            quote.side, quote.lots, price, position_lots=self.position.lots, open_lots=open_lots
-        )
-        if refusal is not None:
-            limit = refusal.partition(":")[0]
-            if limit != self._refused.get(
-                quote.side
-            ):  # when it starts, not ten times a second while it lasts
-                self._event(now_ns, "order_refused", reason=refusal, side=quote.side.word)
-            self._refused[quote.side] = limit
+    def expose(self) -> None:
+        """Tell the account what we may come to hold: the worse side of our open orders filled, at the
+        reference.
+        """
+        if self._reference is None:
             return
-        self._refused.pop(quote.side, None)
-        self._submitted += 1
-        client_id = f"{self.id_prefix}{self._submitted}"
-        command = SubmitOrder(self.key, client_id, quote.side, quote.tick, quote.lots)
-        self._blotter.submitted(command, quote.slot, self.market.mid_x2)
-        self.commands.append(command)
+        lots, blotter = self.position.lots, self._blotter
+        worst_lots = max(lots + blotter.open_lots(Side.BUY), blotter.open_lots(Side.SELL) - lots)
+        price = self._price(self._reference.mid_ticks)
+        self._account.exposed(self.key, self.instrument.notional_quote(worst_lots, price))
+
+    def _place(self, now_ns: int, quotes: list[Quote]) -> None:
+        if not quotes and not self._blotter.slots and not self._held_back:
+            return
+        aligner = self._aligner
+        if self._account.reduce_only:
+            quotes = reducing(quotes, self.position.lots, self.instrument)
+            aligner = msgspec.structs.replace(aligner, hold_size_ratio=0.0)
+        cancels, creates = align(quotes, self._blotter, aligner)
+        if cancels or creates or self._held_back:
+            if self._reference is None:
+                self.mark(now_ns)
+            self._sender.send(now_ns, cancels, creates, self.position.lots, self._reference)
+            if creates:
+                self.expose()
 
     def _filled(self, fill: Fill) -> None:
         order = self._blotter.filled(fill.client_id, fill.lots)

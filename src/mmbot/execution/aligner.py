@@ -18,9 +18,12 @@ from mmbot.units import BPS
 
 
 class AlignerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`post_only` false: an order that comes late takes instead of being rejected."""
+
     hold_bps: float
     lead_bps: float
     hold_size_ratio: float
+    post_only: bool
 
 
 def align(

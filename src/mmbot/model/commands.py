@@ -1,5 +1,8 @@
 """What the engine may ask for. Commands are values; the shell routes them."""
 
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
 import msgspec
 
 from mmbot.model.instrument import Side
@@ -29,4 +32,34 @@ class RequestSnapshot(msgspec.Struct, frozen=True, gc=False):
 
 
 OrderCommand = SubmitOrder | CancelOrder
+
+
+class OrderBatch(msgspec.Struct, frozen=True, gc=False):
+    """One message about several orders of one symbol, all creates or all cancels. The venue answers about
+    each order by itself.
+    """
+
+    symbol: str
+    orders: tuple[OrderCommand, ...]
+
+
+class Room(NamedTuple):
+    """How many orders may go out now."""
+
+    cancels: int
+    creates: int
+
+
 Command = OrderCommand | RequestSnapshot
+"""One order, or one request."""
+Message = Command | OrderBatch
+"""What goes over the wire at once."""
+
+
+def unpacked(messages: Iterable[Message]) -> Iterator[Command]:
+    """The commands in these messages, in order."""
+    for message in messages:
+        if isinstance(message, OrderBatch):
+            yield from message.orders
+        else:
+            yield message

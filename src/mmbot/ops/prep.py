@@ -57,7 +57,16 @@ def _on(key: str) -> Requirement:
     return Requirement(key, "true", lambda value: value is True)
 
 
-REQUIRED: tuple[Requirement, ...] = (_on("pipeline.enabled"), _on("md_cache.enabled"), _on("guards.enabled"))
+_MOST_TAKEN_PCT = 9.0
+
+REQUIRED: tuple[Requirement, ...] = (
+    _on("pipeline.enabled"),
+    _on("md_cache.enabled"),
+    _on("guards.enabled"),
+    _on("async_batch.enabled"),
+    _on("taker_cap.enabled"),
+    Requirement("taker_cap.max_taker_share_pct", "at most 9", lambda value: value <= _MOST_TAKEN_PCT),
+)
 CHECKS: tuple[str, ...] = ("configuration", *(one.key for one in REQUIRED), "economics", "gates", "snapshot")
 
 

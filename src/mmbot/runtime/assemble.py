@@ -9,9 +9,14 @@ from mmbot.config.settings import Settings
 from mmbot.engine.engine import Engine
 from mmbot.engine.pipeline import Pipeline, Stages
 from mmbot.engine.quiet import Quiet
+from mmbot.engine.sender import Checks
 from mmbot.engine.symbol import SymbolBot
 from mmbot.model.instrument import Instrument
+from mmbot.risk.account import Account
+from mmbot.risk.breaker import Breaker
 from mmbot.risk.limits import Limits
+from mmbot.risk.taker_cap import TakerCap
+from mmbot.risk.throttle import Throttle
 from mmbot.strategy.emit import Emit
 from mmbot.strategy.fetch_md import FetchMd
 from mmbot.strategy.guards import Guards
@@ -49,16 +54,37 @@ def build_engine(
     """One engine over these markets. Client ids are `mm<arm>-<symbol>-<counter>`: a fill names its arm, and a
     symbol's ids do not depend on what else is traded.
     """
+    account = Account(settings.limits)
+    checks = _checks(settings, instruments, account)
     bots = {
-        instrument.key: _symbol_bot(settings, instrument, markets[instrument.key], clock, arm)
+        key: _symbol_bot(settings, instrument, markets[key], checks[key], clock, arm)
         for instrument in instruments
+        for key in [instrument.key]
     }
     feeds = {key: market for key, market in markets.items() if isinstance(market, PlainMarket)}
-    return Engine(bots, feeds, settings.md_cache)
+    return Engine(bots, feeds, settings.md_cache, account)
+
+
+def _checks(settings: Settings, instruments: Sequence[Instrument], account: Account) -> dict[str, Checks]:
+    """What judges orders, by symbol: breaker and throttle are one a venue, the account is one."""
+    venues = {instrument.venue for instrument in instruments}
+    breakers = {venue: Breaker(settings.breaker) for venue in venues}
+    throttles = {venue: Throttle(settings.throttle) for venue in venues}
+    return {
+        instrument.key: Checks(
+            limits=Limits(settings.limits, instrument),
+            taker_cap=TakerCap(settings.taker_cap, instrument),
+            breaker=breakers[instrument.venue],
+            throttle=throttles[instrument.venue],
+            account=account,
+            answer_timeout_ns=settings.breaker.answer_timeout_ns,
+        )
+        for instrument in instruments
+    }
 
 
 def _symbol_bot(
-    settings: Settings, instrument: Instrument, market: Market, clock: Stopwatch, arm: str
+    settings: Settings, instrument: Instrument, market: Market, checks: Checks, clock: Stopwatch, arm: str
 ) -> SymbolBot:
     stages = Stages(
         fetch_md=FetchMd(settings.fetch_md, market),
@@ -70,8 +96,9 @@ def _symbol_bot(
     )
     max_position_quote = settings.inventory.max_position_quote
     pipeline = Pipeline(settings.pipeline, max_position_quote, instrument, market, stages, clock)
-    limits = Limits(settings.limits, instrument)
     id_prefix = f"mm{arm}-{instrument.symbol}-"
     tick_ns = round(settings.pipeline.tick_interval_ms * MS)
     quiet = Quiet(stages, settings.aligner, market, max_position_quote, tick_ns)
-    return SymbolBot(instrument, market, pipeline, limits, settings.aligner, quiet, id_prefix)
+    return SymbolBot(
+        instrument, market, pipeline, checks, settings.aligner, settings.async_batch, quiet, id_prefix
+    )

@@ -4,8 +4,8 @@ Opt-in, for sweeps and long searches. Orders, fills and the run digest are those
 tick (tests play both); rows of the ticks that were left out are missing and counted apart. Gates judge rows
 of ticks, so they never run filtered.
 
-A symbol sleeps inside the band that its bot declared (`engine.quiet`), at most to the next sample: there all
-symbols stand at one moment, and there the run can be asked to halt.
+A symbol sleeps inside the band that its bot declared (`engine.quiet`), at most to the next sample or to when
+the account is assessed: there all symbols stand at one moment, and there the run can be asked to halt.
 """
 
 from collections.abc import Callable, Iterator
@@ -49,8 +49,9 @@ class FilteredReplay(Replay):
                 self._world.advance(now_ns + step_ns)
                 self._halt(now_ns + step_ns, self._halt_asked)
                 break
-            sample_ns = first_ns - (first_ns - next_sample_ns) // step_ns * step_ns
-            self._sleep(now_ns, min(sample_ns, last_ns))
+            together_ns = min(next_sample_ns, self._engine.assess_ns)
+            together_ns = first_ns - (first_ns - together_ns) // step_ns * step_ns
+            self._sleep(now_ns, min(together_ns, last_ns))
             now_ns = min(self._due.values())
         yield from self._close()
 

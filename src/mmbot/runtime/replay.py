@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mmbot.engine.engine import Engine
-from mmbot.model.commands import CancelOrder, Command, SubmitOrder
+from mmbot.model.commands import CancelOrder, Message, SubmitOrder, unpacked
 from mmbot.model.events import Fill
 from mmbot.model.records import EventRow, Row, SampleRow
 from mmbot.runtime.world import FillSeen, World
@@ -132,8 +132,8 @@ class Replay:
             self._route(now_ns, self._engine.tick(now_ns))
         self.end_ns = now_ns
 
-    def _route(self, now_ns: int, commands: Sequence[Command]) -> None:
-        for command in commands:
+    def _route(self, now_ns: int, messages: Sequence[Message]) -> None:
+        for command in unpacked(messages):
             self._digests[command.symbol].command(now_ns, command)
             self.counts.orders += isinstance(command, SubmitOrder)
             self.counts.cancels += isinstance(command, CancelOrder)

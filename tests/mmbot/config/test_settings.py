@@ -128,6 +128,11 @@ POSITIVE = [
         "limits.max_order_notional_quote",
         "limits.max_position_quote",
     ),
+    *("limits.max_gross_quote", "limits.max_daily_loss_quote"),
+    *("limits.collar_bps", "limits.collar_reference_max_age_ms"),
+    *("async_batch.max_orders", "async_batch.max_batches_per_tick", "taker_cap.window_s"),
+    *("breaker.window_s", "breaker.min_samples", "breaker.open_s", "breaker.probes"),
+    *("breaker.answer_timeout_ms", "throttle.messages_per_s"),
     "telemetry.sample_interval_s",
 ]
 
@@ -158,6 +163,7 @@ def test_zero_is_a_value_everywhere_else(tmp_path: Path, path: tuple[str, ...]):
     [
         ("inventory.dead_band_ratio", 1.0, "was 1.0, expected below 1"),
         ("inventory.dead_band_ratio", 1.5, "was 1.5, expected below 1"),
+        ("breaker.max_failure_ratio", 1.0, "was 1.0, expected below 1"),
         ("guards.soft_size_ratio", 1.01, "was 1.01, expected below 1"),
         ("guards.soft_widen_ratio", 0.99, "was below 1; a soft guard never tightens"),
     ],
@@ -179,13 +185,14 @@ def test_a_soft_guard_may_quote_the_full_size(tmp_path: Path):
         ("guards.soft_volatility_bps", "guards.hard_volatility_bps"),
         ("md_cache.ttl_ms", "md_cache.invalidate_on_ws_gap_ms"),
         ("md_cache.fresh_ms_for_pricing", "md_cache.invalidate_on_ws_gap_ms"),
+        ("throttle.reserved_for_cancels", "throttle.messages_per_s"),
     ],
 )
 def test_a_lower_bound_above_its_upper_one_is_refused_and_an_equal_one_is_not(
     tmp_path: Path, low: str, high: str
 ):
     low_path, high_path = tuple(low.split(".")), tuple(high.split("."))
-    upper = float(LEAVES[high_path])
+    upper = type(EFFECTIVE[low_path])(LEAVES[high_path])
     assert load_settings([SHIPPED, overlay(tmp_path, low_path, upper)])
     message = refused(tmp_path, low_path, upper + 1)
     assert message.startswith(f"{tmp_path}/top.yaml:2: {low}: was {upper + 1}, expected at most {high} = ")

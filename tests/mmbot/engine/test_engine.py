@@ -19,7 +19,7 @@ from tests.mmbot.builders import (
 
 from mmbot.engine.engine import Engine
 from mmbot.errors import LocalProtocolError
-from mmbot.model.commands import CancelOrder, Command, RequestSnapshot, SubmitOrder
+from mmbot.model.commands import CancelOrder, Command, OrderBatch, RequestSnapshot, SubmitOrder, unpacked
 from mmbot.model.events import (
     BookTrouble,
     CancelReject,
@@ -49,7 +49,8 @@ def opened(*instruments: Instrument, **sections: dict) -> Engine:
 
 
 def tick(engine: Engine, at_ms: float) -> Sequence[Command]:
-    return engine.step(Tick(Ns(ms(at_ms))))
+    """What a tick asks for, order by order."""
+    return list(unpacked(engine.step(Tick(Ns(ms(at_ms))))))
 
 
 def gap(at_ms: float = 0.0, symbol: str = KEY) -> BookTrouble:
@@ -316,12 +317,34 @@ class TestOrders:
         engine.step(snapshot([(7_590, 500)], [(7_610, 500)], ns=ms(90)))
         assert tick(engine, 100) == [CancelOrder(KEY, BID), CancelOrder(KEY, ASK)]
         assert tick(engine, 200) == []
-        engine.step(OrderCancelled(KEY, BID, Ns(ms(210)), Lots(666)))
+        engine.step(OrderCancelled(KEY, ASK, Ns(ms(210)), Lots(666)))
         engine.step(confirmed(ms(290)))
         (order,) = tick(engine, 300)
         assert isinstance(order, SubmitOrder)
-        assert order.side is Side.BUY
+        assert order.side is Side.SELL
         assert order.tick > 7_590
+
+    def test_a_new_bid_waits_until_our_old_ask_below_it_is_known_to_be_gone(self):
+        engine = opened(guards={"soft_volatility_bps": 1e6, "hard_volatility_bps": 1e6})
+        quoting(engine)
+        engine.step(snapshot([(7_590, 500)], [(7_610, 500)], ns=ms(90)))
+        tick(engine, 100)
+        engine.step(OrderCancelled(KEY, BID, Ns(ms(210)), Lots(666)))
+        engine.step(confirmed(ms(290)))
+        assert tick(engine, 300) == []
+        engine.step(OrderCancelled(KEY, ASK, Ns(ms(310)), Lots(666)))
+        engine.step(confirmed(ms(390)))
+        assert len(tick(engine, 400)) == 2
+        refused, ended = [row for row in engine.drain() if isinstance(row, EventRow)]
+        assert (refused.kind, ended.kind) == ("order_refused", "block_ended")
+        assert str(refused.detail["reason"]) == "self_trade: buy at tick 7597 would meet our own at 7503"
+        assert ended.detail == {
+            "held": "order_refused",
+            "limit": "self_trade",
+            "side": "buy",
+            "times": 1,
+            "lasted_ms": 100.0,
+        }
 
     def test_a_cancel_that_lost_its_race_changes_nothing(self):
         engine = opened()
@@ -386,7 +409,10 @@ class TestHalt:
     def test_a_halt_pulls_every_quote_and_quotes_no_more(self):
         engine = opened(linear(), OTHER)
         quoting(engine)
-        commands = engine.halt(ms(50), "red button")
+        batches = engine.halt(ms(50), "red button")
+        assert all(isinstance(batch, OrderBatch) for batch in batches)
+        assert [batch.symbol for batch in batches] == [KEY, OTHER.key]
+        commands = list(unpacked(batches))
         assert len(commands) == 4
         assert all(isinstance(command, CancelOrder) for command in commands)
         engine.step(snapshot([(7_590, 500)], [(7_610, 500)], ns=ms(90)))

@@ -15,7 +15,7 @@ from tests.mmbot.builders import (
 )
 
 from mmbot.engine.engine import Engine
-from mmbot.model.commands import SubmitOrder
+from mmbot.model.commands import SubmitOrder, unpacked
 from mmbot.model.events import Tick
 from mmbot.model.instrument import Side
 from mmbot.model.records import Row, TickRow
@@ -72,7 +72,7 @@ def test_rows_count_up_per_symbol():
 
 
 def test_quotes_are_post_only_orders_with_ids_that_name_arm_and_symbol():
-    commands = opened().step(Tick(Ns(ms(0))))
+    commands = list(unpacked(opened().step(Tick(Ns(ms(0))))))
     assert [type(command) for command in commands] == [SubmitOrder, SubmitOrder]
     assert commands == [
         SubmitOrder(KEY, "mmA-SYNTHUSDT-1", Side.BUY, 7_497, 666, post_only=True),

@@ -13,7 +13,7 @@ from mmbot.model.orders import OrderStatus
 from mmbot.model.quotes import Quote
 from mmbot.units import Lots, Ticks
 
-SETTINGS = AlignerSettings(hold_bps=0.3, lead_bps=0.1, hold_size_ratio=0.1)
+SETTINGS = AlignerSettings(hold_bps=0.3, lead_bps=0.1, hold_size_ratio=0.1, post_only=True)
 BID = 100_000
 """0.3 bps of it are 3 ticks."""
 

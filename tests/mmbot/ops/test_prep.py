@@ -74,6 +74,12 @@ MUTATIONS: dict[str, tuple[Callable[[PrepRequest], PrepRequest], str]] = {
     "pipeline.enabled": (lambda it: overlay(it, "pipeline:\n  enabled: false\n"), "false at "),
     "md_cache.enabled": (lambda it: overlay(it, "md_cache: {enabled: no}\n"), "top.yaml:1"),
     "guards.enabled": (lambda it: overlay(it, "guards: {enabled: off}\n"), "top.yaml:1"),
+    "async_batch.enabled": (lambda it: overlay(it, "async_batch: {enabled: no}\n"), "top.yaml:1"),
+    "taker_cap.enabled": (lambda it: overlay(it, "taker_cap: {enabled: no}\n"), "top.yaml:1"),
+    "taker_cap.max_taker_share_pct": (
+        lambda it: overlay(it, "taker_cap: {max_taker_share_pct: 9.01}\n"),
+        "top.yaml:1",
+    ),
     "economics": (
         lambda it: replace(overlay(it, "spread: {max_bps: 2.0}\n"), asked=[]),
         "bybit_linear:SYNTHUSDT: even the widest half spread earns nothing",

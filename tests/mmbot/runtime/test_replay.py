@@ -222,7 +222,7 @@ sim:
 """
 WIDE = """\
 spread: {base_bps: 14.0, min_bps: 12.0, max_bps: 60.0}
-limits: {max_order_notional_quote: 1000, max_position_quote: 6000}
+limits: {max_order_notional_quote: 1000, max_position_quote: 6000, collar_reference_max_age_ms: 60000}
 """
 
 

@@ -1,0 +1,193 @@
+"""Sender: the last word before an order of one symbol leaves.
+
+What the aligner asks for passes here. Those that had to wait stand first, cancels before creates; a create is
+judged by limits, taker cap and breaker; the throttle counts messages and the batcher packs them. What may not
+go is a counted fact: refused, or deferred to the head of the next tick. A cancel is never refused.
+"""
+
+from dataclasses import dataclass
+
+from mmbot.book.market import Market
+from mmbot.execution.batcher import Batcher, BatchSettings
+from mmbot.execution.orders import Blotter, WorkingOrder
+from mmbot.execution.requests import Requests
+from mmbot.model.commands import CancelOrder, Message, OrderCommand, Room, SubmitOrder
+from mmbot.model.events import Fill, OrderAck, OrderEvent, OrderReject
+from mmbot.model.instrument import Instrument
+from mmbot.model.quotes import Quote
+from mmbot.model.records import EventRow, Row
+from mmbot.risk.account import Account
+from mmbot.risk.blocks import Blocked, Blocks, Held
+from mmbot.risk.breaker import Breaker
+from mmbot.risk.limits import Limits, Reference, Standing
+from mmbot.risk.taker_cap import TakerCap
+from mmbot.risk.throttle import Throttle
+from mmbot.units import MS
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """What judges the orders of one symbol. Breaker and throttle are the venue's, the account the bot's."""
+
+    limits: Limits
+    taker_cap: TakerCap
+    breaker: Breaker
+    throttle: Throttle
+    account: Account
+    answer_timeout_ns: int
+
+
+class Sender:
+    """Orders of one symbol on their way out. `rows` and `messages` collect what a tick produced; the bot's
+    engine empties them.
+    """
+
+    __slots__ = (
+        "_batcher",
+        "_blotter",
+        "_checks",
+        "_id_prefix",
+        "_key",
+        "_market",
+        "_post_only",
+        "_submitted",
+        "_venue",
+        "blocks",
+        "messages",
+        "requests",
+        "rows",
+    )
+
+    def __init__(
+        self,
+        instrument: Instrument,
+        market: Market,
+        blotter: Blotter,
+        checks: Checks,
+        batch: BatchSettings,
+        id_prefix: str,
+        *,
+        post_only: bool,
+    ) -> None:
+        self._key = instrument.key
+        self._venue = instrument.venue
+        self._market = market
+        self._blotter = blotter
+        self._checks = checks
+        self._batcher = Batcher(batch)
+        self._id_prefix = id_prefix
+        self._post_only = post_only
+        self._submitted = 0
+        self.blocks = Blocks(self._key)
+        self.requests = Requests(checks.answer_timeout_ns)
+        self.messages: list[Message] = []
+        self.rows: list[Row] = []
+
+    def send(
+        self,
+        now_ns: int,
+        cancels: list[WorkingOrder],
+        creates: list[Quote],
+        position_lots: int,
+        reference: Reference | None,
+    ) -> None:
+        """One tick's wishes become messages, or are held back."""
+        batcher, throttle = self._batcher, self._checks.throttle
+        cancels, creates = batcher.in_line(cancels, creates)
+        room, limit = self._room(now_ns, len(cancels))
+        orders: list[OrderCommand] = [self._cancel(now_ns, order) for order in cancels[: room.cancels]]
+        late = cancels[room.cancels :]
+        blocked: list[Blocked] = [(Held.DEFERRED, "cancel", limit)] * len(late)
+        standing = self._standing(position_lots, reference)
+        left, waiting = room.creates, []
+        for quote in creates:
+            refusal = self._refusal(now_ns, quote, standing)
+            if refusal is not None:
+                blocked.append((Held.REFUSED, quote.side.word, refusal))
+            elif not left:
+                blocked.append((Held.DEFERRED, quote.side.word, limit))
+                waiting.append(quote)
+            else:
+                orders.append(self._create(now_ns, quote))
+                left -= 1
+        throttle.spent(now_ns, len(orders))
+        throttle.owes(self._key, len(late), len(waiting))
+        batcher.wait([order.slot for order in late] + [quote.slot for quote in waiting])
+        self.rows += self.blocks.tick(now_ns, blocked)
+        self.messages += batcher.packed(self._key, orders)
+
+    def _room(self, now_ns: int, cancels: int) -> tuple[Room, str]:
+        """What may go out at this tick, and which limit says so."""
+        fit = self._batcher.room(cancels)
+        may = self._checks.throttle.room(now_ns, self._key, cancels)
+        room = Room(min(fit.cancels, may.cancels), min(fit.creates, may.creates))
+        return room, "async_batch" if room == fit else "message_throttle"
+
+    def _standing(self, position_lots: int, reference: Reference | None) -> Standing:
+        account = self._checks.account
+        return Standing(
+            position_lots=position_lots,
+            open_orders=self._blotter.slots.values(),
+            reference=reference,
+            elsewhere_quote=account.elsewhere_quote(self._key),
+            reduce_only=account.reduce_only,
+        )
+
+    def heard(self, event: OrderEvent) -> None:
+        """The venue answered, or a fill came."""
+        checks = self._checks
+        if isinstance(event, Fill):
+            checks.taker_cap.filled(event.recv_ns, event.tick, event.lots, maker=event.maker)
+            return
+        sent_ns = self.requests.answered(event.client_id)
+        if sent_ns is None:
+            return
+        kind = type(event)
+        if kind is OrderReject:
+            checks.breaker.failed(sent_ns, event.recv_ns)
+        else:
+            checks.breaker.answered(sent_ns, event.recv_ns, create=kind is OrderAck)
+
+    def give_up(self, now_ns: int) -> None:
+        """Count the requests that waited too long. What they are about stays as it was: the venue may still
+        have it.
+        """
+        for client_id, sent_ns in self.requests.overdue(now_ns):
+            self._checks.breaker.failed(sent_ns, now_ns)
+            waited_ms = (now_ns - sent_ns) / MS
+            detail: dict[str, str | int | float | None] = {"client_id": client_id, "waited_ms": waited_ms}
+            self.rows.append(EventRow(now_ns, self._key, "answer_timeout", detail))
+
+    def finish(self, now_ns: int) -> None:
+        """The run ends: what is still held back is told with its count."""
+        self.rows += self.blocks.tick(now_ns, ())
+
+    def _refusal(self, now_ns: int, quote: Quote, standing: Standing) -> str | None:
+        checks = self._checks
+        refusal = checks.limits.refusal(now_ns, quote.side, quote.tick, quote.lots, standing)
+        if refusal is None and not self._post_only:
+            refusal = checks.taker_cap.refusal(now_ns, quote.tick, quote.lots)
+        return refusal or self._broken(now_ns)
+
+    def _broken(self, now_ns: int) -> str | None:
+        breaker = self._checks.breaker
+        before = breaker.state
+        refusal = breaker.refusal(now_ns)
+        if breaker.state is not before:
+            detail: dict[str, str | int | float | None] = {"venue": self._venue, "state": breaker.state.value}
+            self.rows.append(EventRow(now_ns, None, "breaker", detail))
+        return refusal
+
+    def _cancel(self, now_ns: int, order: WorkingOrder) -> CancelOrder:
+        self._blotter.cancelling(order)
+        self.requests.sent(now_ns, order.client_id)
+        return CancelOrder(self._key, order.client_id)
+
+    def _create(self, now_ns: int, quote: Quote) -> SubmitOrder:
+        self._submitted += 1
+        client_id = f"{self._id_prefix}{self._submitted}"
+        order = SubmitOrder(self._key, client_id, quote.side, quote.tick, quote.lots, self._post_only)
+        self._blotter.submitted(order, quote.slot, self._market.mid_x2)
+        self.requests.sent(now_ns, client_id)
+        self._checks.breaker.created()
+        return order
