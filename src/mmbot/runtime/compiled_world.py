@@ -5,11 +5,10 @@ tick, since nothing is decided before. Equal to `plain_world` in every order, fi
 and refused where it could not be: when the latency of market data is drawn per message.
 """
 
-import math
 from collections.abc import Sequence
 
 from mmbot.book.cache import MdCacheSettings
-from mmbot.book.compiled import CompiledMarket
+from mmbot.book.compiled import CompiledMarket, local_settings
 from mmbot.book.market import FeatureSettings
 from mmbot.config.settings import SimSettings
 from mmbot.engine.engine import Engine
@@ -33,7 +32,7 @@ from mmbot.recording.columns import BLOCK_ROWS
 from mmbot.runtime.tape import TapeFeed
 from mmbot.runtime.world import FillSeen, Sleep
 from mmbot.sim.latency import Channel
-from mmbot.units import MS, SECOND, Lots, Ns, Ticks
+from mmbot.units import MS, Lots, Ns, Ticks
 
 
 def supported(settings: SimSettings) -> bool:
@@ -244,19 +243,8 @@ def _touch(market: CompiledMarket) -> str:
 def _context(
     feed: TapeFeed, cache: MdCacheSettings, features: FeatureSettings, settings: SimSettings
 ) -> Context:
-    ints = {
-        L.CLOCK_RECORDED: int(feed.exchange_clock),
-        L.MARKET_DATA_NS: round(settings.market_data.median_ms * MS),
-        L.DEPTH_TICKS: features.depth_ticks,
-        L.SILENCE_NS: math.floor(cache.invalidate_on_ws_gap_ms * MS),
-        L.TTL_NS: math.floor(cache.ttl_ms * MS),
-        L.STALE_OK: int(cache.stale_ok),
-    }
-    floats = {
-        L.VOL_HALFLIFE_NS: features.volatility_halflife_s * SECOND,
-        L.FAST_DEPTH_HALFLIFE_NS: features.liquidity_fast_halflife_s * SECOND,
-        L.DEPTH_HALFLIFE_NS: features.liquidity_halflife_s * SECOND,
-        L.RATE_HALFLIFE_NS: features.trade_rate_halflife_s * SECOND,
-        L.QUEUE_POWER: settings.queue.power,
-    }
+    ints, floats = local_settings(cache, features)
+    ints[L.CLOCK_RECORDED] = int(feed.exchange_clock)
+    ints[L.MARKET_DATA_NS] = round(settings.market_data.median_ms * MS)
+    floats[L.QUEUE_POWER] = settings.queue.power
     return Context(feed.columns.arrays, feed.columns.tick_range, ints, floats)
