@@ -9,8 +9,8 @@ The kernel reads the addresses of columns and ladders anew in every call, so bet
   displayed beyond a ladder.
 """
 
-from array import array
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +18,16 @@ import numpy.typing as npt
 from mmbot.kernels import layout as L  # noqa: N812 (a block of constants)
 from mmbot.kernels.context import Context
 
+if TYPE_CHECKING:
+    from array import array
+
 FIRST_ROWS = 1 << 12
 MAX_ROWS = 1 << 22
 """Rows that may wait to be played, 100 MB of them: more than an hour of a busy market."""
-MAX_SPAN = 1 << 24
-"""Length of a ladder, 256 MB for the four of them: BTCUSDT, whose tick is 0.1 USD, from 0 to 1.6 million."""
+MAX_SPAN = 1 << 25
+"""Length of a ladder, at most 512 MB for the four of them: five times what BTCUSDT took on Binance, with a
+tick of 0.1 USD and asks up to 640000 USD.
+"""
 _ROOM = 512
 """Ticks of room on either side of what the book named, at least."""
 _DTYPES: dict[str, npt.DTypeLike] = {
@@ -56,8 +61,7 @@ class GrowingContext(Context):
             self._make_room(count)
         row = c[L.ROWS]
         end = row + count
-        self._exch_ns[row:end] = array("q", (exch_ns,)) * count
-        self._recv_ns[row:end] = array("q", (recv_ns,)) * count
+        self._exch_ns[row], self._recv_ns[row] = exch_ns, recv_ns  # the kernel reads those of a first row
         self._kind[row:end] = kinds
         self._tick[row:end] = ticks
         self._lots[row:end] = levels[1::2]
@@ -136,12 +140,13 @@ class GrowingContext(Context):
         reach = high - low + 1
         if reach > MAX_SPAN:
             raise ValueError(f"prices were from {low} to {high} ticks, expected at most {MAX_SPAN} of them")
-        room = min(max(_ROOM, reach // 2), (MAX_SPAN - reach) // 2)
+        room = min(max(_ROOM, reach // 8), (MAX_SPAN - reach) // 2)
         low, longer = low - room, reach + 2 * room
         moved = base - low
         for which, ladder in self.ladders.items():
             wider = self.ladders[which] = np.zeros(longer, np.int32)
-            wider[moved : moved + span] = ladder
+            held = np.flatnonzero(ladder)  # most prices of a long ladder are empty, and need no memory
+            wider[held + moved] = ladder[held]
             c[which] = wider.ctypes.data
         for best in (L.VENUE_BEST_BID, L.LOCAL_BEST_BID):
             c[best] += moved if c[best] >= 0 else 0
