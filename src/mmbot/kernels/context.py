@@ -36,7 +36,7 @@ FeatureBand = tuple[int, int, int, float, float, float, float, float, float, flo
 
 
 def empty_ladders(span: int) -> dict[int, npt.NDArray[np.int32]]:
-    """The four ladders of a context by their place in `layout`; the asks of a book lie right behind its bids."""
+    """Four ladders by their place in `layout`; the asks of a book lie right behind its bids."""
     venue, local = np.zeros((2, 2, span), np.int32)
     return dict(zip(range(L.VENUE_BIDS, L.LOCAL_ASKS + 1), (*venue, *local), strict=True))
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmbot.kernels import layout as L  # noqa: N812 (a block of constants)
-from mmbot.kernels.context import Context
+from mmbot.kernels.context import Context, empty_ladders
 
 if TYPE_CHECKING:
     from array import array
@@ -143,11 +143,12 @@ class GrowingContext(Context):
         room = min(max(_ROOM, reach // 8), (MAX_SPAN - reach) // 2)
         low, longer = low - room, reach + 2 * room
         moved = base - low
+        wider = empty_ladders(longer)
         for which, ladder in self.ladders.items():
-            wider = self.ladders[which] = np.zeros(longer, np.int32)
             held = np.flatnonzero(ladder)  # most prices of a long ladder are empty, and need no memory
-            wider[held + moved] = ladder[held]
-            c[which] = wider.ctypes.data
+            wider[which][held + moved] = ladder[held]
+            c[which] = wider[which].ctypes.data
+        self.ladders = wider
         for best in (L.VENUE_BEST_BID, L.LOCAL_BEST_BID):
             c[best] += moved if c[best] >= 0 else 0
         for best in (L.VENUE_BEST_ASK, L.LOCAL_BEST_ASK):
