@@ -12,7 +12,9 @@ from tests.bench.conftest import present
 from tests.bench.workload import Asked, cpu_time, load
 from tests.mmbot.builders import REPO, run_request, tick_row
 
+from mmbot.book.market import EventMarket
 from mmbot.clock import stopwatch
+from mmbot.runtime.assemble import fed_markets, plain_markets
 from mmbot.runtime.run import EngineKind, Run
 
 pytest.importorskip("pytest_benchmark")
@@ -69,6 +71,25 @@ def test_scenario(tmp_path: Path, benchmark: Benchmark, engine: EngineKind) -> N
         return sum(len(lines) for _, lines in run)
 
     assert benchmark.pedantic(play, setup=opened, rounds=5, warmup_rounds=1) > 0
+
+
+@pytest.mark.benchmark(group="demo scenario, events fed one by one", timer=cpu_time)
+@pytest.mark.parametrize("markets", [plain_markets, fed_markets])
+def test_feeding(
+    tmp_path: Path, benchmark: Benchmark, markets: Callable[..., dict[str, EventMarket]]
+) -> None:
+    run = Run(run_request(tmp_path, scenario="demo", scenarios=REPO / "scenarios"))
+    feed = run.tape.feeds[0]
+    events = list(itertools.islice(feed.events(), 50_000))
+
+    def fed() -> EventMarket:
+        market = markets(run.settings, [feed.instrument])[feed.instrument.key]
+        for event in events:
+            market.apply(event)
+        return market
+
+    assert benchmark.pedantic(fed, rounds=5, warmup_rounds=1).updates > 10_000
+    benchmark.extra_info["ns_per_event"] = benchmark.stats.stats.median * 1e9 / len(events)
 
 
 @pytest.mark.benchmark(group="4096 rows of a tick as JSON", timer=cpu_time)

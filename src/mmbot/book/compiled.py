@@ -6,16 +6,37 @@ and client ids outside.
 
 import math
 
-from mmbot.book.cache import Read
+from mmbot.book.cache import MdCacheSettings, Read
+from mmbot.book.market import FeatureSettings
 from mmbot.book.measures import PricedView
 from mmbot.book.microprice import Transitions
 from mmbot.kernels import layout as L  # noqa: N812 (a block of constants)
 from mmbot.kernels.context import Context
 from mmbot.model.instrument import Side
 from mmbot.model.orders import order_number
+from mmbot.units import MS, SECOND
 
 _READS = (Read.HIT, Read.STALE, Read.MISS)
 """By `layout.HIT`, STALE, MISS."""
+
+
+def local_settings(
+    cache: MdCacheSettings, features: FeatureSettings
+) -> tuple[dict[int, int], dict[int, float]]:
+    """What our half of a kernel is told: its integers and its floats, by their place in `layout`."""
+    ints = {
+        L.DEPTH_TICKS: features.depth_ticks,
+        L.SILENCE_NS: math.floor(cache.invalidate_on_ws_gap_ms * MS),
+        L.TTL_NS: math.floor(cache.ttl_ms * MS),
+        L.STALE_OK: int(cache.stale_ok),
+    }
+    floats = {
+        L.VOL_HALFLIFE_NS: features.volatility_halflife_s * SECOND,
+        L.FAST_DEPTH_HALFLIFE_NS: features.liquidity_fast_halflife_s * SECOND,
+        L.DEPTH_HALFLIFE_NS: features.liquidity_halflife_s * SECOND,
+        L.RATE_HALFLIFE_NS: features.trade_rate_halflife_s * SECOND,
+    }
+    return ints, floats
 
 
 class CompiledMarket:

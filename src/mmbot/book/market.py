@@ -1,12 +1,13 @@
 """What one symbol's bot knows of its market: the book, whether it may be believed, its queue places, and
 decayed features.
 
-Two classes keep the same promises. `PlainMarket`, here, is ordinary Python over market events: the oracle,
-the fallback and the default of the tests. `book.compiled.CompiledMarket` is the same arithmetic in a kernel.
-The stages see neither, only this protocol; a test plays both and compares every number.
+Three classes keep the same promises. `PlainMarket`, here, is ordinary Python over market events: the oracle,
+the fallback and the default of the tests. `book.compiled.CompiledMarket` is the same arithmetic in a kernel
+that plays a recording, and `book.fed.FedMarket` in a kernel that takes market events. The stages see none of
+them, only this protocol; tests play them side by side and compare every number.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -83,6 +84,19 @@ class Market(Protocol):
         """Lots a second that trade against resting orders of a side, decayed."""
 
 
+@runtime_checkable
+class EventMarket(Market, Protocol):
+    """A market that is fed with events."""
+
+    def apply(self, event: MarketEvent) -> tuple[Trouble, str] | None:
+        """Take a market event; returns trouble that it brought or revealed.
+
+        A book that crosses is trouble found here; sequence trouble was found by the venue's session. Either
+        ends trust until the next snapshot; deltas until then are signs of life and nothing more, and a delta
+        without levels is never more.
+        """
+
+
 class PlainMarket:
     """The market in ordinary Python, fed with events."""
 
@@ -121,16 +135,11 @@ class PlainMarket:
         return self._liquidity.score
 
     def apply(self, event: MarketEvent) -> tuple[Trouble, str] | None:
-        """Take a market event; returns trouble that it brought or revealed.
-
-        A book that crosses is trouble found here; sequence trouble was found by the venue's session. Either
-        ends trust until the next snapshot; deltas until then are signs of life and nothing more.
-        """
         now_ns = event.recv_ns
         trouble: tuple[Trouble, str] | None = None
         match event:
             case BookDelta():
-                if self._cache.synced:
+                if self._cache.synced and (event.bids or event.asks):
                     self._book.apply(event.bids, event.asks)
                     trouble = self._book_changed()
             case BookSnapshot():

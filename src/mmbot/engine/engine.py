@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 
 from mmbot.book.cache import MdCacheSettings
-from mmbot.book.market import PlainMarket
+from mmbot.book.market import EventMarket
 from mmbot.engine.symbol import SymbolBot
 from mmbot.model.commands import Message, RequestSnapshot
 from mmbot.model.events import BookSnapshot, Event, Funding, MarketEvent, OrderEvent, Tick, Trouble
@@ -19,12 +19,12 @@ class Engine:
     def __init__(
         self,
         bots: Mapping[str, SymbolBot],
-        feeds: Mapping[str, PlainMarket],
+        feeds: Mapping[str, EventMarket],
         cache: MdCacheSettings,
         account: Account,
     ) -> None:
-        """`feeds`: the markets that take market events from `step`; a compiled one is fed by its kernel
-        instead.
+        """`feeds`: the markets that take market events from `step`; what a kernel plays by itself is not
+        among them.
         """
         self.bots = dict(bots)
         self._feeds = dict(feeds)

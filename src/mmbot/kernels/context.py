@@ -35,8 +35,16 @@ FeatureBand = tuple[int, int, int, float, float, float, float, float, float, flo
 """From `layout.BAND_AGE_NS` to FAIR_VALUE, and from BAND_FAIR_LOW to SLEPT_SCORE."""
 
 
+def empty_ladders(span: int) -> dict[int, npt.NDArray[np.int32]]:
+    """Four ladders by their place in `layout`; the asks of a book lie right behind its bids."""
+    venue, local = np.zeros((2, 2, span), np.int32)
+    return dict(zip(range(L.VENUE_BIDS, L.LOCAL_ASKS + 1), (*venue, *local), strict=True))
+
+
 class Snapshot(NamedTuple):
-    """A book as ladder slices from `low` on. Book rows before `rows` are part of it."""
+    """A book as ladder slices from the price `low` on, ticks. Book rows before `rows` are part of it, counted
+    from the first that the context ever held.
+    """
 
     low: int
     bids: npt.NDArray[np.int32]
@@ -61,9 +69,7 @@ class Context:
         self.floats = np.zeros(L.FLOATS, np.float64)
         self.counts = np.zeros((2 * L.STATES + 1, L.STATES), np.float64)
         self.adjustments = np.zeros(L.STATES, np.float64)
-        venue, local = np.zeros((2, 2, span), np.int32)  # the asks of a book lie right behind its bids
-        self.ladders = dict(zip(range(L.VENUE_BIDS, L.LOCAL_ASKS + 1), (*venue, *local), strict=True))
-        self._columns = dict(columns)
+        self.ladders = empty_ladders(span)
         tables: dict[int, npt.NDArray[Any]] = {
             L.ORDERS: np.zeros((L.SLOTS, L.ORDER_WIDTH), np.int64),
             L.PLACES: np.zeros((L.SLOTS, L.PLACE_WIDTH), np.int64),
@@ -75,13 +81,10 @@ class Context:
             L.ADJUSTMENTS: self.adjustments,
         }
         self._tables = tables
-        for name, which in _COLUMNS.items():
-            if not self._columns[name].flags.c_contiguous:
-                raise ValueError(f"column {name} was not contiguous")
-            self._ints[which] = self._columns[name].ctypes.data
+        self._point_to(columns)
         for which, array in {**tables, **self.ladders}.items():
             self._ints[which] = array.ctypes.data
-        self._ints[L.ROWS] = len(self._columns["kind"])
+        self._ints[L.ROWS] = len(columns["kind"])
         self._ints[L.SPAN], self._ints[L.BASE] = span, low
         self._ints[[L.VENUE_BEST_BID, L.LOCAL_BEST_BID]] = -1
         self._ints[[L.VENUE_BEST_ASK, L.LOCAL_BEST_ASK]] = span
@@ -111,6 +114,16 @@ class Context:
         """Read and price the local book at a tick; returns `layout.HIT`, STALE or MISS."""
         self._fills_answered = 0
         self._adjusted: list[float] | None = None
+        self.dropped_rows = 0
+        """How many rows of the recording are no longer held, in front of row 0."""
+
+    def _point_to(self, columns: Mapping[str, npt.NDArray[np.integer]]) -> None:
+        """Own these columns and read them from now on."""
+        self._columns = dict(columns)
+        for name, which in _COLUMNS.items():
+            if not self._columns[name].flags.c_contiguous:
+                raise ValueError(f"column {name} was not contiguous")
+            self._ints[which] = self._columns[name].ctypes.data
 
     def sleep(
         self, least: int, next_tick_ns: int, touch: TouchBand, features: FeatureBand | None = None
@@ -164,20 +177,22 @@ class Context:
         bids, asks = self.ladders[L.VENUE_BIDS], self.ladders[L.VENUE_ASKS]
         held = np.flatnonzero(bids | asks)
         low, high = (int(held[0]), int(held[-1]) + 1) if len(held) else (0, 0)
-        return Snapshot(low, bids[low:high].copy(), asks[low:high].copy(), self.c[L.VENUE_ROW])
+        rows = self.dropped_rows + self.c[L.VENUE_ROW]
+        return Snapshot(self.c[L.BASE] + low, bids[low:high].copy(), asks[low:high].copy(), rows)
 
     def take_over(self, snapshot: Snapshot, now_ns: int) -> bool:
         """Replace our own book by a snapshot that arrived; returns whether it is crossed."""
         bids, asks = self.ladders[L.LOCAL_BIDS], self.ladders[L.LOCAL_ASKS]
         c = self.c
         bids[:] = asks[:] = 0
-        high = snapshot.low + len(snapshot.bids)
-        bids[snapshot.low : high] = snapshot.bids
-        asks[snapshot.low : high] = snapshot.asks
+        low = snapshot.low - c[L.BASE]
+        high = low + len(snapshot.bids)
+        bids[low:high] = snapshot.bids
+        asks[low:high] = snapshot.asks
         held_bids, held_asks = np.flatnonzero(snapshot.bids), np.flatnonzero(snapshot.asks)
-        c[L.LOCAL_BEST_BID] = snapshot.low + int(held_bids[-1]) if len(held_bids) else -1
-        c[L.LOCAL_BEST_ASK] = snapshot.low + int(held_asks[0]) if len(held_asks) else c[L.SPAN]
-        c[L.INCLUDED_ROW] = snapshot.rows
+        c[L.LOCAL_BEST_BID] = low + int(held_bids[-1]) if len(held_bids) else -1
+        c[L.LOCAL_BEST_ASK] = low + int(held_asks[0]) if len(held_asks) else c[L.SPAN]
+        c[L.INCLUDED_ROW] = snapshot.rows - self.dropped_rows
         c[L.CONFIRMED_NS] = now_ns
         c[L.UPDATES] += 1
         crossed: bool = c[L.LOCAL_BEST_BID] >= 0 and c[L.LOCAL_BEST_BID] >= c[L.LOCAL_BEST_ASK]

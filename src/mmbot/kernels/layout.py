@@ -38,6 +38,10 @@ REQUEST_HEAD, REQUEST_TAIL = 38, 39
 ANSWER_HEAD, ANSWER_TAIL = 40, 41
 ANSWER_LAST_NS = 42
 DELAY_HEAD, DELAY_TAIL = 43, 44
+VENUE_BEHIND_NS = 45
+"""How long after its moment the venue's half is played: 0 in a recording, where it is known; the latency of
+market data live, where it is not known before.
+"""
 OWN_BID_LOW, OWN_BID_HIGH, OWN_ASK_LOW, OWN_ASK_HIGH = 26, 27, 28, 29
 """Ladder indices between which our bids and our asks rest; low above high without any. Rows and trades that
 miss them cannot concern an order of ours.

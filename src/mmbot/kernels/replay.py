@@ -74,7 +74,7 @@ def advance(context, until_ns):
     why = L.REACHED
     while why == L.REACHED:
         stop_ns = min(c[L.NEXT_TICK_NS], until_ns) if c[L.ASLEEP] else until_ns
-        venue_until(c, f, exch, recv, kind, tick, lots, stop_ns)
+        venue_until(c, f, exch, recv, kind, tick, lots, stop_ns - c[L.VENUE_BEHIND_NS])
         crowded = c[L.ANSWER_TAIL] - c[L.ANSWER_HEAD] > L.RING - L.SLOTS
         if crowded or c[L.OVERFLOWED] or c[L.DELAY_HEAD] > c[L.DELAY_TAIL]:
             return L.OVERFULL

@@ -5,43 +5,16 @@ last: a folder without it was never finished.
 """
 
 from array import array
-from collections.abc import Iterable, Sequence
-from itertools import chain
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from mmbot.model.events import (
-    BookDelta,
-    BookSnapshot,
-    BookTrouble,
-    Confirmed,
-    Level,
-    MarketEvent,
-    TopOfBook,
-    Trade,
-)
-from mmbot.model.instrument import Side
-from mmbot.recording.columns import (
-    ASK,
-    BID,
-    BLOCK_ROWS,
-    BUY,
-    CONFIRMED,
-    DTYPES,
-    KIND,
-    LAST,
-    SELL,
-    SNAPSHOT,
-    TROUBLE,
-    ColumnsMeta,
-    Place,
-    column_path,
-)
-
-_BID, _ASK, _SNAPSHOT = bytes([BID]), bytes([ASK]), bytes([SNAPSHOT])
+from mmbot.model.events import BookSnapshot, BookTrouble, MarketEvent
+from mmbot.model.market_rows import KIND, SELL, MessageRows, rows_of
+from mmbot.recording.columns import BLOCK_ROWS, DTYPES, ColumnsMeta, Place, column_path
 
 
 class _Block:
@@ -55,14 +28,13 @@ class _Block:
         """Tick and lots of every row, one after the other."""
         self.kind = bytearray()
 
-    def message(self, exch_ns: int, recv_ns: int, kinds: bytes, levels: Iterable[int]) -> None:
-        """Raises OverflowError for a number of more than 32 bits."""
+    def add(self, message: MessageRows) -> None:
+        exch_ns, recv_ns, kinds, levels = message
         self.exch_ns.append(exch_ns)
         self.recv_ns.append(recv_ns)
         self.rows.append(len(kinds))
-        self.levels.extend(levels)
+        self.levels += levels
         self.kind += kinds
-        self.kind[-1] |= LAST
 
     def columns(self) -> dict[str, npt.NDArray[np.integer]]:
         rows, levels = np.asarray(self.rows), np.asarray(self.levels).reshape(-1, 2)
@@ -96,22 +68,13 @@ class ColumnsBuilder:
         lot is too small for this market. Raises OSError if a file cannot be written.
         """
         for event in events:
-            match event:
-                case BookDelta(bids=bids, asks=asks):
-                    self._book(event, b"", (), bids, asks)
-                case Trade():
-                    kind = BUY if event.side is Side.BUY else SELL
-                    self._row(event.exch_ns, event.recv_ns, kind, event.tick, event.lots)
-                case BookSnapshot(bids=bids, asks=asks):
-                    row = self._rows + len(self._block.kind)
-                    self.snapshots.append(Place(row, self.frames, event.recv_ns))
-                    self._book(event, _SNAPSHOT, (0, 0), bids, asks)
-                case BookTrouble():
-                    self._troubles.append((event.trouble.value, event.detail))
-                    breaks = int(event.trouble.breaks_book)
-                    self._row(event.exch_ns, event.recv_ns, TROUBLE, breaks, len(self._troubles) - 1)
-                case Confirmed() | TopOfBook():
-                    self._row(event.recv_ns, event.recv_ns, CONFIRMED, 0, 0)
+            message = rows_of(event, len(self._troubles))
+            if isinstance(event, BookSnapshot):
+                row = self._rows + len(self._block.kind)
+                self.snapshots.append(Place(row, self.frames, event.recv_ns))
+            elif isinstance(event, BookTrouble):
+                self._troubles.append((event.trouble.value, event.detail))
+            self._block.add(message)
         self.frames += 1
         if len(self._block.kind) >= BLOCK_ROWS:
             self._write()
@@ -130,24 +93,6 @@ class ColumnsBuilder:
         )
         (self._folder / "meta.json").write_bytes(msgspec.json.encode(meta))
         return meta
-
-    def _book(
-        self,
-        event: BookDelta | BookSnapshot,
-        head: bytes,
-        head_level: tuple[int, ...],
-        bids: Sequence[Level],
-        asks: Sequence[Level],
-    ) -> None:
-        kinds = head + _BID * len(bids) + _ASK * len(asks)
-        if kinds:
-            levels = chain(head_level, *bids, *asks)
-            self._block.message(event.exch_ns, event.recv_ns, kinds, levels)
-        else:  # a delta without levels says only that the stream lives
-            self._row(event.exch_ns, event.recv_ns, CONFIRMED, 0, 0)
-
-    def _row(self, exch_ns: int, recv_ns: int, kind: int, tick: int, lots: int) -> None:
-        self._block.message(exch_ns, recv_ns, bytes((kind,)), (tick, lots))
 
     def _write(self) -> None:
         block, self._block = self._block, _Block()

@@ -1,10 +1,10 @@
 """Columns of a recording: what replay reads instead of parsing frames again.
 
 Five integer columns, 25 bytes a row, a memory-mapped file of plain numbers each: `exch_ns, recv_ns` (int64),
-`tick, lots` (int32), `kind` (uint8). One row is one level, one trade, one confirmation or one trouble; the
-rows of one message stand together and the last one carries the LAST bit. They hold exactly the events that
-the venue's session yields (a test compares them), so the fast path and the frames agree. The cache is
-derived: its key is the hash of what it was made from and the codec version; delete it at any time.
+`tick, lots` (int32), `kind` (uint8). How an event becomes rows stands in `model.market_rows`. They hold
+exactly the events that the venue's session yields (a test compares them), so the fast path and the frames
+agree. The cache is derived: its key is the hash of what it was made from and the codec version; delete it at
+any time.
 
 A replay reads each row once, and maps what it reads into memory. `forget` lets go of what was played, so that
 a long tape needs no more memory than a short one.
@@ -32,11 +32,9 @@ from mmbot.model.events import (
     Trouble,
 )
 from mmbot.model.instrument import Side
+from mmbot.model.market_rows import BUY, KIND, LAST
 from mmbot.units import Lots, Ns, Ticks
 
-BID, ASK, BUY, SELL, CONFIRMED, SNAPSHOT, TROUBLE = range(7)
-LAST = 0x80
-KIND = 0x7F
 BLOCK_ROWS = 1 << 16
 """Rows that are written, read or forgotten at once: 1.6 MB."""
 DTYPES: dict[str, npt.DTypeLike] = {

@@ -2,8 +2,9 @@
 
 import functools
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from mmbot.book.market import FeatureSettings, Market, PlainMarket
+from mmbot.book.market import EventMarket, FeatureSettings, Market, PlainMarket
 from mmbot.clock import Stopwatch, stopwatch
 from mmbot.config.settings import Settings
 from mmbot.engine.engine import Engine
@@ -25,6 +26,9 @@ from mmbot.strategy.queue_aware import QueueAware
 from mmbot.strategy.spread import AdaptiveSpread
 from mmbot.units import MS
 
+if TYPE_CHECKING:
+    from mmbot.book.fed import FedMarket
+
 
 def feature_settings(settings: Settings) -> FeatureSettings:
     """Windows of the market's features, from the sections of the stages that read them."""
@@ -41,6 +45,14 @@ def plain_markets(settings: Settings, instruments: Sequence[Instrument]) -> dict
     """Markets in ordinary Python, one a symbol."""
     features = feature_settings(settings)
     return {instrument.key: PlainMarket(settings.md_cache, features) for instrument in instruments}
+
+
+def fed_markets(settings: Settings, instruments: Sequence[Instrument]) -> dict[str, "FedMarket"]:
+    """Markets in kernels that are fed with events, one a symbol: live, where a real venue answers."""
+    from mmbot.book.fed import FedMarket  # noqa: PLC0415 (numba costs 0.6 s to import)
+
+    features = feature_settings(settings)
+    return {instrument.key: FedMarket(settings.md_cache, features) for instrument in instruments}
 
 
 def build_engine(
@@ -61,7 +73,7 @@ def build_engine(
         for instrument in instruments
         for key in [instrument.key]
     }
-    feeds = {key: market for key, market in markets.items() if isinstance(market, PlainMarket)}
+    feeds = {key: market for key, market in markets.items() if isinstance(market, EventMarket)}
     return Engine(bots, feeds, settings.md_cache, account)
 
 

@@ -1,15 +1,16 @@
-"""The world of a replay in the kernel: one context a symbol, run from tick to tick.
+"""The world of a replay in the kernel: one context a symbol, run from tick to tick. `shadow_world` plays live
+events in the same way.
 
 What wakes Python between ticks: a book that was replaced, or trouble. Answers about orders wait for the next
 tick, since nothing is decided before. Equal to `plain_world` in every order, fill and row (tests play both),
 and refused where it could not be: when the latency of market data is drawn per message.
 """
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Self
 
 from mmbot.book.cache import MdCacheSettings
-from mmbot.book.compiled import CompiledMarket
+from mmbot.book.compiled import CompiledMarket, local_settings
 from mmbot.book.market import FeatureSettings
 from mmbot.config.settings import SimSettings
 from mmbot.engine.engine import Engine
@@ -33,7 +34,7 @@ from mmbot.recording.columns import BLOCK_ROWS
 from mmbot.runtime.tape import TapeFeed
 from mmbot.runtime.world import FillSeen, Sleep
 from mmbot.sim.latency import Channel
-from mmbot.units import MS, SECOND, Lots, Ns, Ticks
+from mmbot.units import MS, Lots, Ns, Ticks
 
 
 def supported(settings: SimSettings) -> bool:
@@ -41,8 +42,35 @@ def supported(settings: SimSettings) -> bool:
     return settings.market_data.model == "constant"
 
 
-class _Symbol:
+class Symbol:
     """One symbol: its kernel, its market, its channels, and orders by number."""
+
+    def __init__(
+        self,
+        key: str,
+        context: Context,
+        troubles: Sequence[tuple[str, str]] | Mapping[int, tuple[str, str]],
+        settings: SimSettings,
+        seed: tuple[int, int],
+    ) -> None:
+        """`troubles`: kind and detail by the number that their row has."""
+        self.key = key
+        self.context = context
+        self.market = CompiledMarket(context)
+        self.entry = Channel(settings.entry, (*seed, 1))
+        self.response = Channel(settings.response, (*seed, 2))
+        self.resync = Channel(settings.resync, (*seed, 3))
+        self.troubles = troubles
+        self.id_prefix = ""
+        self.snapshots: list[tuple[int, Snapshot]] = []
+        """Snapshots on their way to us: when due, and the venue's book as it was."""
+
+    def forget(self) -> None:
+        """A block of rows was played, as `layout.FORGET_ROW` asked to be told."""
+
+
+class _TapeSymbol(Symbol):
+    """A symbol whose market is a recording."""
 
     def __init__(
         self,
@@ -52,16 +80,10 @@ class _Symbol:
         settings: SimSettings,
         seed: tuple[int, int],
     ) -> None:
-        self.key = feed.instrument.key
-        self.context = _context(feed, cache, features, settings)
-        self.market = CompiledMarket(self.context)
-        self.entry = Channel(settings.entry, (*seed, 1))
-        self.response = Channel(settings.response, (*seed, 2))
-        self.resync = Channel(settings.resync, (*seed, 3))
-        self.troubles = feed.columns.meta.troubles
-        self.id_prefix = ""
-        self.snapshots: list[tuple[int, Snapshot]] = []
-        """Snapshots on their way to us: when due, and the venue's book as it was."""
+        ints, floats = kernel_settings(cache, features, settings)
+        ints[L.CLOCK_RECORDED] = int(feed.exchange_clock)
+        context = Context(feed.columns.arrays, feed.columns.tick_range, ints, floats)
+        super().__init__(feed.instrument.key, context, feed.columns.meta.troubles, settings, seed)
         self._columns = feed.columns
         self.forget()
 
@@ -72,31 +94,22 @@ class _Symbol:
         c[L.FORGET_ROW] = c[L.LOCAL_ROW] + BLOCK_ROWS
 
 
-class CompiledWorld:
+class KernelWorld:
     """Kernels of all symbols. `markets` are what their bots read; `attach` gives it the engine before it
     runs.
     """
 
-    def __init__(
-        self,
-        feeds: list[TapeFeed],
-        cache: MdCacheSettings,
-        features: FeatureSettings,
-        settings: SimSettings,
-        seed: int,
-    ) -> None:
+    def __init__(self, symbols: Sequence[Symbol], settings: SimSettings) -> None:
+        """Raises ConfigError for models that the kernel does not know."""
         if not supported(settings):
             raise ConfigError(f"sim.market_data: was {settings.market_data.name}, the kernel knows constant")
-        self._symbols = {
-            feed.instrument.key: _Symbol(feed, cache, features, settings, (seed, index))
-            for index, feed in enumerate(feeds)
-        }
+        self._symbols = {symbol.key: symbol for symbol in symbols}
 
     @property
     def markets(self) -> dict[str, CompiledMarket]:
         return {key: symbol.market for key, symbol in self._symbols.items()}
 
-    def attach(self, engine: Engine, on_fill: FillSeen) -> "CompiledWorld":
+    def attach(self, engine: Engine, on_fill: FillSeen) -> Self:
         self._engine = engine
         self._on_fill = on_fill
         for key, symbol in self._symbols.items():
@@ -124,6 +137,77 @@ class CompiledWorld:
         count: int = self._symbols[symbol].context.c[L.ORDER_COUNT]
         return count
 
+    def _advance(self, symbol: Symbol, until_ns: int) -> None:
+        context, snapshots = symbol.context, symbol.snapshots
+        while True:
+            stop_ns = min(until_ns, snapshots[0][0]) if snapshots else until_ns
+            why = context.advance(stop_ns)
+            if why and self._heard(symbol, why):
+                continue
+            if not snapshots or snapshots[0][0] != stop_ns:
+                return
+            self._take_over(symbol, *snapshots.pop(0))
+
+    def _heard(self, symbol: Symbol, why: int) -> bool:
+        """Deliver what the kernel came back with; returns whether it stopped short, for news of the book."""
+        context = symbol.context
+        if why & L.ANSWERS_WAIT:
+            self._answered(symbol)
+        if why & L.FEW_DELAYS:
+            context.add_delays(symbol.response.delays(L.ENOUGH_DELAYS))
+        if why & L.ROWS_PASSED:
+            symbol.forget()
+        news = why & L.WHY_MASK
+        if news in (L.REACHED, L.WOKEN):
+            return False
+        self._book_news(symbol, news, context.c[L.NOW_NS])
+        return True
+
+    def _take_over(self, symbol: Symbol, due_ns: int, snapshot: Snapshot) -> None:
+        if symbol.context.take_over(snapshot, due_ns):
+            self._engine.book_trouble(symbol.key, due_ns, Trouble.CROSSED, _touch(symbol.market))
+        self._engine.book_replaced(symbol.key, due_ns)
+
+    def _book_news(self, symbol: Symbol, why: int, now_ns: int) -> None:
+        c, engine = symbol.context.c, self._engine
+        if why == L.OVERFULL:
+            raise RuntimeError(
+                f"{symbol.key}: more than {L.SLOTS} orders or {L.RING} messages at one time; play it plain"
+            )
+        if why == L.TROUBLE_ARRIVED:
+            trouble, detail = symbol.troubles[c[L.DETAIL]]
+            engine.book_trouble(symbol.key, now_ns, Trouble(trouble), detail)
+        if why == L.CROSSED:
+            c[L.LOCAL_SYNCED] = 0
+            engine.book_trouble(symbol.key, now_ns, Trouble.CROSSED, _touch(symbol.market))
+        if why == L.SNAPSHOT_ARRIVED or (why == L.CROSSED and c[L.SNAPSHOT_CROSSED]):
+            engine.book_replaced(symbol.key, now_ns)
+
+    def _answered(self, symbol: Symbol) -> None:
+        """What has reached us about our orders, in order."""
+        for answer in symbol.context.answers():
+            event = _event(symbol, answer)
+            if type(event) is Fill:
+                self._on_fill(event)
+            self._engine.answer(event)
+
+
+class CompiledWorld(KernelWorld):
+    """Recordings: what will come is known, so that a symbol may sleep through ticks."""
+
+    def __init__(
+        self,
+        feeds: list[TapeFeed],
+        cache: MdCacheSettings,
+        features: FeatureSettings,
+        settings: SimSettings,
+        seed: int,
+    ) -> None:
+        symbols = [
+            _TapeSymbol(feed, cache, features, settings, (seed, index)) for index, feed in enumerate(feeds)
+        ]
+        super().__init__(symbols, settings)
+
     def advance_symbol(self, symbol: str, until_ns: int) -> None:
         self._advance(self._symbols[symbol], until_ns)
 
@@ -139,62 +223,8 @@ class CompiledWorld:
         self._heard(asleep, context.advance(latest_ns))
         return Sleep(c[L.NEXT_TICK_NS], c[L.SKIPPED] - before, context.f[L.SLEPT_SCORE])
 
-    def _advance(self, symbol: _Symbol, until_ns: int) -> None:
-        context, snapshots = symbol.context, symbol.snapshots
-        while True:
-            stop_ns = min(until_ns, snapshots[0][0]) if snapshots else until_ns
-            why = context.advance(stop_ns)
-            if why and self._heard(symbol, why):
-                continue
-            if not snapshots or snapshots[0][0] != stop_ns:
-                return
-            self._take_over(symbol, *snapshots.pop(0))
 
-    def _heard(self, symbol: _Symbol, why: int) -> bool:
-        """Deliver what the kernel came back with; returns whether it stopped short, for news of the book."""
-        context = symbol.context
-        if why & L.ANSWERS_WAIT:
-            self._answered(symbol)
-        if why & L.FEW_DELAYS:
-            context.add_delays(symbol.response.delays(L.ENOUGH_DELAYS))
-        if why & L.ROWS_PASSED:
-            symbol.forget()
-        news = why & L.WHY_MASK
-        if news in (L.REACHED, L.WOKEN):
-            return False
-        self._book_news(symbol, news, context.c[L.NOW_NS])
-        return True
-
-    def _take_over(self, symbol: _Symbol, due_ns: int, snapshot: Snapshot) -> None:
-        if symbol.context.take_over(snapshot, due_ns):
-            self._engine.book_trouble(symbol.key, due_ns, Trouble.CROSSED, _touch(symbol.market))
-        self._engine.book_replaced(symbol.key, due_ns)
-
-    def _book_news(self, symbol: _Symbol, why: int, now_ns: int) -> None:
-        c, engine = symbol.context.c, self._engine
-        if why == L.OVERFULL:
-            raise RuntimeError(
-                f"{symbol.key}: more than {L.SLOTS} orders or {L.RING} messages at one time; play it plain"
-            )
-        if why == L.TROUBLE_ARRIVED:
-            trouble, detail = symbol.troubles[c[L.DETAIL]]
-            engine.book_trouble(symbol.key, now_ns, Trouble(trouble), detail)
-        if why == L.CROSSED:
-            c[L.LOCAL_SYNCED] = 0
-            engine.book_trouble(symbol.key, now_ns, Trouble.CROSSED, _touch(symbol.market))
-        if why == L.SNAPSHOT_ARRIVED or (why == L.CROSSED and c[L.SNAPSHOT_CROSSED]):
-            engine.book_replaced(symbol.key, now_ns)
-
-    def _answered(self, symbol: _Symbol) -> None:
-        """What has reached us about our orders, in order."""
-        for answer in symbol.context.answers():
-            event = _event(symbol, answer)
-            if type(event) is Fill:
-                self._on_fill(event)
-            self._engine.answer(event)
-
-
-def _event(symbol: _Symbol, answer: Sequence[int]) -> OrderEvent:
+def _event(symbol: Symbol, answer: Sequence[int]) -> OrderEvent:
     due_ns, what, number, side, tick, lots, extra, venue_ns, _ = answer
     key, client_id, now_ns = symbol.key, f"{symbol.id_prefix}{number}", Ns(due_ns)
     if what == L.ACK:
@@ -241,22 +271,11 @@ def _touch(market: CompiledMarket) -> str:
     return "bid {} ask {}".format(*market.touch)
 
 
-def _context(
-    feed: TapeFeed, cache: MdCacheSettings, features: FeatureSettings, settings: SimSettings
-) -> Context:
-    ints = {
-        L.CLOCK_RECORDED: int(feed.exchange_clock),
-        L.MARKET_DATA_NS: round(settings.market_data.median_ms * MS),
-        L.DEPTH_TICKS: features.depth_ticks,
-        L.SILENCE_NS: math.floor(cache.invalidate_on_ws_gap_ms * MS),
-        L.TTL_NS: math.floor(cache.ttl_ms * MS),
-        L.STALE_OK: int(cache.stale_ok),
-    }
-    floats = {
-        L.VOL_HALFLIFE_NS: features.volatility_halflife_s * SECOND,
-        L.FAST_DEPTH_HALFLIFE_NS: features.liquidity_fast_halflife_s * SECOND,
-        L.DEPTH_HALFLIFE_NS: features.liquidity_halflife_s * SECOND,
-        L.RATE_HALFLIFE_NS: features.trade_rate_halflife_s * SECOND,
-        L.QUEUE_POWER: settings.queue.power,
-    }
-    return Context(feed.columns.arrays, feed.columns.tick_range, ints, floats)
+def kernel_settings(
+    cache: MdCacheSettings, features: FeatureSettings, settings: SimSettings
+) -> tuple[dict[int, int], dict[int, float]]:
+    """What both halves of a kernel are told: its integers and its floats, by their place in `layout`."""
+    ints, floats = local_settings(cache, features)
+    ints[L.MARKET_DATA_NS] = round(settings.market_data.median_ms * MS)
+    floats[L.QUEUE_POWER] = settings.queue.power
+    return ints, floats

@@ -15,11 +15,12 @@ from mmbot.units import MS, Ns
 
 
 class LatencySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`constant`: always median_ms. `lognormal`: median_ms * exp(sigma * N(0, 1))."""
+    """`constant`: always median_ms. `lognormal`: median_ms * exp(sigma * N(0, 1)). None is below floor_ms."""
 
     model: Literal["constant", "lognormal"]
     median_ms: float
     sigma: float = 0.0
+    floor_ms: float = 0.0
 
     def __post_init__(self) -> None:
         if not (
@@ -27,9 +28,12 @@ class LatencySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             and self.median_ms >= 0
             and math.isfinite(self.sigma)
             and self.sigma >= 0
+            and math.isfinite(self.floor_ms)
+            and self.floor_ms >= 0
         ):
             raise ValueError(
-                f"latency was median_ms {self.median_ms}, sigma {self.sigma}; expected finite, not negative"
+                f"latency was median_ms {self.median_ms}, sigma {self.sigma}, floor_ms {self.floor_ms}; "
+                "expected finite, not negative"
             )
         if self.model == "constant" and self.sigma:
             raise ValueError("a constant latency has no sigma")
@@ -38,7 +42,8 @@ class LatencySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def name(self) -> str:
         """For manifests and reports."""
         spread = f", sigma {self.sigma:g}" if self.model == "lognormal" else ""
-        return f"{self.model}(median {self.median_ms:g} ms{spread})"
+        floor = f", at least {self.floor_ms:g} ms" if self.floor_ms else ""
+        return f"{self.model}(median {self.median_ms:g} ms{spread}{floor})"
 
 
 _BLOCK = 1024
@@ -80,8 +85,8 @@ class Channel:
     def _drawn(self) -> list[int]:
         """The next latencies, last first."""
         settings = self._settings
-        median_ns = settings.median_ms * MS
+        median_ns, floor_ns = settings.median_ms * MS, settings.floor_ms * MS
         if settings.model == "constant":
-            return [round(median_ns)] * _BLOCK
+            return [round(max(median_ns, floor_ns))] * _BLOCK
         normals: list[float] = self._rng.standard_normal(_BLOCK).tolist()
-        return [round(median_ns * math.exp(settings.sigma * normal)) for normal in normals]
+        return [round(max(median_ns * math.exp(settings.sigma * normal), floor_ns)) for normal in normals]

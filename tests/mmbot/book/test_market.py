@@ -90,6 +90,11 @@ def test_any_frame_confirms_the_book(market: PlainMarket, event):
     assert market.age_ns == 100 * MS
 
 
+def test_a_delta_without_levels_is_no_update_of_the_book(market: PlainMarket):
+    market.apply(delta([], []))
+    assert market.updates == 1
+
+
 def test_a_one_sided_book_is_a_hit_without_a_view(market: PlainMarket):
     market.apply(delta([(100, 0), (99, 0)], []))
     assert market.observe(START_NS) is Read.HIT

@@ -27,7 +27,7 @@ def test_every_value_comes_from_the_line_that_says_it(tmp_path: Path):
     }
     for line in explained(tmp_path).values():
         if line.where is None:
-            assert line.key.split(".")[-1] in {"sigma", "power"}
+            assert line.key.split(".")[-1] in {"sigma", "floor_ms", "power"}
             continue
         file, _, number = line.where.rpartition(":")
         if file in files:

@@ -86,6 +86,7 @@ def test_a_negative_seed_is_a_config_error():
         (CONSTANT, "constant(median 5 ms)"),
         (NORMAL, "lognormal(median 5 ms, sigma 0.3)"),
         (LatencySettings("constant", 0.25), "constant(median 0.25 ms)"),
+        (LatencySettings("lognormal", 5.0, 0.3, 20.0), "lognormal(median 5 ms, sigma 0.3, at least 20 ms)"),
     ],
 )
 def test_a_model_is_named_with_its_parameters(settings: LatencySettings, name: str):
@@ -93,19 +94,27 @@ def test_a_model_is_named_with_its_parameters(settings: LatencySettings, name: s
 
 
 @pytest.mark.parametrize(
-    ("model", "median_ms", "sigma"),
+    ("model", "median_ms", "sigma", "floor_ms"),
     [
-        ("constant", -1.0, 0.0),
-        ("constant", math.nan, 0.0),
-        ("constant", math.inf, 0.0),
-        ("constant", 5.0, 0.1),
-        ("lognormal", 5.0, -0.1),
-        ("lognormal", 5.0, math.nan),
+        ("constant", -1.0, 0.0, 0.0),
+        ("constant", math.nan, 0.0, 0.0),
+        ("constant", math.inf, 0.0, 0.0),
+        ("constant", 5.0, 0.1, 0.0),
+        ("lognormal", 5.0, -0.1, 0.0),
+        ("lognormal", 5.0, math.nan, 0.0),
+        ("lognormal", 5.0, 0.3, -1.0),
+        ("constant", 5.0, 0.0, math.nan),
     ],
 )
-def test_numbers_that_are_no_latency_are_refused(model: str, median_ms: float, sigma: float):
+def test_numbers_that_are_no_latency_are_refused(model: str, median_ms: float, sigma: float, floor_ms: float):
     with pytest.raises(ValueError, match="latency"):
-        LatencySettings(model, median_ms, sigma)  # type: ignore[arg-type]
+        LatencySettings(model, median_ms, sigma, floor_ms)  # type: ignore[arg-type]
+
+
+def test_no_latency_is_below_its_floor_and_those_above_it_are_what_they_were():
+    bounded = drawn((1,), settings=LatencySettings("lognormal", 5.0, 0.3, 5.0))
+    assert bounded == [max(latency, 5.0) for latency in drawn((1,))]
+    assert set(drawn((1,), 9, LatencySettings("constant", 5.0, 0.0, 20.0))) == {20.0}
 
 
 def test_latencies_drawn_block_by_block_do_not_repeat():
