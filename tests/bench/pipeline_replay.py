@@ -17,8 +17,9 @@ from tests.bench.workload import MS, Asked, Columns, Outcome, asked, load, repor
 from mmbot.clock import stopwatch
 from mmbot.config.settings import Settings, load_settings
 from mmbot.model.instrument import Fees, Instrument
-from mmbot.recording.columns import KIND, SELL, ColumnsMeta
+from mmbot.model.market_rows import KIND, SELL
 from mmbot.recording.columns import Columns as Recording
+from mmbot.recording.columns import ColumnsMeta
 from mmbot.runtime.assemble import build_engine, feature_settings, plain_markets
 from mmbot.runtime.compiled_world import CompiledWorld
 from mmbot.runtime.filtered import FilteredReplay

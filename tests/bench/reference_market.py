@@ -5,7 +5,7 @@ bursty arrivals on a grid of 1 ms, 4 to 9 ms from the venue to us. The same work
 shaped the kernel, drawn anew: here no message names a level twice, as no venue's does, so engines that apply
 a message row by row and engines that apply it whole see the same market.
 
-Its columns have the layout of `mmbot.recording.columns` and are kept as .npy files in the project's cache.
+Its columns have the layout of `mmbot.model.market_rows` and are kept as .npy files in the project's cache.
 """
 
 import argparse
@@ -23,7 +23,7 @@ import numpy.typing as npt
 from filelock import FileLock
 from numba import njit
 
-from mmbot.recording.columns import ASK, BID, BUY, LAST, SELL, SNAPSHOT
+from mmbot.model.market_rows import ASK, BID, BUY, LAST, SELL, SNAPSHOT
 from mmbot.runtime.tape import cache_folder
 from mmbot.units import MS
 

@@ -78,14 +78,15 @@ class Emit:
         settings = self._settings
         centre = fair_ticks * (1.0 + skew_bps / BPS)
         passive_bid, passive_ask = view.ask_tick - 1, view.bid_tick + 1
-        bid_cap: float = min(passive_bid, fair_ticks)
-        ask_floor: float = max(passive_ask, fair_ticks)
+        # comparisons, because min and max cost a call each, twice a side, at every tick
+        bid_cap: float = fair_ticks if fair_ticks < passive_bid else passive_bid  # noqa: FURB136
+        ask_floor: float = fair_ticks if fair_ticks > passive_ask else passive_ask  # noqa: FURB136
         preferred_bid, preferred_ask = preferred
         for level in range(settings.levels):
             away = centre * ((half_spread_bps + level * settings.level_step_bps) / BPS)
             if inventory_ratio < 1.0:
                 wish = centre - away
-                bid = floor(min(bid_cap, wish))
+                bid = floor(wish if wish < bid_cap else bid_cap)  # noqa: FURB136
                 if level == 0 and preferred_bid == bid + 1 <= bid_cap:
                     bid += 1
                 bid_cap = bid - 1  # the next level stands behind this one, however coarse the grid
@@ -94,7 +95,7 @@ class Emit:
                     quotes.append(Quote(_BUY, level, Ticks(bid), lots))
             if inventory_ratio > -1.0:
                 wish = centre + away
-                ask = ceil(max(ask_floor, wish))
+                ask = ceil(wish if wish > ask_floor else ask_floor)  # noqa: FURB136
                 if level == 0 and preferred_ask == ask - 1 >= ask_floor:
                     ask -= 1
                 ask_floor = ask + 1

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from tests.mmbot.builders import KEY, MARKET, START_NS, HandStopwatch, linear, shipped_settings
 
 from mmbot.book.market import EventMarket
-from mmbot.model.commands import CancelOrder, Command, SubmitOrder
+from mmbot.model.commands import CancelOrder, Command, SubmitOrder, unpacked
 from mmbot.model.events import BookTrouble, OrderAck, OrderCancelled, OrderEvent, Tick, Trouble
 from mmbot.model.records import EventRow, Row, TickRow
 from mmbot.runtime.assemble import build_engine, fed_markets, plain_markets
@@ -33,7 +33,7 @@ def played(markets: Mapping[str, EventMarket]) -> tuple[Sequence[Command], list[
         while event.recv_ns > next_tick_ns:
             if next_tick_ns == gap_ns:
                 engine.step(BookTrouble(KEY, Ns(gap_ns), Ns(gap_ns), Trouble.GAP, "planted"))
-            asked = engine.step(Tick(Ns(next_tick_ns)))
+            asked = list(unpacked(engine.step(Tick(Ns(next_tick_ns)))))
             commands += asked
             for answer in filter(None, (answered(command, next_tick_ns) for command in asked)):
                 engine.step(answer)
