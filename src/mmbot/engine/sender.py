@@ -111,9 +111,11 @@ class Sender:
                 orders.append(self._create(now_ns, quote))
                 left -= 1
         throttle.spent(now_ns, len(orders))
-        throttle.owes(self._key, len(late), len(waiting))
-        batcher.wait([order.slot for order in late] + [quote.slot for quote in waiting])
-        self.rows += self.blocks.tick(now_ns, blocked)
+        if late or waiting or batcher.waiting:
+            throttle.owes(self._key, len(late), len(waiting))
+            batcher.wait([order.slot for order in late] + [quote.slot for quote in waiting])
+        if blocked or self.blocks.lasting:
+            self.rows += self.blocks.tick(now_ns, blocked)
         self.messages += batcher.packed(self._key, orders)
 
     def _room(self, now_ns: int, cancels: int) -> tuple[Room, str]:

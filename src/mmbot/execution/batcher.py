@@ -67,6 +67,8 @@ class Batcher:
 
     def packed(self, symbol: str, orders: Sequence[OrderCommand]) -> list[Message]:
         """Cancels and creates, each in as few messages as there can be; an order alone stays itself."""
+        if len(orders) == 1:
+            return [*orders]
         cancels = [order for order in orders if isinstance(order, CancelOrder)]
         creates = [order for order in orders if not isinstance(order, CancelOrder)]
         return [*self._batches(symbol, cancels), *self._batches(symbol, creates)]

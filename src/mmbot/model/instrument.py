@@ -4,6 +4,7 @@ Decimal text becomes ticks and lots here and nowhere else, exactly: a price that
 error, never rounded. Our own prices are rounded in one place, `strategy.emit`: bids down, asks up.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from enum import IntEnum, StrEnum
@@ -134,6 +135,7 @@ def _steps(count: float, step: float) -> float:
     return count / per_unit if per_unit else count * step
 
 
+@functools.cache  # a handful of grids, asked for at every order
 def _whole_steps(step: float) -> int:
     """Steps in one unit where that is a whole number, else 0."""
     per_unit = round(1.0 / step)

@@ -45,26 +45,37 @@ class Outcomes:
     least the window and at most one slice more.
     """
 
-    __slots__ = ("_slice_ns", "_slices")
+    __slots__ = ("_first", "_slice_ns", "_slices", "_totals")
 
     def __init__(self, window_ns: int) -> None:
         self._slice_ns = max(window_ns // _SLICES, 1)
         self._slices: dict[int, list[int]] = {}
         """Slice of time -> answered, failed."""
+        self._totals = [0, 0]
+        """Their sums."""
+        self._first = 0
+        """The oldest slice that counts."""
 
     def add(self, at_ns: int, *, failed: bool) -> None:
-        self._slices.setdefault(at_ns // self._slice_ns, [0, 0])[failed] += 1
+        number = at_ns // self._slice_ns
+        if number >= self._first:
+            self._slices.setdefault(number, [0, 0])[failed] += 1
+            self._totals[failed] += 1
 
     def counts(self, now_ns: int) -> tuple[int, int]:
         """Requests and failures."""
-        first = now_ns // self._slice_ns - _SLICES
-        for old in [number for number in self._slices if number < first]:
-            del self._slices[old]
-        failures = sum(failed for _, failed in self._slices.values())
-        return sum(answered for answered, _ in self._slices.values()) + failures, failures
+        first, totals = now_ns // self._slice_ns - _SLICES, self._totals
+        if first != self._first:
+            self._first = first
+            for old in [number for number in self._slices if number < first]:
+                answered, failed = self._slices.pop(old)
+                totals[0] -= answered
+                totals[1] -= failed
+        return totals[0] + totals[1], totals[1]
 
     def clear(self) -> None:
         self._slices.clear()
+        self._totals = [0, 0]
 
 
 class Breaker:

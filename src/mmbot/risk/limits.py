@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from mmbot.model.instrument import Instrument, Side
+from mmbot.model.instrument import Contract, Instrument, Side
 from mmbot.units import BPS, MS
 
 
@@ -57,11 +57,14 @@ class Standing(msgspec.Struct, gc=False):
 class Limits:
     """Limits of one symbol."""
 
-    __slots__ = ("_instrument", "_max_age_ns", "_settings")
+    __slots__ = ("_inverse", "_lot_quote", "_max_age_ns", "_price", "_settings")
 
     def __init__(self, settings: LimitSettings, instrument: Instrument) -> None:
         self._settings = settings
-        self._instrument = instrument
+        self._price = instrument.pricer()
+        self._inverse = instrument.contract is Contract.INVERSE
+        self._lot_quote = instrument.notional_quote(1, 1.0)
+        """Quote value of one lot at a price of one; of one lot at any price for an inverse contract."""
         self._max_age_ns = settings.collar_reference_max_age_ms * MS
 
     def refusal(self, now_ns: int, side: Side, tick: int, lots: int, standing: Standing) -> str | None:
@@ -75,7 +78,7 @@ class Limits:
 
     def _too_large(self, tick: int, lots: int) -> str | None:
         most = self._settings.max_order_notional_quote
-        notional = self._instrument.notional_quote(lots, self._instrument.price(tick))
+        notional = self._notional(lots, tick)
         if notional > most:
             return f"max_order_notional_quote: {notional:.2f} > {most:g}"
         return None
@@ -87,13 +90,17 @@ class Limits:
         worst_lots = side * standing.position_lots + open_lots + lots
         if standing.reduce_only and worst_lots > 0:
             return f"max_daily_loss_quote: {settings.max_daily_loss_quote:g} lost, only what reduces may go"
-        worst = self._instrument.notional_quote(max(worst_lots, 0), self._instrument.price(tick))
+        worst = self._notional(max(worst_lots, 0), tick)
         if worst > settings.max_position_quote:
             return f"max_position_quote: {worst:.2f} > {settings.max_position_quote:g}"
         gross = standing.elsewhere_quote + worst
         if worst_lots > 0 and gross > settings.max_gross_quote:
             return f"max_gross_quote: {gross:.2f} > {settings.max_gross_quote:g}"
         return None
+
+    def _notional(self, lots: int, tick: int) -> float:
+        """Quote currency, at a price in ticks."""
+        return lots * (self._lot_quote if self._inverse else self._lot_quote * self._price(tick))
 
     def _off_collar(self, now_ns: int, tick: int, reference: Reference | None) -> str | None:
         if reference is None:
