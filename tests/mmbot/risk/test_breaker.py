@@ -132,3 +132,18 @@ def test_between_two_questions_the_order_of_outcomes_does_not_matter(told, rando
                 watched.answered(START_NS, START_NS + at_ns, create=True)
         answers.append(watched.refusal(START_NS + 3 * SECOND))
     assert answers[0] == answers[1]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3 * SECOND), st.integers(0, 40 * SECOND), st.booleans()), max_size=40)
+)
+def test_what_is_counted_is_what_the_window_holds(path: list[tuple[int, int, bool]]):
+    """Sums that run along equal the outcomes counted one by one, also of answers that come late."""
+    outcomes, slice_ns, now_ns = Outcomes(20 * SECOND), SECOND, 1_000 * SECOND
+    told: list[tuple[int, bool]] = []
+    for step_ns, late_ns, failed in path:
+        now_ns += step_ns
+        outcomes.add(now_ns - late_ns, failed=failed)
+        told.append((now_ns - late_ns, failed))
+        kept = [bad for at_ns, bad in told if at_ns // slice_ns >= now_ns // slice_ns - 20]
+        assert outcomes.counts(now_ns) == (len(kept), sum(kept))
