@@ -19,6 +19,16 @@ def table_of(c, which, rows, width):
 
 
 @inlined
+def put(both, span, at, is_ask, size, bid, ask):
+    """Set one level of a book whose asks lie behind its bids. Returns the best prices; one that vanished
+    waits for a rescan.
+    """
+    both[np.uint64(at + is_ask * span)] = size
+    shown = size > 0
+    return max(bid, at if shown & (is_ask == 0) else -1), min(ask, at if shown & (is_ask == 1) else span)
+
+
+@inlined
 def best_bid(ladder, index):
     while index >= 0 and ladder[np.uint64(index)] == 0:
         index -= 1

@@ -6,7 +6,7 @@ import numpy as np
 
 from mmbot.kernels import layout as L
 from mmbot.kernels._jit import carray, inlined, kernel, pointer
-from mmbot.kernels.ladder import best_ask, best_bid, clear, displayed_at, message_end
+from mmbot.kernels.ladder import best_ask, best_bid, clear, displayed_at, message_end, put
 
 # ruff: noqa: N812 (the layout is a block of constants, one letter keeps the formulas readable)
 
@@ -51,13 +51,10 @@ def _local_book(c, places, bids, asks, kind, tick, lots, row):
         what, at, size = kind[at_row], np.int64(tick[at_row]) - base, lots[at_row]
         last = what & L.LAST_ROW
         is_ask = np.int64(what & 1)
-        both[np.uint64(at + is_ask * span)] = size
-        shown = size > 0
-        bid = max(bid, at if shown & (is_ask == 0) else -1)
-        ask = min(ask, at if shown & (is_ask == 1) else span)
+        bid, ask = put(both, span, at, is_ask, size, bid, ask)
         at_row += np.uint64(1)
     row = np.int64(at_row)
-    bid, ask = best_bid(bids, bid), best_ask(asks, ask, c[L.SPAN])
+    bid, ask = best_bid(bids, bid), best_ask(asks, ask, span)
     c[L.LOCAL_BEST_BID], c[L.LOCAL_BEST_ASK] = bid, ask
     c[L.UPDATES] += 1
     for index in range(c[L.PLACE_COUNT]):

@@ -11,6 +11,7 @@ from mmbot.kernels.ladder import (
     displayed_at,
     ladder_of,
     message_end,
+    put,
     table_of,
     twice_mid,
 )
@@ -275,10 +276,7 @@ def _venue_book(c, f, orders, answers, delays, bids, asks, kind, tick, lots, row
         if low <= at <= high:
             _touch_orders(c, orders, bids, asks, 1 - 2 * is_ask, tick[at_row])
             touched = True
-        both[np.uint64(at + is_ask * span)] = size
-        shown = size > 0
-        best_bid_at = max(best_bid_at, at if shown & (is_ask == 0) else -1)
-        best_ask_at = min(best_ask_at, at if shown & (is_ask == 1) else span)
+        best_bid_at, best_ask_at = put(both, span, at, is_ask, size, best_bid_at, best_ask_at)
         at_row += np.uint64(1)
     row = np.int64(at_row)
     c[L.VENUE_BEST_BID], c[L.VENUE_BEST_ASK] = best_bid_at, best_ask_at
