@@ -85,6 +85,7 @@ class TestBatches:
         desk = Desk(async_batch={"max_orders": 2, "max_batches_per_tick": 2})
         first, second = creates(desk.tick()), creates(desk.tick())
         assert [order.client_id[-1] for order in (*first, *second)] == list("123456")
+        assert desk.engine.bots[KEY]._sender._batcher.waiting == []  # nobody keeps a place in the line
         assert len({(order.side, order.tick) for order in (*first, *second)}) == 6
         assert desk.tick() == []
         assert desk.told("order_deferred") == [
