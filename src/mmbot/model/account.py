@@ -1,0 +1,117 @@
+"""What a real venue says about our account: raw facts, before the order lifecycle makes order events of them.
+
+A venue repeats itself, contradicts itself and answers late; so these are reports, not events. The lifecycle
+(`execution.lifecycle`) explains them and hands each consequence to the engine once.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from mmbot.model.instrument import Side
+from mmbot.units import Lots, Ns, Ticks
+
+
+class VenueStatus(StrEnum):
+    """Where the venue says that an order stands."""
+
+    WORKING = "working"
+    """New or partially filled: it may still fill."""
+    FILLED = "filled"
+    CANCELLED = "cancelled"
+    """Gone with or without executions, whoever asked for it; an expired post-only order too."""
+    REJECTED = "rejected"
+
+
+class OrderReport(msgspec.Struct, frozen=True, gc=False):
+    """One order as the venue states it, in a stream message or in an answer to a query. `client_id` is empty
+    for an order that was entered without one; `reason` is the venue's own word, empty if it gave none.
+    """
+
+    symbol: str
+    client_id: str
+    order_id: str
+    side: Side
+    tick: Ticks
+    lots: Lots
+    executed_lots: Lots
+    status: VenueStatus
+    reason: str
+    venue_ns: Ns
+    recv_ns: Ns
+
+
+class Execution(msgspec.Struct, frozen=True, gc=False):
+    """One trade of ours. `exec_id` is unique at the venue and the key to book it once; `fee` is in the
+    settlement currency, positive = paid (the venue's sign for a rebate is negative), None where the stream
+    does not say it.
+    """
+
+    symbol: str
+    client_id: str
+    order_id: str
+    exec_id: str
+    side: Side
+    tick: Ticks
+    lots: Lots
+    maker: bool
+    fee: float | None
+    venue_ns: Ns
+    recv_ns: Ns
+
+
+class PositionReport(msgspec.Struct, frozen=True, gc=False):
+    """Our position in one instrument: signed lots, and the venue's average entry price (None when flat)."""
+
+    symbol: str
+    lots: Lots
+    entry_price: float | None
+    recv_ns: Ns
+
+
+class Asked(StrEnum):
+    """What a request was about."""
+
+    CREATE = "create"
+    CANCEL = "cancel"
+
+
+class Outcome(StrEnum):
+    """What the answer to a request proves."""
+
+    ACCEPTED = "accepted"
+    """The venue took the request; what became of the order is said by its reports."""
+    REFUSED = "refused"
+    """The venue said no, and nothing happened."""
+    UNKNOWN = "unknown"
+    """Time-out, a broken connection, 5xx: it may have happened. Never resent, always looked up."""
+
+
+class RequestAnswer(msgspec.Struct, frozen=True, gc=False):
+    """The answer to one create or cancel. `code` is the venue's (0 = none), `reason` its text."""
+
+    symbol: str
+    client_id: str
+    asked: Asked
+    outcome: Outcome
+    code: int
+    reason: str
+    recv_ns: Ns
+
+
+class OrderAbsent(msgspec.Struct, frozen=True, gc=False):
+    """A complete look-up (open orders, order history, executions) did not find this order."""
+
+    symbol: str
+    client_id: str
+    recv_ns: Ns
+
+
+class LookUpOrder(msgspec.Struct, frozen=True, gc=False):
+    """A command of the lifecycle: ask the venue what became of this order."""
+
+    symbol: str
+    client_id: str
+
+
+AccountEvent = OrderReport | Execution | PositionReport | RequestAnswer | OrderAbsent
