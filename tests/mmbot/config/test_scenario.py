@@ -100,7 +100,7 @@ def test_an_instrument_listed_twice_is_refused(tmp_path: Path):
     [
         ({"titel": "x"}, "titel"),
         ({"seed": "one"}, "seed"),
-        ({"kind": "live"}, "kind"),
+        ({"kind": "paper"}, "kind"),
         ({"config": 3}, "config"),
     ],
 )
