@@ -65,6 +65,7 @@ class Replay:
         self._digests = {symbol: RunDigest() for symbol in engine.bots}
         self._rows: list[Row] = []
         self._halt_asked: str | None = None
+        self._between: Callable[[int], EventRow] | None = None
         self.end_ns = times.tape_end_ns
         """Virtual end as known now; final after the run."""
         self.counts = Counts()
@@ -78,6 +79,10 @@ class Replay:
         """Ask the run to stop at its next tick: quotes are pulled, their cancels awaited."""
         self._halt_asked = self._halt_asked or reason
 
+    def between_ticks(self, act: Callable[[int], EventRow]) -> None:
+        """Do this before the next tick, told its time, and write down what it says; again if asked again."""
+        self._between = act
+
     def run(self) -> Iterator[list[Row]]:
         """Play to the end, a batch of rows at a time."""
         step_ns, sample_ns = self._times.tick_ns, self._times.sample_ns
@@ -88,6 +93,8 @@ class Replay:
             if self._halt_asked is not None:
                 self._halt(now_ns, self._halt_asked)
                 break
+            if self._between is not None:
+                self._act(now_ns)
             commands = engine.tick(now_ns)
             if commands:
                 self._route(now_ns, commands)
@@ -100,6 +107,12 @@ class Replay:
                 yield self._take_rows()
             now_ns += step_ns
         yield from self._close()
+
+    def _act(self, now_ns: int) -> None:
+        """What was asked to be done between two ticks. Who asks meanwhile is served at the next."""
+        act, self._between = self._between, None
+        if act is not None:
+            self._rows.append(act(now_ns))
 
     def _close(self) -> Iterator[list[Row]]:
         """What still arrives before the end, and the last sample."""
