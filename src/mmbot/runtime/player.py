@@ -60,6 +60,7 @@ class Player:
         self._rows: list[Row] = []
         self._halt_asked: str | None = None
         self._timing = deque(timing)
+        self._between: Callable[[int], EventRow] | None = None
         self.counts = Counts()
         self.started_ns: int | None = None
 
@@ -71,6 +72,10 @@ class Player:
         """Ask the run to stop at its next tick: quotes are pulled, their cancels awaited."""
         self._halt_asked = self._halt_asked or reason
 
+    def between_ticks(self, act: Callable[[int], EventRow]) -> None:
+        """Do this before the next tick, told its time, and write down what it says; again if asked again."""
+        self._between = act
+
     def _told(self, now_ns: int) -> None:
         """What was known of the machine by this tick."""
         timing = self._timing
@@ -78,6 +83,12 @@ class Player:
             told = timing.popleft()
             self.counts.dropped_ticks += told.ticks * len(self._digests)
             self._rows.append(EventRow(told.recv_ns, None, "ticks_dropped", {"ticks": told.ticks}))
+
+    def _act(self, now_ns: int) -> None:
+        """What was asked to be done between two ticks. Who asks meanwhile is served at the next."""
+        act, self._between = self._between, None
+        if act is not None:
+            self._rows.append(act(now_ns))
 
     def _tick(self, now_ns: int) -> None:
         """One tick of every symbol; the world has advanced to it."""

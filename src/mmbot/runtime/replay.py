@@ -68,6 +68,8 @@ class Replay(Player):
             if self._halt_asked is not None:
                 self._halt(now_ns, self._halt_asked)
                 break
+            if self._between is not None:
+                self._act(now_ns)
             self._tick(now_ns)
             if now_ns >= next_sample_ns:
                 self._sample(now_ns)
