@@ -30,8 +30,9 @@ from mmbot.runtime.assemble import build_engine, feature_settings, plain_markets
 from mmbot.runtime.faults import Fault, injected
 from mmbot.runtime.filtered import FilteredReplay
 from mmbot.runtime.plain_world import PlainWorld
+from mmbot.runtime.player import Counts
 from mmbot.runtime.reload import Reload, Reloader, Sources
-from mmbot.runtime.replay import Counts, Replay, Times
+from mmbot.runtime.replay import Replay, Times
 from mmbot.runtime.tape import Part, Tape, cache_folder, open_tape, parts_of
 from mmbot.runtime.world import FillSeen, World
 from mmbot.telemetry.feeds import Batch, FeedWriter
