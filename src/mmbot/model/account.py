@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
+from mmbot.model.events import Funding
 from mmbot.model.instrument import Side
 from mmbot.units import Lots, Ns, Ticks
 
@@ -69,6 +70,43 @@ class PositionReport(msgspec.Struct, frozen=True, gc=False):
     recv_ns: Ns
 
 
+class OffOrderExecution(msgspec.Struct, frozen=True, gc=False):
+    """A change of our position that came from no order of ours: deleveraging, liquidation, delivery, a moved
+    position. `kind` is the venue's word; the price may be off the tick grid.
+    """
+
+    symbol: str
+    exec_id: str
+    kind: str
+    side: Side
+    price: float
+    lots: Lots
+    fee: float | None
+    venue_ns: Ns
+    recv_ns: Ns
+
+
+class CoinBalance(msgspec.Struct, frozen=True, gc=False):
+    """What the account holds of one coin, in that coin. `equity` = balance + unrealised profit; None where
+    the venue does not say it.
+    """
+
+    coin: str
+    balance: float
+    equity: float | None
+
+
+class WalletReport(msgspec.Struct, frozen=True, gc=False):
+    """Balances of the coins that changed, or of all. Equity and what is free for margin are of the whole
+    account, in USD, None where the venue does not say them.
+    """
+
+    coins: tuple[CoinBalance, ...]
+    equity_usd: float | None
+    available_usd: float | None
+    recv_ns: Ns
+
+
 class Asked(StrEnum):
     """What a request was about."""
 
@@ -115,3 +153,6 @@ class LookUpOrder(msgspec.Struct, frozen=True, gc=False):
 
 
 AccountEvent = OrderReport | Execution | PositionReport | RequestAnswer | OrderAbsent
+"""What the order lifecycle explains."""
+AccountReport = AccountEvent | OffOrderExecution | WalletReport | Funding
+"""All that a venue says about an account."""
