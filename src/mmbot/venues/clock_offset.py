@@ -1,10 +1,10 @@
 """How far the venue's clock is ahead of ours, from timed questions for its time.
 
 A sample is (sent, server, received): the server read its clock somewhere between the two, so
-offset = server - (sent + received) / 2 is wrong by at most half the round trip. Of the samples of the last ten minutes the one
-with the shortest round trip is believed (David L. Mills' clock filter in NTP, RFC 5905 section 10): a slow
-answer says little, and an average would let every stall of the network move the clock. Ten minutes of drift
-of an honest oscillator (50 ppm) are 30 ms, far below what is judged here.
+offset = server - (sent + received) / 2 is wrong by at most half the round trip. Of the samples of the last
+ten minutes the one with the shortest round trip is believed (the clock filter of NTP, RFC 5905 section 10): a
+slow answer says little, and an average would let every stall of the network move the clock. Ten minutes of
+drift of an honest oscillator (50 ppm) are 30 ms, far below what is judged here.
 
 Venues refuse a request whose time lies outside their window, so a wrong clock ends all trading at once: more
 than 500 ms is worth a warning, more than 2 s is reason to stop before the venue does.
