@@ -152,6 +152,33 @@ class LookUpOrder(msgspec.Struct, frozen=True, gc=False):
     client_id: str
 
 
+class AccountFault(StrEnum):
+    """What keeps requests from being taken."""
+
+    RATE_LIMITED = "rate_limited"
+    """Too many of one kind: none of it until a stated time."""
+    BANNED = "banned"
+    """Too many of all kinds: no traffic at all until a stated time, or the ban grows."""
+    CLOCK = "clock"
+    """Our time is so far from the venue's that it refuses requests, or soon will."""
+    CREDENTIALS = "credentials"
+    """Key, signature, permission or address: every request will be refused."""
+
+    @property
+    def halts(self) -> bool:
+        """Nothing can be quoted with it; a rate limit passes by itself."""
+        return self is not AccountFault.RATE_LIMITED
+
+
+class AccountTrouble(msgspec.Struct, frozen=True, gc=False):
+    """The venue does not serve us as it should; `until_ns` by our clock, None where it ends by no time."""
+
+    fault: AccountFault
+    detail: str
+    until_ns: Ns | None
+    recv_ns: Ns
+
+
 AccountEvent = OrderReport | Execution | PositionReport | RequestAnswer | OrderAbsent
 """What the order lifecycle explains."""
 AccountReport = AccountEvent | OffOrderExecution | WalletReport | Funding
