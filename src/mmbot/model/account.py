@@ -159,6 +159,8 @@ class AccountFault(StrEnum):
     """Too many of one kind: none of it until a stated time."""
     BANNED = "banned"
     """Too many of all kinds: no traffic at all until a stated time, or the ban grows."""
+    CLOCK_DRIFT = "clock_drift"
+    """Our time is further from the venue's than an honest clock should be."""
     CLOCK = "clock"
     """Our time is so far from the venue's that it refuses requests, or soon will."""
     CREDENTIALS = "credentials"
@@ -166,8 +168,8 @@ class AccountFault(StrEnum):
 
     @property
     def halts(self) -> bool:
-        """Nothing can be quoted with it; a rate limit passes by itself."""
-        return self is not AccountFault.RATE_LIMITED
+        """Nothing can be quoted with it."""
+        return self in (AccountFault.BANNED, AccountFault.CLOCK, AccountFault.CREDENTIALS)
 
 
 class AccountTrouble(msgspec.Struct, frozen=True, gc=False):
@@ -179,7 +181,24 @@ class AccountTrouble(msgspec.Struct, frozen=True, gc=False):
     recv_ns: Ns
 
 
+class AccountCurrent(msgspec.Struct, frozen=True, gc=False):
+    """All open orders, all executions since we last knew, positions and balances have just been told; the
+    stream goes on from there. An order of ours that was not among them is not open.
+    """
+
+    recv_ns: Ns
+
+
+class AccountStale(msgspec.Struct, frozen=True, gc=False):
+    """The stream ended: until the next AccountCurrent, what we know of orders and positions may be old."""
+
+    reason: str
+    recv_ns: Ns
+
+
 AccountEvent = OrderReport | Execution | PositionReport | RequestAnswer | OrderAbsent
 """What the order lifecycle explains."""
 AccountReport = AccountEvent | OffOrderExecution | WalletReport | Funding
 """All that a venue says about an account."""
+AccountMessage = AccountReport | AccountTrouble | AccountCurrent | AccountStale
+"""The same, and what became of our connection to it."""

@@ -75,6 +75,10 @@ class ClockOffset:
         """The venue's time in whole milliseconds, down; ours while nothing is known."""
         return (now_ns + (self._best.offset_ns if self._best else 0)) // MS
 
+    def our_ns(self, server_ms: int) -> Ns:
+        """Our time at a time of the venue's."""
+        return Ns(server_ms * MS - (self._best.offset_ns if self._best else 0))
+
     @property
     def state(self) -> ClockState:
         """Judged on what the sample proves: the offset less what its round trip may have added."""
