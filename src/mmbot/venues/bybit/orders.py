@@ -32,9 +32,9 @@ import msgspec
 from mmbot.errors import ConfigError, LocalProtocolError, RemoteProtocolError
 from mmbot.model.account import Asked, Outcome, RequestAnswer
 from mmbot.model.commands import CancelOrder, OrderBatch, OrderCommand, SubmitOrder
-from mmbot.model.instrument import Instrument, Side
+from mmbot.model.instrument import Instrument, Side, formatter
 from mmbot.units import Ns
-from mmbot.venues.bybit.codec import Category, category, formatter
+from mmbot.venues.bybit.codec import Category, category
 
 T = TypeVar("T")
 
