@@ -1,6 +1,6 @@
 """The clock for stamps: it follows the wall clock, and never backwards."""
 
-import time
+import time  # noqa: TID251 (the clock under test reads it)
 
 import pytest
 from hypothesis import given
