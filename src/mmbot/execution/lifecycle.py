@@ -296,7 +296,7 @@ class Lifecycle:
             self._events.append(CancelReject(order.symbol, order.client_id, answer.recv_ns, answer.reason))
 
     def _on_report(self, report: OrderReport) -> None:
-        order = self.order(report.client_id) or self._by_order_id.get(report.order_id)
+        order = self._find(report)
         if order is None:
             self._meet(report)
             return
@@ -337,7 +337,7 @@ class Lifecycle:
             return
         if execution.venue_ns <= max(opened_ns, state.forgotten_ns):
             return
-        order = self.order(execution.client_id) or self._by_order_id.get(execution.order_id)
+        order = self._find(execution)
         if order is not None:
             contradiction = _contradiction(order, execution)
             if contradiction is not None:
@@ -496,6 +496,10 @@ class Lifecycle:
         self._settle(order, execution.recv_ns)
         self._forget(execution.recv_ns)
 
+    def _find(self, named: OrderReport | Execution) -> TrackedOrder | None:
+        """The order that a message is about: by our id, or by the venue's where ours is left out."""
+        return self.order(named.client_id) if named.client_id else self._by_order_id.get(named.order_id)
+
     def _use(self, named: OrderReport | Execution) -> None:
         """An id of ours that the log did not give out: the next ones begin behind it."""
         state = self._state.symbols[named.symbol]
@@ -506,12 +510,7 @@ class Lifecycle:
         it, nothing agrees.
         """
         unmatched = self._state.unmatched
-        mine = [
-            waiting.execution
-            for waiting in unmatched.values()
-            if waiting.execution.client_id == order.client_id
-            or (order.order_id and waiting.execution.order_id == order.order_id)
-        ]
+        mine = [waiting.execution for waiting in unmatched.values() if _is_of(waiting.execution, order)]
         for execution in mine:
             if _contradiction(order, execution) is not None:
                 continue
@@ -590,10 +589,10 @@ class Lifecycle:
     }
 
 
-def _is_of(execution: Execution, report: OrderReport) -> bool:
-    return execution.client_id == report.client_id or bool(
-        report.order_id and execution.order_id == report.order_id
-    )
+def _is_of(execution: Execution, order: OrderReport | TrackedOrder) -> bool:
+    if execution.client_id:
+        return execution.client_id == order.client_id
+    return bool(order.order_id) and execution.order_id == order.order_id
 
 
 def _contradiction(order: TrackedOrder, execution: Execution) -> str | None:
