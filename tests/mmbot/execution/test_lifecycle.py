@@ -9,6 +9,7 @@ from tests.mmbot.builders import KEY, START_NS, engine_of, linear, shipped_setti
 
 from mmbot.errors import LocalProtocolError, RemoteProtocolError
 from mmbot.execution.lifecycle import Lifecycle, LifecycleSettings
+from mmbot.execution.order_records import LifecycleState
 from mmbot.execution.tracked import MOVES, News, Phase, Told
 from mmbot.model.account import (
     Asked,
@@ -210,6 +211,17 @@ class TestACreate:
         sent.due(at(0.5))
         assert sent.heard(absent(1)) == sent.heard(absent(60)) == []
 
+    @pytest.mark.parametrize("sign", [report(s=15), execution(s=15)], ids=["report", "execution"])
+    def test_absences_count_from_the_last_sign_of_life(self, live: Lifecycle, sign: OrderReport | Execution):
+        live.doubt(at(1), ID)
+        live.due(at(1))
+        assert live.heard(absent(2)) == live.heard(absent(3)) == []
+        live.heard(sign)
+        live.doubt(at(16), ID)
+        live.due(at(16))
+        assert live.heard(absent(17)) == live.heard(absent(26)) == live.heard(absent(26.5)) == []
+        assert kinds(live.heard(absent(27))) == [OrderCancelled]
+
     def test_an_absence_before_anything_was_asked_counts_for_nothing(self, sent: Lifecycle):
         for s in (0.1, 5, 20):
             assert sent.heard(absent(s)) == []
@@ -354,12 +366,22 @@ class TestAnExecution:
     def test_of_ours_that_no_log_knows_is_looked_up_until_it_is_explained(self, empty: Lifecycle):
         old = "mmA-SYNTHUSDT-7"
         assert empty.heard(execution(client_id=old, s=1)) == []
+        with pytest.raises(LocalProtocolError, match="above 7"):
+            empty.commands(at(2), [submit(7)])
         assert empty.due(at(6)) == [LookUpOrder(KEY, old)]
         (late,) = empty.heard(report(VenueStatus.CANCELLED, 4, client_id=old, s=6.1))
         assert isinstance(late, Fill)
         assert late.late_tick == 7_490
+
+    def test_of_an_own_order_that_no_log_knows_uses_up_its_number(self, empty: Lifecycle):
+        empty.heard(report(VenueStatus.CANCELLED, client_id="mmA-SYNTHUSDT-7"))
         with pytest.raises(LocalProtocolError, match="above 7"):
             empty.commands(at(7), [submit(7)])
+
+    def test_without_a_client_id_is_known_after_a_checkpoint_too(self, live: Lifecycle):
+        state = msgspec.json.decode(msgspec.json.encode(live.checkpoint()), type=LifecycleState)
+        restored = Lifecycle([linear()], "mmA-", state=state)
+        assert kinds(restored.heard(execution(client_id=""))) == [Fill]
 
     @pytest.mark.parametrize(
         ("wrong", "fault"),
@@ -420,10 +442,19 @@ def test_tombstones_and_executions_are_kept_a_day_and_never_more_than_so_many():
     assert lifecycle.order(submit(120).client_id) is None
     assert lifecycle.order(submit(190).client_id) is not None
     assert lifecycle.positions[KEY].lots == 2_000
-    # too old to be told from one that is booked: not booked again
-    again = execution("x100", 10, s=100, client_id=submit(100).client_id, order_id="v100")
-    assert lifecycle.heard(again) == []
-    assert lifecycle.positions[KEY].lots == 2_000
+
+
+def test_an_execution_too_old_to_be_told_from_a_booked_one_is_not_booked(empty: Lifecycle):
+    lifecycle = Lifecycle([linear()], "mmA-", LifecycleSettings(most_executions=40))
+    lifecycle.opened(at(0), KEY, Lots(0), None, Ns(0))
+    for held in (lifecycle, empty):
+        held.commands(at(0), [submit(lots=200)])
+        for number in range(1, 101):
+            held.heard(execution(f"x{number}", 1, s=number))
+    again = execution("x1", 1, s=1)
+    assert lifecycle.heard(again) == empty.heard(again) == []
+    assert lifecycle.positions[KEY].lots == empty.positions[KEY].lots == 100
+    assert (lifecycle.is_booked("x1"), empty.is_booked("x1")) == (False, True)
 
 
 def test_a_tombstone_goes_after_a_day(live: Lifecycle):
