@@ -94,8 +94,8 @@ class LifecycleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
 
 class Lifecycle:
-    """Of all symbols of one account. `own_prefix` begins every client id of ours; what has another one is
-    somebody else's and is not looked at.
+    """Of all symbols of one account. `own_prefix` begins every client id of ours, of every arm that
+    trades the account; what begins otherwise is somebody else's and is not looked at.
     """
 
     def __init__(

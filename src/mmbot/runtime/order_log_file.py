@@ -2,7 +2,8 @@
 
     orders-000001.log      numbered files, each with a checkpoint at its head; the newest one counts
     orders-000001.torn     bytes of writes that were cut off, moved out of the file of that number
-    lock                   held by the one process that trades with this log
+
+The folder's account is claimed before (`runtime.account_folder`): one process writes here at a time.
 
 A failed write (disk full, size limit, broken disk) raises before the caller could send anything, and the log
 takes nothing more: only a new start, which reads what is really there, may go on.
@@ -14,8 +15,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from filelock import FileLock, Timeout
-
 from mmbot.errors import OutputError
 from mmbot.execution.order_log import LogContent, encoded, head, must_sync, read
 from mmbot.execution.order_records import LifecycleState, Record
@@ -26,8 +25,8 @@ KEPT_FILES = 8
 
 class OrderLogFile:
     """`content` is what the newest file held when it was opened (None for a new log); `torn_bytes` counts
-    what was cut off from it. Raises OutputError when it cannot be written or another process has it,
-    RecordingError when it cannot be read or is somebody else's.
+    what was cut off from it. Raises OutputError when it cannot be written or holds the orders of another
+    prefix, RecordingError when it cannot be read.
     """
 
     def __init__(self, directory: Path, own_prefix: str, *, rotate_bytes: int = ROTATE_BYTES) -> None:
@@ -40,10 +39,6 @@ class OrderLogFile:
         self.torn_bytes = 0
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(directory / "lock", timeout=0)
-            self._lock.acquire()
-        except Timeout:
-            raise OutputError(f"{directory}: another process trades with this order log") from None
         except OSError as error:
             raise self._unwritable(error) from error
         try:
@@ -95,7 +90,6 @@ class OrderLogFile:
             os.close(self._file)
             self._file = -1
         self._failure = self._failure or "closed"
-        self._lock.release()
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""The order log on disk: a full or broken disk, a torn tail, two processes, a real kill."""
+"""The order log on disk: a full or broken disk, a torn tail, a real kill."""
 
 import os
 import resource
@@ -98,14 +98,6 @@ def test_corruption_is_an_error_that_names_file_and_offset_and_leaves_all_as_it_
     with pytest.raises(RecordingError, match=rf"{FIRST}: offset \d+: checksum was"):
         opened(tmp_path)
     assert path.read_bytes() == damaged
-    with pytest.raises(RecordingError):  # the failed start has let the lock go
-        opened(tmp_path)
-
-
-def test_one_process_trades_with_a_log(tmp_path: Path):
-    with opened(tmp_path), pytest.raises(OutputError, match="another process trades with this order log"):
-        opened(tmp_path)
-    opened(tmp_path).close()
 
 
 def test_a_log_of_another_arm_is_refused(tmp_path: Path):
