@@ -16,6 +16,7 @@ from mmbot.model.account import (
     Asked,
     Outcome,
     PositionReport,
+    RequestAnswer,
 )
 from mmbot.model.commands import CancelOrder, OrderBatch, SubmitOrder
 from mmbot.model.instrument import Side
@@ -46,6 +47,7 @@ class Bench:
             [BTC], AccountSettings(), self.clock, self.budget, now_ns=self.now, since_ns=self.now
         )
         self.recorded: list[bytes] = []
+        self.others: list[Any] = []
         hello = login(Credentials("testkey", Secret("testsecret")), self.clock)
         self.private = PrivateStream(
             self.account, hello, settings, lambda _, payload: self.recorded.append(payload)
@@ -57,6 +59,7 @@ class Bench:
             self.clock,
             self.budget,
             settings,
+            lambda _, payload: self.recorded.append(payload),
             recv_window_ms=5000,
             req_id_prefix="r",
         )
@@ -83,8 +86,21 @@ class Bench:
     def sent(self) -> list[Any]:
         return [msgspec.json.decode(one) for one in self.entry.outgoing()]
 
+    def answers(self) -> list[RequestAnswer]:
+        """What was answered about orders since the last time; the rest waits in `others`."""
+        said = self.account.drain()
+        self.others += [one for one in said if not isinstance(one, RequestAnswer)]
+        return [one for one in said if isinstance(one, RequestAnswer)]
+
     def told(self) -> list[tuple[str, Outcome, int, str]]:
-        return [(one.client_id, one.outcome, one.code, one.reason) for one in self.entry.drain()]
+        return [(one.client_id, one.outcome, one.code, one.reason) for one in self.answers()]
+
+    def trouble(self) -> AccountTrouble:
+        """The one trouble that was told."""
+        self.others += self.account.drain()
+        (found,) = self.others
+        assert isinstance(found, AccountTrouble)
+        return found
 
 
 def submit(number: int = 1, **changes: Any) -> SubmitOrder:
@@ -151,8 +167,7 @@ def test_a_refused_login_is_told_and_ends_the_connection():
     bench.private.connected(bench.now, bench.now)
     with pytest.raises(TransportError, match="auth was refused: bad sign"):
         bench.hears(b'{"success":false,"ret_msg":"bad sign","op":"auth","conn_id":"c"}')
-    (trouble,) = bench.account.drain()
-    assert isinstance(trouble, AccountTrouble)
+    trouble = bench.trouble()
     assert (trouble.fault, trouble.detail) == (AccountFault.CREDENTIALS, "auth: bad sign")
 
 
@@ -237,7 +252,7 @@ def test_an_order_goes_by_the_connection_and_is_answered():
     assert (sent["reqId"], sent["op"]) == ("r-1", "order.create")
     assert sent["header"]["X-BAPI-TIMESTAMP"] == str(bench.now // MS + 300)
     bench.says(answer("r-1", data={"orderLinkId": "mmA-1"}, header=limits(20, 3, 0)))
-    (said,) = bench.entry.drain()
+    (said,) = bench.answers()
     assert (said.client_id, said.asked, said.outcome) == ("mmA-1", Asked.CREATE, ACCEPTED)
     assert bench.budget.order_room("linear", Operation.CREATE, bench.now, http=False) == 3
 
@@ -314,10 +329,9 @@ def test_a_rest_request_that_broke_off(arrived, proves):
 def test_a_banned_address_is_told_and_nothing_goes_out():
     bench = Bench()
     bench.entry.rest_answered(bench.send(submit()), 403, {}, b"access too frequent", bench.now)
-    (trouble,) = bench.account.drain()
-    assert isinstance(trouble, AccountTrouble)
-    assert (trouble.fault, trouble.until_ns) == (AccountFault.BANNED, bench.now + 600 * SECOND)
     assert bench.told() == [("mmA-1", REFUSED, 0, "HTTP 403")]
+    trouble = bench.trouble()
+    assert (trouble.fault, trouble.until_ns) == (AccountFault.BANNED, bench.now + 600 * SECOND)
     assert bench.send(cancels(1)) is None
     bench.logged_in()
     assert bench.send(cancels(1)) is None
@@ -331,8 +345,7 @@ def test_the_venues_rate_limit_refuses_until_its_reset():
     reset_ms = bench.now // MS + 2_500
     bench.says(answer("r-1", code=10006, header=limits(10, 0, reset_ms)))
     assert bench.told() == [("mmA-1", REFUSED, 10006, "said")]
-    (trouble,) = bench.account.drain()
-    assert isinstance(trouble, AccountTrouble)
+    trouble = bench.trouble()
     assert (trouble.fault, trouble.until_ns) == (AccountFault.RATE_LIMITED, reset_ms * MS)
     bench.now_ms = 2_499
     bench.send(submit(2))
@@ -358,8 +371,7 @@ def test_a_refused_clock_is_asked_for_again():
     bench.send(submit())
     bench.says(answer("r-1", code=10002))
     assert bench.told() == [("mmA-1", REFUSED, 10002, "said")]
-    (trouble,) = bench.account.drain()
-    assert isinstance(trouble, AccountTrouble)
+    trouble = bench.trouble()
     assert trouble.fault is AccountFault.CLOCK
     assert len(bench.account.queries(bench.now)) == 1
 
@@ -379,8 +391,7 @@ def test_a_refused_login_of_the_trade_connection():
     bench.entry.connected(bench.now, bench.now)
     with pytest.raises(TransportError, match="auth was refused: retCode 10004 sign"):
         bench.says(b'{"retCode":10004,"retMsg":"sign","op":"auth","connId":"c"}')
-    (trouble,) = bench.account.drain()
-    assert isinstance(trouble, AccountTrouble)
+    trouble = bench.trouble()
     assert trouble.fault is AccountFault.CREDENTIALS
     assert not bench.entry.ready
 
@@ -451,6 +462,7 @@ def test_examples_of_the_documentation(data_dir):
         bench.clock,
         bench.budget,
         SETTINGS,
+        lambda _, payload: bench.recorded.append(payload),
         recv_window_ms=5000,
         req_id_prefix="nfm",
     )
