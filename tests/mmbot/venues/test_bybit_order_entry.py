@@ -14,6 +14,8 @@ from mmbot.model.account import (
     AccountStale,
     AccountTrouble,
     Asked,
+    LookUpOrder,
+    OrderAbsent,
     Outcome,
     PositionReport,
     RequestAnswer,
@@ -424,6 +426,20 @@ def test_odd_messages_are_refused_and_the_order_stays_open(payload, complaint):
     assert bench.told() == []
     bench.entry.lost(bench.now, "odd")
     assert bench.told() == [("mmA-1", UNKNOWN, 0, "odd")]
+
+
+@pytest.mark.parametrize(("message", "absent"), [(submit(), False), (CancelOrder(BTC.key, "mmA-1"), True)])
+def test_only_a_create_may_still_be_on_its_way(message, absent):
+    bench = Bench().logged_in()
+    bench.now_ms = 100_000
+    bench.send(message)
+    bench.account.look_up(LookUpOrder(BTC.key, "mmA-1"), bench.now)
+    nothing = b'{"retCode":0,"retMsg":"OK","result":{"list":[]}}'
+    for _ in range(3):
+        for query in bench.account.queries(bench.now):
+            if query.client_id:
+                bench.account.answered(query, 200, nothing, sent_ns=bench.now, now_ns=bench.now)
+    assert (OrderAbsent in map(type, bench.account.drain())) is absent
 
 
 def test_what_breaks_the_venues_rules_is_not_sent():
