@@ -44,9 +44,10 @@ def session(client: str, port: int) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    """The demo market at ten times its speed, two accounts."""
+    """The demo market at ten times its speed, two accounts, the delay of a network."""
     keys = ("--key", "paper:paper", "--key", "ccxt:ccxt")
-    with exchange("--scenario", "demo", "--speed", "10", "--limit-factor", "5", *keys) as found:
+    how = ("--speed", "10", "--limit-factor", "5", "--fault", "delay_ms=20")
+    with exchange("--scenario", "demo", *how, *keys) as found:
         yield found
 
 
@@ -70,8 +71,8 @@ def test_pybit_trades(port: int) -> None:
         "batch_amend": [{"code": 0, "msg": "OK"}],
         "batch_cancel": [{"code": 0, "msg": "OK"}],
         "post_only": "EC_PostOnlyWillTakeLiquidity",
-        "fill": [False, "1", True],
-        "filled": "0",
+        "fill": [False, "Trade", True],
+        "filled": ["1", "0"],
         "position": ["Buy", "UNIFIED"],
         "held": ["Buy", True, True],
         "executions": True,

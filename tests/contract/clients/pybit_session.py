@@ -2,8 +2,11 @@
 
 Only the hosts are configured: the endpoint of the HTTP session, and the addresses that the websockets start
 from. Nothing of the SDK is changed otherwise.
+A frame of a topic that arrives before the SDK has noted who wants it ends its socket's thread, and it notes
+that after it has sent the request; so the exchange is asked to answer no faster than a network would.
 """
 
+import faulthandler
 import json
 import queue
 import sys
@@ -67,7 +70,6 @@ def hear_market(seen):
     seen["trade"] = sorted(trades.next())
     seen["ticker_symbol"] = tickers.next()["symbol"]
     seen["kline"] = candles.next()["interval"]
-    public.exit()
 
 
 def place_amend_cancel(http, orders, seen):
@@ -107,15 +109,13 @@ def be_refused(http, seen):
             seen["refused"][name] = error.status_code
 
 
-def trade(http, private, orders, seen):
-    executions, positions, wallets = Inbox(), Inbox(), Inbox()
-    private.execution_stream(executions)
-    private.position_stream(positions)
-    private.wallet_stream(wallets)
+def trade(http, streams, seen):
+    orders, executions, positions, wallets = streams
     http.place_order(**LINEAR, side="Buy", orderType="Market", qty="1", orderLinkId="market")
     fill = executions.next(orderLinkId="market")
-    seen["fill"] = [fill["isMaker"], fill["execQty"], float(fill["execFee"]) > 0]
-    seen["filled"] = orders.order("market", "Filled")["leavesQty"]
+    seen["fill"] = [fill["isMaker"], fill["execType"], float(fill["execFee"]) > 0]
+    filled = orders.order("market", "Filled")
+    seen["filled"] = [filled["cumExecQty"], filled["leavesQty"]]
     seen["position"] = [positions.next()["side"], wallets.next()["accountType"]]
     held = http.get_positions(**LINEAR)["result"]["list"][0]
     seen["held"] = [held["side"], float(held["size"]) > 0, held["avgPrice"] != "0"]
@@ -141,7 +141,6 @@ def enter_by_socket(orders, seen):
     seen["ws_cancelled"] = orders.order("ws-1", "Cancelled")["cancelType"]
     trading.place_batch_order(answers.put, category="linear", request=[limit("Sell", "92", "ws-2")])
     seen["ws_batch"] = answers.get(timeout=WAIT_S)["retExtInfo"]["list"]
-    trading.exit()
 
 
 def main(port):
@@ -150,17 +149,21 @@ def main(port):
     pybit._websocket_trading.TRADE_WSS = f"ws://127.0.0.1:{port}/v5/trade"
     http = HTTP(**KEYS)
     http.endpoint = f"http://127.0.0.1:{port}"
+    private = WebSocket(testnet=False, channel_type="private", **KEYS)
+    streams = [Inbox() for _ in range(4)]
+    private.order_stream(streams[0])
+    private.execution_stream(streams[1])
+    private.position_stream(streams[2])
+    private.wallet_stream(streams[3])
     seen = {}
     read_market(http, seen)
-    hear_market(seen)
-    private, orders = WebSocket(testnet=False, channel_type="private", **KEYS), Inbox()
-    private.order_stream(orders)
-    place_amend_cancel(http, orders, seen)
+    hear_market(seen)  # by now the private streams are subscribed; the SDK does not say so
+    place_amend_cancel(http, streams[0], seen)
     be_refused(http, seen)
-    trade(http, private, orders, seen)
-    enter_by_socket(orders, seen)
-    private.exit()
+    trade(http, streams, seen)
+    enter_by_socket(streams[0], seen)
     sys.stdout.write(json.dumps(seen) + "\n")
 
 
+faulthandler.dump_traceback_later(4 * WAIT_S, exit=True)
 main(int(sys.argv[1]))

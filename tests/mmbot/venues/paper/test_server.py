@@ -26,22 +26,21 @@ def deltas(count, ns):
 
 @contextlib.asynccontextmanager
 async def served(floor, speed="stepped", clock=lambda: START_NS):
-    async with PaperServer(floor.exchange, speed, clock).running(0) as server:
-        async with aiohttp.ClientSession(f"http://127.0.0.1:{server.port}") as client:
-            yield server, client
+    async with contextlib.AsyncExitStack() as stack:
+        server = await stack.enter_async_context(PaperServer(floor.exchange, speed, clock).running(0))
+        host = f"http://127.0.0.1:{server.port}"
+        yield server, await stack.enter_async_context(aiohttp.ClientSession(host))
 
 
 async def test_a_step_sends_what_follows_from_it():
     async with served(Floor(*deltas(3, MS))) as (server, client):
-        async with client.ws_connect("/v5/public/linear") as socket:
-            await socket.send_json(BOOK)
-            assert (await socket.receive_json())["success"]
-            first = await socket.receive_json()
-            server.step(START_NS + 2 * MS)
-            assert [(await socket.receive_json())["data"]["u"] for _ in range(2)] == [
-                first["data"]["u"] + 1,
-                first["data"]["u"] + 2,
-            ]
+        socket = await client.ws_connect("/v5/public/linear")
+        await socket.send_json(BOOK)
+        assert (await socket.receive_json())["success"]
+        first = (await socket.receive_json())["data"]["u"]
+        server.step(START_NS + 2 * MS)
+        later = [(await socket.receive_json())["data"]["u"] for _ in range(2)]
+        assert later == [first + 1, first + 2]
 
 
 async def test_rest_signs_the_query_as_it_was_sent():
@@ -85,15 +84,15 @@ async def test_at_a_finite_speed_exchange_time_runs_so_many_times_as_fast():
         return START_NS + wall_ns() - started
 
     async with served(Floor(*deltas(5, SECOND)), 50.0, clock) as (server, client):
-        async with client.ws_connect("/v5/public/linear") as socket:
-            await socket.send_json(BOOK)
-            await socket.receive_json()
-            sizes = set()
-            while "6.05" not in sizes:
-                message = await asyncio.wait_for(socket.receive_json(), 10)
-                sizes |= {size for _, size in message["data"]["b"]}
-            assert server.exchange.now_ns >= START_NS + 5 * SECOND
-            assert server.exchange.now_ns <= START_NS + 50 * (clock() - START_NS)
+        socket = await client.ws_connect("/v5/public/linear")
+        await socket.send_json(BOOK)
+        await socket.receive_json()
+        sizes = set()
+        while "6.05" not in sizes:
+            message = await asyncio.wait_for(socket.receive_json(), 10)
+            sizes |= {size for _, size in message["data"]["b"]}
+        assert server.exchange.now_ns >= START_NS + 5 * SECOND
+        assert server.exchange.now_ns <= START_NS + 50 * (clock() - START_NS)
 
 
 async def test_fault_switches_are_set_shown_and_refused_over_http():
@@ -111,11 +110,8 @@ async def test_fault_switches_are_set_shown_and_refused_over_http():
 
 
 async def test_sockets_are_closed_by_kind():
-    async with (
-        served(Floor()) as (server, client),
-        client.ws_connect("/v5/public/linear") as public,
-        client.ws_connect("/v5/private") as private,
-    ):
+    async with served(Floor()) as (_, client):
+        public, private = [await client.ws_connect(path) for path in ("/v5/public/linear", "/v5/private")]
         async with client.post("/paper/faults", json={"close": "public"}) as reply:
             assert (await reply.json())["close"] == ""
         assert (await asyncio.wait_for(public.receive(), 5)).type is aiohttp.WSMsgType.CLOSE
