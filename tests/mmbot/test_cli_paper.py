@@ -43,7 +43,7 @@ def test_a_scenario_opens_as_an_exchange_with_its_accounts() -> None:
         keys={"alice": "a", "bob": "b"},
         balances={"USDT": 5.0},
     )
-    exchange, kind = open_exchange(request, START_NS + 1)
+    exchange, kind = open_exchange(request, lambda: START_NS + 1)
     assert kind == "synthetic"
     assert exchange.now_ns == START_NS, "whole milliseconds"
     balances = {key: member.account.key.balances for key, member in exchange.members.items()}

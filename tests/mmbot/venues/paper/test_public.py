@@ -11,6 +11,7 @@ from mmbot.model.instrument import Side
 from mmbot.sim.market import MarketSettings, SyntheticMarket
 from mmbot.units import MS, SECOND, Ns
 from mmbot.venues.bybit.session import BybitSession
+from mmbot.venues.paper.connection import MOST_WAITING
 from mmbot.venues.paper.faults import FaultSettings
 from mmbot.venues.paper.tape import Feed
 
@@ -260,3 +261,22 @@ def test_a_truncated_frame_is_cut_and_a_silent_socket_says_nothing_at_all():
     floor.exchange.faults.set({"silent": True})
     socket.outbox.clear()
     assert floor.say(socket, {"op": "ping"}) == []
+
+
+def test_a_client_that_does_not_read_is_cut_off_and_the_memory_it_takes_is_bounded():
+    floor = Floor(*(at(number * MS, [(10_000, number)], []) for number in range(1, MOST_WAITING + 100)))
+    socket = floor.listen("orderbook.50.SYNTHUSDT")
+    floor.step(MOST_WAITING * MS - MS)
+    assert not socket.closing
+    floor.step(MOST_WAITING * MS + 99 * MS)
+    assert socket.closing
+    assert len(socket.outbox) == MOST_WAITING
+
+
+def test_no_restart_of_a_book_that_cannot_be_believed():
+    floor = Floor(BookTrouble(KEY, Ns(START_NS + MS), Ns(START_NS + MS), Trouble.GAP, "test"))
+    socket = floor.listen("orderbook.50.SYNTHUSDT")
+    floor.step(MS)
+    floor.exchange.faults.set({"restart": True})
+    floor.exchange.act_on_faults()
+    assert heard(socket) == []
