@@ -116,9 +116,12 @@ def _order(settings: Settings, instrument: Instrument, price: float) -> tuple[st
     if not lots:
         problems.append(
             f"emit.order_notional_quote {asked:g} makes no order at {price:g}: the venue asks for"
-            f" {instrument.min_notional:g} {quote} and whole lots of {instrument.lot_size}"
+            f" {instrument.min_notional:g} {quote} and at least {instrument.min_lots} lots of"
+            f" {instrument.lot_size}"
         )
-    elif not emit.lots(fair_ticks, soft_ratio):
+    elif lots == instrument.max_lots:
+        remarks.append(f"emit.order_notional_quote {asked:g} is cut: the venue takes {lots} lots an order")
+    if lots and not emit.lots(fair_ticks, soft_ratio):
         remarks.append(f"SOFT quotes nothing: guards.soft_size_ratio {soft_ratio:g} of it is too little")
     if notional > limits.max_order_notional_quote:
         limit = f"limits.max_order_notional_quote {limits.max_order_notional_quote:g}"

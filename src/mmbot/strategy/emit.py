@@ -2,8 +2,9 @@
 
 Promises, each a property test: bids round down and asks up; no quote crosses the book (post-only) and none
 crosses fair value, whatever the skew and whatever is preferred; a quote whose size is below the venue's
-minimum notional at its own price is left out, as is a bid below one tick; a side that would grow a position
-at its cap is not quoted; levels of a side never share a price.
+least size, or below its minimum notional at its own price, is left out, as is a bid below one tick; none is
+larger than the venue takes; a side that would grow a position at its cap is not quoted; levels of a side
+never share a price.
 """
 
 from math import ceil, floor
@@ -26,12 +27,22 @@ class EmitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Emit:
     """Quotes of one instrument."""
 
-    __slots__ = ("_inverse", "_lot_quote", "_min_notional", "_settings", "_size", "_sized_by", "_sized_for")
+    __slots__ = (
+        "_allowed_lots",
+        "_inverse",
+        "_lot_quote",
+        "_min_notional",
+        "_settings",
+        "_size",
+        "_sized_by",
+        "_sized_for",
+    )
 
     def __init__(self, settings: EmitSettings, instrument: Instrument) -> None:
         self._settings = settings
         self._inverse = instrument.contract is Contract.INVERSE
         self._min_notional = instrument.min_notional
+        self._allowed_lots = instrument.allowed_lots
         self._lot_quote = instrument.notional_quote(1, instrument.tick)
         """Quote value of one lot at a price of one tick; of one lot at any price for an inverse contract."""
         self._sized_for, self._sized_by = 0.0, 0.0
@@ -39,9 +50,9 @@ class Emit:
         """Size at the fair value and ratio for which it was worked out last: both change seldom."""
 
     def lots(self, fair_ticks: float, size_ratio: float) -> Lots:
-        """Order size in lots; zero if it is below the venue's minimum notional."""
+        """Order size in lots, no more than the venue takes; zero if it is below what the venue takes."""
         per_lot = self._per_lot(fair_ticks)
-        lots = floor_lots(self._settings.order_notional_quote * size_ratio, per_lot)
+        lots = self._allowed_lots(floor_lots(self._settings.order_notional_quote * size_ratio, per_lot))
         return lots if lots * per_lot >= self._min_notional else Lots(0)
 
     @property

@@ -14,7 +14,14 @@ from mmbot.model.quotes import Quote
 from mmbot.strategy.emit import Emit, EmitSettings
 
 NEXO = linear(venue="binance_spot", symbol="NEXOUSDT", tick_size="0.001")
-INSTRUMENTS = [linear(), NEXO, inverse(), linear(tick_size="0.5", lot_size="1")]
+INSTRUMENTS = [
+    linear(),
+    NEXO,
+    inverse(),
+    linear(tick_size="0.5", lot_size="1"),
+    linear(min_lots=40, max_lots=300),
+    inverse(min_lots=3, max_lots=20),
+]
 
 
 class Case(msgspec.Struct):
@@ -97,7 +104,7 @@ def test_every_quote_has_a_price_and_clears_the_venues_minimum_at_that_price(cas
     instrument = case.instrument
     for quote in case.quotes():
         assert quote.tick >= 1
-        assert quote.lots >= 1
+        assert quote.lots == instrument.allowed_lots(quote.lots) >= instrument.min_lots
         notional = instrument.notional_quote(quote.lots, instrument.price(quote.tick))
         assert notional >= instrument.min_notional * (1 - 1e-12)
 
@@ -183,6 +190,13 @@ def test_half_the_size_is_half_the_lots():
 
 def test_too_small_for_the_venue_is_no_quote():
     assert quote_pair(size_ratio=0.009) == []
+
+
+@pytest.mark.parametrize(
+    ("bounds", "lots"), [({"min_lots": 667}, 0), ({"min_lots": 666}, 666), ({"max_lots": 50}, 50)]
+)
+def test_an_order_is_of_a_size_that_the_venue_takes(bounds: dict[str, int], lots: int):
+    assert Emit(EmitSettings(500.0, 1, 0.0), linear(**bounds)).lots(7_500.0, 1.0) == lots
 
 
 @pytest.mark.parametrize("fair_ticks", [100_000.0, 400_000.0])
