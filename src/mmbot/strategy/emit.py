@@ -14,6 +14,7 @@ import msgspec
 from mmbot.book.measures import PricedView
 from mmbot.model.instrument import Contract, Instrument, Side, floor_lots
 from mmbot.model.quotes import Quote
+from mmbot.strategy.inventory import tick_shifts
 from mmbot.strategy.queue_aware import Preferred
 from mmbot.units import BPS, Lots, Ticks
 
@@ -87,16 +88,16 @@ class Emit:
         if not lots:
             return quotes
         settings = self._settings
-        centre = fair_ticks * (1.0 + skew_bps / BPS)
+        bid_shift, ask_shift = tick_shifts(skew_bps, fair_ticks) if skew_bps else _NO_SHIFT
         passive_bid, passive_ask = view.ask_tick - 1, view.bid_tick + 1
         # comparisons, because min and max cost a call each, twice a side, at every tick
         bid_cap: float = fair_ticks if fair_ticks < passive_bid else passive_bid  # noqa: FURB136
         ask_floor: float = fair_ticks if fair_ticks > passive_ask else passive_ask  # noqa: FURB136
         preferred_bid, preferred_ask = preferred
         for level in range(settings.levels):
-            away = centre * ((half_spread_bps + level * settings.level_step_bps) / BPS)
+            away = fair_ticks * ((half_spread_bps + level * settings.level_step_bps) / BPS)
             if inventory_ratio < 1.0:
-                wish = centre - away
+                wish = fair_ticks - away + bid_shift
                 bid = floor(wish if wish < bid_cap else bid_cap)  # noqa: FURB136
                 if level == 0 and preferred_bid == bid + 1 <= bid_cap:
                     bid += 1
@@ -105,7 +106,7 @@ class Emit:
                 if bid > 0 and lots * per_lot >= self._min_notional:
                     quotes.append(Quote(_BUY, level, Ticks(bid), lots))
             if inventory_ratio > -1.0:
-                wish = centre + away
+                wish = fair_ticks + away + ask_shift
                 ask = ceil(wish if wish > ask_floor else ask_floor)  # noqa: FURB136
                 if level == 0 and preferred_ask == ask - 1 >= ask_floor:
                     ask -= 1
@@ -114,4 +115,5 @@ class Emit:
         return quotes
 
 
+_NO_SHIFT = 0, 0
 _BUY, _SELL = Side.BUY, Side.SELL

@@ -12,6 +12,7 @@ from mmbot.book.measures import PricedView
 from mmbot.model.instrument import Instrument, Side
 from mmbot.model.quotes import Quote
 from mmbot.strategy.emit import Emit, EmitSettings
+from mmbot.strategy.inventory import tick_shifts
 
 NEXO = linear(venue="binance_spot", symbol="NEXOUSDT", tick_size="0.001")
 INSTRUMENTS = [
@@ -130,14 +131,14 @@ def test_a_position_at_its_cap_is_not_grown(case: Case):
 def test_rounding_is_passive_and_no_further_than_a_tick(case: Case):
     case.preferred = (None, None)
     case.settings = msgspec.structs.replace(case.settings, levels=1)
-    centre = case.fair_ticks * (1 + case.skew_bps / 1e4)
+    shifts = dict(zip(Side, tick_shifts(case.skew_bps, case.fair_ticks), strict=True))
     for quote in case.quotes():
-        exact = centre * (1 - quote.side * case.half_spread_bps / 1e4)
+        exact = case.fair_ticks * (1 - quote.side * case.half_spread_bps / 1e4) + shifts[quote.side]
         if quote.side is Side.BUY:
             exact = min(exact, case.fair_ticks, case.view.ask_tick - 1)
         else:
             exact = max(exact, case.fair_ticks, case.view.bid_tick + 1)
-        assert 0 <= (exact - quote.tick) * quote.side < 1
+        assert -1e-9 * case.fair_ticks <= (exact - quote.tick) * quote.side < 1 + 1e-9 * case.fair_ticks
 
 
 @given(cases())
