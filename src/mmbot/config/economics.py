@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from mmbot.config.settings import Settings
 from mmbot.model.instrument import Instrument
 from mmbot.strategy.emit import Emit
+from mmbot.strategy.glft import Glft
 from mmbot.units import BPS
 
 
@@ -75,7 +76,7 @@ def economics(settings: Settings, instrument: Instrument, price: float | None) -
 
     widest = earning("widest", ("spread.max_bps", spread.max_bps))
     narrower = (
-        earning("usual", ("spread.base_bps", spread.base_bps)),
+        earning("usual", _usual(settings, instrument)),
         earning("narrowest", ("spread.min_bps", spread.min_bps)),
         earning("nudged", ("queue_aware.min_edge_bps", settings.queue_aware.min_edge_bps)),
     )
@@ -103,6 +104,16 @@ def economics(settings: Settings, instrument: Instrument, price: float | None) -
         problems=tuple(problems),
         remarks=tuple(remarks),
     )
+
+
+def _usual(settings: Settings, instrument: Instrument) -> tuple[str, float]:
+    """Key and half spread of a flat position in a market at rest."""
+    spread = settings.spread
+    if spread.model == "adaptive":
+        return "spread.base_bps", spread.base_bps
+    order_quote, cap_quote = settings.emit.order_notional_quote, settings.inventory.max_position_quote
+    model = Glft(settings.glft, order_quote, cap_quote, instrument.fees.maker_bps)
+    return "spread.model glft", min(max(model.half_spread_bps(None), spread.min_bps), spread.max_bps)
 
 
 def _order(settings: Settings, instrument: Instrument, price: float) -> tuple[str, list[str], list[str]]:

@@ -1,7 +1,7 @@
 """The only place where rooms are wired together: settings and instruments in, an engine out."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mmbot.book.market import EventMarket, FeatureSettings, Market, PlainMarket
@@ -20,6 +20,7 @@ from mmbot.risk.taker_cap import TakerCap
 from mmbot.risk.throttle import Throttle
 from mmbot.strategy.emit import Emit
 from mmbot.strategy.fetch_md import FetchMd
+from mmbot.strategy.glft import Glft, GlftSkew, GlftSpread
 from mmbot.strategy.guards import Guards
 from mmbot.strategy.inventory import skew_bps
 from mmbot.strategy.queue_aware import QueueAware
@@ -98,11 +99,12 @@ def _checks(settings: Settings, instruments: Sequence[Instrument], account: Acco
 def _symbol_bot(
     settings: Settings, instrument: Instrument, market: Market, checks: Checks, clock: Stopwatch, arm: str
 ) -> SymbolBot:
+    spread, inventory = _model(settings, instrument, market)
     stages = Stages(
         fetch_md=FetchMd(settings.fetch_md, market),
-        spread=AdaptiveSpread(settings.spread),
+        spread=spread,
         guards=Guards(settings.guards, settings.md_cache.fresh_ms_for_pricing),
-        inventory=functools.partial(skew_bps, settings=settings.inventory),
+        inventory=inventory,
         queue_aware=QueueAware(settings.queue_aware, market),
         emit=Emit(settings.emit, instrument),
     )
@@ -114,3 +116,15 @@ def _symbol_bot(
     return SymbolBot(
         instrument, market, pipeline, checks, settings.aligner, settings.async_batch, quiet, id_prefix
     )
+
+
+def _model(
+    settings: Settings, instrument: Instrument, market: Market
+) -> tuple[AdaptiveSpread, Callable[[float], float]]:
+    """Half spread and skew of the model that is asked for."""
+    inventory = settings.inventory
+    if settings.spread.model == "adaptive":
+        return AdaptiveSpread(settings.spread), functools.partial(skew_bps, settings=inventory)
+    order_quote, fee_bps = settings.emit.order_notional_quote, instrument.fees.maker_bps
+    model = Glft(settings.glft, order_quote, inventory.max_position_quote, fee_bps)
+    return GlftSpread(settings.spread, model), GlftSkew(model, inventory.max_skew_bps, market)

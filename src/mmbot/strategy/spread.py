@@ -6,6 +6,7 @@ reference. Liquidity: how far depth near the touch (`liquidity_fast_halflife_s`)
 """
 
 import math
+from typing import Literal
 
 import msgspec
 
@@ -13,6 +14,9 @@ from mmbot.units import SECOND
 
 
 class SpreadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`model`: whose half spread and skew are quoted, `adaptive` ones or those of `strategy.glft`."""
+
+    model: Literal["adaptive", "glft"]
     base_bps: float
     min_bps: float
     max_bps: float

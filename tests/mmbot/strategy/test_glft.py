@@ -13,19 +13,19 @@ ORDERS = 20
 """Most orders that the solved market maker holds."""
 
 
-def best_of_one_order(aversion: float, intensity: float, decay: float) -> tuple[float, float]:
+def best_of_one_order(aversion: float, intensity: float, decay: float, fee_bps: float) -> tuple[float, float]:
     """Of a lone order that pays its distance: the distance that is best, and what it is worth per second.
 
-    By search: the most of A exp(-k d) (1 - exp(-g d)) / g over a fine grid of distances d.
+    By search: the most of A exp(-k d) (1 - exp(-g (d - fee))) / g over a fine grid of distances d.
     """
-    distances = np.linspace(0.0, 40.0 / decay, 400_001)
-    worth = intensity * np.exp(-decay * distances) * -np.expm1(-aversion * distances) / aversion
+    distances = np.linspace(fee_bps, fee_bps + 40.0 / decay, 400_001)
+    worth = intensity * np.exp(-decay * distances) * -np.expm1(-aversion * (distances - fee_bps)) / aversion
     best = int(worth.argmax())
     return float(distances[best]), float(worth[best])
 
 
 def solved(
-    aversion: float, intensity: float, decay: float, sigma: float, horizon_s: float
+    aversion: float, intensity: float, decay: float, sigma: float, fee_bps: float = 0.0
 ) -> tuple[np.ndarray, np.ndarray]:
     """Best distances of bid and ask, bps, for every position of -ORDERS to ORDERS, far from the end.
 
@@ -35,7 +35,7 @@ def solved(
     and that the best distance is p more than that of a lone order. No order where it would exceed ORDERS.
     """
     held = np.arange(-ORDERS, ORDERS + 1)
-    distance, worth = best_of_one_order(aversion, intensity, decay)
+    distance, worth = best_of_one_order(aversion, intensity, decay, fee_bps)
 
     def change(theta: np.ndarray) -> np.ndarray:
         slope = -aversion * sigma**2 * held**2 / 2
@@ -44,7 +44,7 @@ def solved(
         slope[1:] += worth * np.exp(-decay * step)
         return slope
 
-    theta, tau = np.zeros(len(held)), horizon_s / 10_000
+    theta, tau = np.zeros(len(held)), 0.06
     for _ in range(10_000):
         one = change(theta)
         two = change(theta + tau / 2 * one)
@@ -54,20 +54,26 @@ def solved(
     return distance - step, distance + step
 
 
-def glft(aversion: float, intensity: float, decay: float) -> Glft:
+def glft(aversion: float, intensity: float, decay: float, fee_bps: float = 0.0) -> Glft:
     """Orders of 10 000, so that a bps of one is worth 1 and risk aversions are per bps; caps of ORDERS."""
-    return Glft(GlftSettings(aversion, intensity, decay), 10_000.0, 10_000.0 * ORDERS)
+    return Glft(GlftSettings(aversion, intensity, decay), 10_000.0, 10_000.0 * ORDERS, fee_bps)
 
 
 @pytest.mark.parametrize(
-    ("aversion", "intensity", "decay", "sigma"),
-    [(0.01, 0.9, 0.3, 0.3), (0.05, 0.2, 0.5, 0.3), (0.002, 1.5, 0.2, 1.0)],
+    ("aversion", "intensity", "decay", "sigma", "fee_bps"),
+    [
+        (0.01, 0.9, 0.3, 0.3, 0.0),
+        (0.05, 0.2, 0.5, 0.3, 0.0),
+        (0.002, 1.5, 0.2, 1.0, 0.0),
+        (0.01, 0.9, 0.3, 0.3, 2.0),
+        (0.01, 0.9, 0.3, 0.3, -0.5),
+    ],
 )
 def test_the_closed_form_is_the_solution_far_from_the_end(
-    aversion: float, intensity: float, decay: float, sigma: float
+    aversion: float, intensity: float, decay: float, sigma: float, fee_bps: float
 ):
-    bids, asks = solved(aversion, intensity, decay, sigma, 600.0)
-    model = glft(aversion, intensity, decay)
+    bids, asks = solved(aversion, intensity, decay, sigma, fee_bps)
+    model = glft(aversion, intensity, decay, fee_bps)
     bids_at, asks_at = bids[ORDERS - 3 : ORDERS + 4], asks[ORDERS - 4 : ORDERS + 3]
     for orders, bid, ask in zip(range(-3, 4), bids_at, asks_at, strict=True):
         half, skew = model.half_spread_bps(sigma), model.skew_bps(orders / ORDERS, sigma)
@@ -76,10 +82,15 @@ def test_the_closed_form_is_the_solution_far_from_the_end(
 
 
 def test_a_solution_of_another_problem_is_not_matched():
-    bids, _ = solved(0.01, 0.9, 0.3, 0.3, 600.0)
+    bids, _ = solved(0.01, 0.9, 0.3, 0.3)
     model = glft(0.01, 0.9, 0.3)
     assert bids[ORDERS] == pytest.approx(model.half_spread_bps(0.3), rel=0.002)
-    for other in (glft(0.02, 0.9, 0.3), glft(0.01, 0.3, 0.3), glft(0.01, 0.9, 0.25)):
+    for other in (
+        glft(0.02, 0.9, 0.3),
+        glft(0.01, 0.3, 0.3),
+        glft(0.01, 0.9, 0.25),
+        glft(0.01, 0.9, 0.3, 0.5),
+    ):
         assert bids[ORDERS] != pytest.approx(other.half_spread_bps(0.3), rel=0.002)
 
 
@@ -121,13 +132,13 @@ def test_the_skew_works_against_the_position_in_proportion(
 @given(aversions, positive, positive, st.floats(0.1, 10))
 def test_only_the_risk_of_one_order_counts(aversion: float, intensity: float, decay: float, size: float):
     """An order ten times larger for somebody ten times less averse is the same problem."""
-    one = Glft(GlftSettings(aversion, intensity, decay), 100.0, 1_000.0)
-    other = Glft(GlftSettings(aversion / size, intensity, decay), 100.0 * size, 1_000.0 * size)
+    one = Glft(GlftSettings(aversion, intensity, decay), 100.0, 1_000.0, 2.0)
+    other = Glft(GlftSettings(aversion / size, intensity, decay), 100.0 * size, 1_000.0 * size, 2.0)
     assert other.half_spread_bps(1.0) == pytest.approx(one.half_spread_bps(1.0))
     assert other.skew_bps(0.5, 1.0) == pytest.approx(one.skew_bps(0.5, 1.0))
 
 
 def test_an_order_of_nothing_still_has_finite_quotes():
-    model = Glft(GlftSettings(0.01, 0.5, 0.3), 0.0, 1_000.0)
+    model = Glft(GlftSettings(0.01, 0.5, 0.3), 0.0, 1_000.0, 2.0)
     assert math.isfinite(model.half_spread_bps(5.0))
     assert math.isfinite(model.skew_bps(2.0, 5.0))
