@@ -29,3 +29,7 @@ class LocalProtocolError(MmbotError):
 
 class OutputError(MmbotError):
     """A run directory that cannot be written."""
+
+
+class AccountError(MmbotError):
+    """An account that may not be traded: in use, halted, or not as our books say."""

@@ -12,9 +12,9 @@ A price is needed for the tick in bps and the size of an order; without one both
 from dataclasses import dataclass
 
 from mmbot.config.settings import Settings
+from mmbot.engine.pipeline import model_of
 from mmbot.model.instrument import Instrument
 from mmbot.strategy.emit import Emit
-from mmbot.strategy.glft import Glft
 from mmbot.units import BPS
 
 
@@ -108,11 +108,9 @@ def economics(settings: Settings, instrument: Instrument, price: float | None) -
 
 def _usual(settings: Settings, instrument: Instrument) -> tuple[str, float]:
     """Key and half spread of a flat position in a market at rest."""
-    spread = settings.spread
-    if spread.model == "adaptive":
+    spread, model = settings.spread, model_of(settings, instrument.fees.maker_bps)
+    if model is None:
         return "spread.base_bps", spread.base_bps
-    order_quote, cap_quote = settings.emit.order_notional_quote, settings.inventory.max_position_quote
-    model = Glft(settings.glft, order_quote, cap_quote, instrument.fees.maker_bps)
     return "spread.model glft", min(max(model.half_spread_bps(None), spread.min_bps), spread.max_bps)
 
 

@@ -10,8 +10,10 @@ the wait counts into the tick's total. That is what a blocking fetch would have 
 modelled in replay, without stopping the engine.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -23,10 +25,15 @@ from mmbot.model.quotes import Quote
 from mmbot.model.records import TickRow
 from mmbot.strategy.emit import Emit
 from mmbot.strategy.fetch_md import FetchMd
+from mmbot.strategy.glft import Glft, GlftSkew
 from mmbot.strategy.guards import Guards, Level
+from mmbot.strategy.inventory import skew_bps
 from mmbot.strategy.queue_aware import Preferred, QueueAware, Working
 from mmbot.strategy.spread import AdaptiveSpread
 from mmbot.units import MS
+
+if TYPE_CHECKING:
+    from mmbot.engine.settings import BotSettings
 
 
 class PipelineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,7 +43,7 @@ class PipelineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(slots=True)
 class Stages:
-    """The six stages of one symbol, in order."""
+    """The six stages of one symbol, in order, and what their model needs to know of it."""
 
     fetch_md: FetchMd
     spread: AdaptiveSpread
@@ -44,6 +51,33 @@ class Stages:
     inventory: Callable[[float], float]
     queue_aware: QueueAware
     emit: Emit
+    market: Market
+    maker_fee_bps: float
+
+    def reconfigure(self, settings: "BotSettings") -> None:
+        """From the next tick on; what each remembers stays."""
+        self.fetch_md.reconfigure(settings.fetch_md)
+        glft = model_of(settings, self.maker_fee_bps)
+        self.spread.reconfigure(settings.spread, glft)
+        self.guards.reconfigure(settings.guards, settings.md_cache.fresh_ms_for_pricing)
+        self.inventory = skew_of(settings, glft, self.market)
+        self.queue_aware.reconfigure(settings.queue_aware)
+        self.emit.reconfigure(settings.emit)
+
+
+def model_of(settings: "BotSettings", maker_fee_bps: float) -> Glft | None:
+    """The model that is asked for in place of the adaptive half spread and skew."""
+    if settings.spread.model == "adaptive":
+        return None
+    order_quote, cap_quote = settings.emit.order_notional_quote, settings.inventory.max_position_quote
+    return Glft(settings.glft, order_quote, cap_quote, maker_fee_bps)
+
+
+def skew_of(settings: "BotSettings", glft: Glft | None, market: Market) -> Callable[[float], float]:
+    """The inventory stage: shift of both quotes by signed position as a share of its cap."""
+    if glft is None:
+        return functools.partial(skew_bps, settings=settings.inventory)
+    return GlftSkew(glft, settings.inventory.max_skew_bps, market)
 
 
 class Pipeline:
@@ -69,14 +103,22 @@ class Pipeline:
         stages: Stages,
         stopwatch: Stopwatch,
     ) -> None:
-        self._deadline_ns = settings.deadline_ms * MS
-        self._max_position_quote = max_position_quote
+        self._bound(settings, max_position_quote)
         self._key = instrument.key
         self._price = instrument.pricer()
         self._market = market
         self._stages = stages
         self._stopwatch = stopwatch
         self._seq = 0
+
+    def reconfigure(self, settings: "BotSettings") -> None:
+        """From the next tick on."""
+        self._bound(settings.pipeline, settings.inventory.max_position_quote)
+        self._stages.reconfigure(settings)
+
+    def _bound(self, settings: PipelineSettings, max_position_quote: float) -> None:
+        self._deadline_ns = settings.deadline_ms * MS
+        self._max_position_quote = max_position_quote
 
     def tick(
         self,

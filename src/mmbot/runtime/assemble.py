@@ -1,14 +1,13 @@
 """The only place where rooms are wired together: settings and instruments in, an engine out."""
 
-import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mmbot.book.market import EventMarket, FeatureSettings, Market, PlainMarket
 from mmbot.clock import Stopwatch, stopwatch
 from mmbot.config.settings import Settings
 from mmbot.engine.engine import Engine
-from mmbot.engine.pipeline import Pipeline, Stages
+from mmbot.engine.pipeline import Pipeline, Stages, model_of, skew_of
 from mmbot.engine.quiet import Quiet
 from mmbot.engine.sender import Checks
 from mmbot.engine.symbol import SymbolBot
@@ -20,9 +19,7 @@ from mmbot.risk.taker_cap import TakerCap
 from mmbot.risk.throttle import Throttle
 from mmbot.strategy.emit import Emit
 from mmbot.strategy.fetch_md import FetchMd
-from mmbot.strategy.glft import Glft, GlftSkew, GlftSpread
 from mmbot.strategy.guards import Guards
-from mmbot.strategy.inventory import skew_bps
 from mmbot.strategy.queue_aware import QueueAware
 from mmbot.strategy.spread import AdaptiveSpread
 from mmbot.units import MS
@@ -90,7 +87,6 @@ def _checks(settings: Settings, instruments: Sequence[Instrument], account: Acco
             breaker=breakers[instrument.venue],
             throttle=throttles[instrument.venue],
             account=account,
-            answer_timeout_ns=settings.breaker.answer_timeout_ns,
         )
         for instrument in instruments
     }
@@ -99,14 +95,16 @@ def _checks(settings: Settings, instruments: Sequence[Instrument], account: Acco
 def _symbol_bot(
     settings: Settings, instrument: Instrument, market: Market, checks: Checks, clock: Stopwatch, arm: str
 ) -> SymbolBot:
-    spread, inventory = _model(settings, instrument, market)
+    glft = model_of(settings, instrument.fees.maker_bps)
     stages = Stages(
         fetch_md=FetchMd(settings.fetch_md, market),
-        spread=spread,
+        spread=AdaptiveSpread(settings.spread, glft),
         guards=Guards(settings.guards, settings.md_cache.fresh_ms_for_pricing),
-        inventory=inventory,
+        inventory=skew_of(settings, glft, market),
         queue_aware=QueueAware(settings.queue_aware, market),
         emit=Emit(settings.emit, instrument),
+        market=market,
+        maker_fee_bps=instrument.fees.maker_bps,
     )
     max_position_quote = settings.inventory.max_position_quote
     pipeline = Pipeline(settings.pipeline, max_position_quote, instrument, market, stages, clock)
@@ -116,15 +114,3 @@ def _symbol_bot(
     return SymbolBot(
         instrument, market, pipeline, checks, settings.aligner, settings.async_batch, quiet, id_prefix
     )
-
-
-def _model(
-    settings: Settings, instrument: Instrument, market: Market
-) -> tuple[AdaptiveSpread, Callable[[float], float]]:
-    """Half spread and skew of the model that is asked for."""
-    inventory = settings.inventory
-    if settings.spread.model == "adaptive":
-        return AdaptiveSpread(settings.spread), functools.partial(skew_bps, settings=inventory)
-    order_quote, fee_bps = settings.emit.order_notional_quote, instrument.fees.maker_bps
-    model = Glft(settings.glft, order_quote, inventory.max_position_quote, fee_bps)
-    return GlftSpread(settings.spread, model), GlftSkew(model, inventory.max_skew_bps, market)

@@ -20,16 +20,18 @@ import psutil
 from mmbot.clock import Stopwatch, stopwatch
 from mmbot.config.flags import in_force
 from mmbot.config.scenario import Scenario, load_scenario
-from mmbot.config.settings import Settings, load_settings
+from mmbot.config.settings import Settings
 from mmbot.engine.engine import Engine
 from mmbot.errors import ConfigError, MmbotError, OutputError
 from mmbot.model.instrument import Instrument
-from mmbot.model.records import Row
+from mmbot.model.records import EventRow, Row
 from mmbot.runtime import provenance
 from mmbot.runtime.assemble import build_engine, feature_settings, plain_markets
 from mmbot.runtime.filtered import FilteredReplay
 from mmbot.runtime.plain_world import PlainWorld
-from mmbot.runtime.replay import Counts, Replay, Times
+from mmbot.runtime.player import Counts
+from mmbot.runtime.reload import Reload, Reloader, Sources
+from mmbot.runtime.replay import Replay, Times
 from mmbot.runtime.tape import Part, Tape, cache_folder, open_tape, parts_of
 from mmbot.runtime.world import FillSeen, World
 from mmbot.telemetry.feeds import Batch, FeedWriter
@@ -40,6 +42,9 @@ SCHEMA = 1
 
 _WORTH_COMPILING = 500_000
 """Rows and ticks: below, importing numba and loading the kernel take longer than they save."""
+
+
+_WHY_FIXED = "with the wake filter no settings change while running: symbols sleep through ticks"
 
 
 class EngineKind(StrEnum):
@@ -81,13 +86,15 @@ class Run:
     """Opened: everything was validated and the market is at hand. Iterate once to play it."""
 
     def __init__(self, request: RunRequest, clock: Stopwatch = stopwatch) -> None:
-        scenario, overlay = load_scenario(request.scenario, request.scenarios)
-        self.settings: Settings = load_settings(request.config, overlay)
+        self.sources = Sources(tuple(request.config), request.scenario, request.scenarios)
+        self._reloader = Reloader(self.sources, _WHY_FIXED if request.wake_filter else None)
+        scenario = self._reloader.scenario
         self._request = request
         part = None if request.part is None else _part(scenario, request)
         self.tape: Tape = open_tape(scenario, request.scenario, request.data, cache_folder(), part)
         self._seed = scenario.seed if request.seed is None else request.seed
         self._duration_ns = duration_ns = _duration_ns(request.duration_s, scenario.duration_ns)
+        self._first_settings = self._reloader.settings
         self.engine, world = self._wire(clock)
         process = psutil.Process()
         self._replay = (FilteredReplay if request.wake_filter else Replay)(
@@ -104,6 +111,21 @@ class Run:
         )
         self.observers: list[Observer] = []
         self._halted: str | None = None
+        self._reloads: list[Reload] = []
+        """Those that changed something."""
+
+    @property
+    def run_id(self) -> str:
+        return self._request.run_id
+
+    @property
+    def directory(self) -> Path:
+        return self._request.directory
+
+    @property
+    def settings(self) -> Settings:
+        """As written, and in force now."""
+        return self._reloader.settings
 
     def _wire(self, clock: Stopwatch) -> tuple[Engine, Callable[[FillSeen], World]]:
         """Engine and world: in the kernel or in ordinary Python, which decide and trade the same."""
@@ -161,6 +183,23 @@ class Run:
         """Stop at the next tick with quotes pulled; the manifest says why."""
         self._halted = self._halted or reason
         self._replay.halt(reason)
+
+    def reload(self, told: Callable[[Reload], None] | None = None) -> None:
+        """Before the next tick, read the configuration again and put it in force, or refuse it and go on.
+        `told` hears what came of it, at once; the feed of events and the manifest say it, too.
+
+        Does nothing but take the wish: a signal's handler may call it.
+        """
+        self._replay.between_ticks(functools.partial(self._reload, told))
+
+    def _reload(self, told: Callable[[Reload], None] | None, now_ns: int) -> EventRow:
+        reload = self._reloader.reload(now_ns, self.engine)
+        if reload.changed and not reload.refused:
+            self._reloads.append(reload)
+            self._write_manifest("running", None)
+        if told is not None:
+            told(reload)
+        return reload.row
 
     def __iter__(self) -> Iterator[Batch]:
         """Batches of (feed, bytes written), in time order. Raises OutputError for a directory that cannot be
@@ -224,8 +263,9 @@ class Run:
             "ended_ns": None if status == "running" else replay.end_ns,
             "seed": self._seed,
             "data": self._data(),
-            "config": msgspec.to_builtins(self.settings),
-            "config_sha256": self.settings.sha256(),
+            "config": msgspec.to_builtins(self._first_settings),
+            "config_sha256": self._first_settings.sha256(),
+            "configs": self._configs(),
             "code": provenance.code(),
             "host": provenance.host(),
             "models": {
@@ -240,6 +280,25 @@ class Run:
             "counts": msgspec.to_builtins(replay.counts),
             "run_digest": self.digest,
         }
+
+    def _configs(self) -> list[dict[str, Any]]:
+        """Every configuration that was in force, in order, the first being `config`."""
+        first: dict[str, Any] = {
+            "first_tick_ns": self._replay.started_ns,
+            "config_sha256": self._first_settings.sha256(),
+            "changed": {},
+        }
+        return [
+            first,
+            *(
+                {
+                    "first_tick_ns": reload.ts_ns,
+                    "config_sha256": reload.found_sha256,
+                    "changed": reload.changed,
+                }
+                for reload in self._reloads
+            ),
+        ]
 
     def _data(self) -> dict[str, Any]:
         feeds = [

@@ -30,7 +30,6 @@ import math
 import msgspec
 
 from mmbot.book.market import Market
-from mmbot.strategy.spread import AdaptiveSpread, SpreadSettings
 from mmbot.units import BPS
 
 
@@ -73,25 +72,6 @@ class Glft:
     def skew_bps(self, inventory_ratio: float, volatility_bps: float | None) -> float:
         """Shift of both quotes; `inventory_ratio`: signed position in quote currency / max_position_quote."""
         return -self._skew_per_sigma * inventory_ratio * (volatility_bps or 0.0)
-
-
-class GlftSpread(AdaptiveSpread):
-    """The model's half spread, clamped and slowed like the adaptive one."""
-
-    __slots__ = ("_model",)
-
-    def __init__(self, settings: SpreadSettings, model: Glft) -> None:
-        super().__init__(settings)
-        self._model = model
-
-    def wanted_bps(self, volatility_bps: float | None, liquidity_score: float) -> float:  # noqa: ARG002
-        wanted = self._model.half_spread_bps(volatility_bps)
-        return min(max(wanted, self._settings.min_bps), self._settings.max_bps)
-
-    @property
-    def calm_bps(self) -> float:
-        """Every volatility counts: no tick may be left out."""
-        return 0.0
 
 
 class GlftSkew:
