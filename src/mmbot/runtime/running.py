@@ -22,8 +22,8 @@ import msgspec
 import psutil
 
 from mmbot.errors import ConfigError, OutputError
+from mmbot.runtime.kept_run import KeptRun
 from mmbot.runtime.reload import Reload, Sources
-from mmbot.runtime.run import Run
 
 SCHEMA = 1
 _STARTED_WITHIN_S = 1.0
@@ -92,7 +92,7 @@ def read_status(path: Path) -> Status | None:
 
 
 @contextmanager
-def announced(run: Run, folder: Path) -> Iterator[None]:
+def announced(run: KeptRun, folder: Path) -> Iterator[None]:
     """The bot runs inside: its status file is there, and SIGHUP makes it reload. Main thread only.
 
     A bot that read its files just before they were changed, and announced itself just after somebody had
@@ -122,14 +122,14 @@ def announced(run: Run, folder: Path) -> Iterator[None]:
         path.unlink(missing_ok=True)
 
 
-def _changed_meanwhile(run: Run) -> bool:
+def _changed_meanwhile(run: KeptRun) -> bool:
     try:
         return run.sources.load()[1] != run.settings
     except ConfigError:
         return True
 
 
-def _status(run: Run) -> Status:
+def _status(run: KeptRun) -> Status:
     process, sources = psutil.Process(), run.sources
     return Status(
         schema=SCHEMA,

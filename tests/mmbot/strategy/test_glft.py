@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.mmbot.builders import START_NS, delta, market_of, ms, shipped_settings, snapshot
 
-from mmbot.strategy.glft import Glft, GlftSettings
+from mmbot.strategy.glft import Glft, GlftSettings, GlftSkew
+from mmbot.strategy.spread import AdaptiveSpread
 
 ORDERS = 20
 """Most orders that the solved market maker holds."""
@@ -142,3 +144,27 @@ def test_an_order_of_nothing_still_has_finite_quotes():
     model = Glft(GlftSettings(0.01, 0.5, 0.3), 0.0, 1_000.0, 2.0)
     assert math.isfinite(model.half_spread_bps(5.0))
     assert math.isfinite(model.skew_bps(2.0, 5.0))
+
+
+def test_the_half_spread_between_its_bounds_is_the_models_and_every_volatility_counts():
+    settings, model = shipped_settings(spread={"min_bps": 0.1}).spread, glft(0.01, 0.5, 0.3)
+    spread = AdaptiveSpread(settings, model)
+    assert spread(START_NS, 1.5, 1.0) == model.half_spread_bps(1.5) > settings.min_bps
+    assert spread.calm_bps == 0.0
+
+
+@pytest.mark.parametrize(("limit_bps", "limited"), [(1000.0, False), (0.5, True)])
+def test_the_skew_is_the_models_at_the_markets_volatility_within_its_limit(
+    limit_bps: float, *, limited: bool
+):
+    market, model = market_of(), glft(0.5, 0.5, 0.3)
+    skew = GlftSkew(model, limit_bps, market)
+    assert skew(0.5) == 0.0
+    market.apply(snapshot([(10_000, 5)], [(10_004, 5)]))
+    market.observe(ms(0))
+    market.apply(delta([(10_002, 5)], [], ns=ms(90)))
+    market.observe(ms(100))
+    wish = model.skew_bps(0.5, market.volatility_bps)
+    assert wish < -0.5
+    assert skew(0.5) == (-limit_bps if limited else wish)
+    assert skew(-0.5) == -skew(0.5)
