@@ -29,7 +29,8 @@ class Reach:
         self.window_ns = window_ns
         self._book = L2Book()
         self._believed = False
-        self._ends_ns: int | None = None
+        self._ends_ns = 0
+        """Of the open window; 0 before the first event."""
         self._mid: float | None = None
         """Of the open window, ticks; None for one that is left out."""
         self._farthest = {1: 0.0, -1: 0.0}
@@ -84,14 +85,16 @@ class Reach:
 
     def _turn(self, now_ns: int) -> None:
         """End the windows that are over, and open the next with the mid as it is before this event."""
-        if self._ends_ns is None:
-            self._ends_ns = now_ns - now_ns % self.window_ns
-            self.left_out = -1  # what is closed first was never open
+        if not self._ends_ns:
+            self._open(now_ns - now_ns % self.window_ns)
         while now_ns >= self._ends_ns:
             self._close()
-            mid_x2 = self._book.mid_x2 if self._believed else None
-            self._mid = None if mid_x2 is None else mid_x2 / 2
-            self._ends_ns += self.window_ns
+            self._open(self._ends_ns)
+
+    def _open(self, starts_ns: int) -> None:
+        mid_x2 = self._book.mid_x2 if self._believed else None
+        self._mid = None if mid_x2 is None else mid_x2 / 2
+        self._ends_ns = starts_ns + self.window_ns
 
     def _close(self) -> None:
         mid, farthest = self._mid, self._farthest
