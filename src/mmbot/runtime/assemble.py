@@ -1,6 +1,5 @@
 """The only place where rooms are wired together: settings and instruments in, an engine out."""
 
-import functools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -8,7 +7,7 @@ from mmbot.book.market import EventMarket, FeatureSettings, Market, PlainMarket
 from mmbot.clock import Stopwatch, stopwatch
 from mmbot.config.settings import Settings
 from mmbot.engine.engine import Engine
-from mmbot.engine.pipeline import Pipeline, Stages
+from mmbot.engine.pipeline import Pipeline, Stages, model_of, skew_of
 from mmbot.engine.quiet import Quiet
 from mmbot.engine.sender import Checks
 from mmbot.engine.symbol import SymbolBot
@@ -22,7 +21,6 @@ from mmbot.risk.throttle import Throttle
 from mmbot.strategy.emit import Emit
 from mmbot.strategy.fetch_md import FetchMd
 from mmbot.strategy.guards import Guards
-from mmbot.strategy.inventory import skew_bps
 from mmbot.strategy.queue_aware import QueueAware
 from mmbot.strategy.spread import AdaptiveSpread
 from mmbot.units import MS
@@ -103,13 +101,16 @@ def _checks(settings: Settings, instruments: Sequence[Instrument], account: Acco
 def _symbol_bot(
     settings: Settings, instrument: Instrument, market: Market, checks: Checks, clock: Stopwatch, arm: str
 ) -> SymbolBot:
+    glft = model_of(settings, instrument.fees.maker_bps)
     stages = Stages(
         fetch_md=FetchMd(settings.fetch_md, market),
-        spread=AdaptiveSpread(settings.spread),
+        spread=AdaptiveSpread(settings.spread, glft),
         guards=Guards(settings.guards, settings.md_cache.fresh_ms_for_pricing),
-        inventory=functools.partial(skew_bps, settings=settings.inventory),
+        inventory=skew_of(settings, glft, market),
         queue_aware=QueueAware(settings.queue_aware, market),
         emit=Emit(settings.emit, instrument),
+        market=market,
+        maker_fee_bps=instrument.fees.maker_bps,
     )
     max_position_quote = settings.inventory.max_position_quote
     pipeline = Pipeline(settings.pipeline, max_position_quote, instrument, market, stages, clock)
