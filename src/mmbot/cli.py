@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from mmbot.cli_paper import paper
 from mmbot.clock import wall_ns
 from mmbot.config.explain import Explained
 from mmbot.config.explain import explain as explained
@@ -26,6 +27,7 @@ from mmbot.ops.plan import plan
 from mmbot.ops.reloads import Outcome, using
 from mmbot.ops.rollback import Rollback, Values, apply, ask_running, targets, work_out
 from mmbot.ops.steps import run_step
+from mmbot.runtime.faults import parse_fault
 from mmbot.runtime.run import EngineKind, Run, RunRequest
 from mmbot.runtime.running import announced
 from mmbot.runtime.summary import Summary
@@ -38,6 +40,7 @@ config_app = typer.Typer(
 app.add_typer(config_app, name="config")
 calibrate_app = typer.Typer(no_args_is_help=True, help="Measure the numbers of a model from recorded data.")
 app.add_typer(calibrate_app, name="calibrate")
+app.command()(paper)
 _DATA = Path("../shared/data")
 
 Scenario = Annotated[str, typer.Option(help="Name of a file in scenarios/.")]
@@ -75,6 +78,10 @@ def run(
     ] = False,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the latency models.")] = None,
     scenarios: Scenarios = Path("scenarios"),
+    inject: Annotated[
+        list[str] | None,
+        typer.Option(help="Fault from the start of the tape on: silence@10m+5s, gap@15m; repeatable."),
+    ] = None,
     running: Annotated[
         Path, typer.Option(help="Folder in which a bot says that it runs; `mmbot rollback` looks there.")
     ] = Path("artifacts/running"),
@@ -97,6 +104,7 @@ def run(
         seed=seed,
         engine=EngineKind.COMPILED if wake_filter and engine is EngineKind.AUTO else engine,
         wake_filter=wake_filter,
+        faults=tuple(map(parse_fault, inject or [])),
     )
     console = Console()
     opened = Run(request)
