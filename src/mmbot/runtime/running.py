@@ -13,16 +13,16 @@ another machine can be read but not judged: its process is unknown here.
 import os
 import platform
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import psutil
 
-from mmbot.config.settings import Settings
 from mmbot.errors import ConfigError, OutputError
+from mmbot.runtime.kept_run import KeptRun
 from mmbot.runtime.reload import Reload, Sources
 
 SCHEMA = 1
@@ -91,28 +91,8 @@ def read_status(path: Path) -> Status | None:
         raise ConfigError(f"{path}: was no status of a running bot: {error}") from error
 
 
-class Reloadable(Protocol):
-    """A bot of any shell that can be asked to reload."""
-
-    @property
-    def run_id(self) -> str: ...
-
-    @property
-    def directory(self) -> Path: ...
-
-    @property
-    def sources(self) -> Sources: ...
-
-    @property
-    def settings(self) -> Settings:
-        """As written, and in force now."""
-
-    def reload(self, told: Callable[[Reload], None]) -> None:
-        """Reload before the next tick and tell what came of it. A signal's handler calls it."""
-
-
 @contextmanager
-def announced(run: Reloadable, folder: Path) -> Iterator[None]:
+def announced(run: KeptRun, folder: Path) -> Iterator[None]:
     """The bot runs inside: its status file is there, and SIGHUP makes it reload. Main thread only.
 
     A bot that read its files just before they were changed, and announced itself just after somebody had
@@ -142,14 +122,14 @@ def announced(run: Reloadable, folder: Path) -> Iterator[None]:
         path.unlink(missing_ok=True)
 
 
-def _changed_meanwhile(run: Reloadable) -> bool:
+def _changed_meanwhile(run: KeptRun) -> bool:
     try:
         return run.sources.load()[1] != run.settings
     except ConfigError:
         return True
 
 
-def _status(run: Reloadable) -> Status:
+def _status(run: KeptRun) -> Status:
     process, sources = psutil.Process(), run.sources
     return Status(
         schema=SCHEMA,
