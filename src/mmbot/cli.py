@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from mmbot.cli_paper import paper
 from mmbot.clock import wall_ns
 from mmbot.config.explain import Explained
 from mmbot.config.explain import explain as explained
@@ -35,6 +36,7 @@ config_app = typer.Typer(
     no_args_is_help=True, help="What the bot is told: show it, check it, list its flags."
 )
 app.add_typer(config_app, name="config")
+app.command()(paper)
 _DATA = Path("../shared/data")
 
 Scenario = Annotated[str, typer.Option(help="Name of a file in scenarios/.")]
