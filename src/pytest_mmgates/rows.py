@@ -81,9 +81,12 @@ class Feed(msgspec.Struct, frozen=True):
 
 
 class Data(msgspec.Struct, frozen=True):
+    """`injected`: faults that were put into it."""
+
     kind: DataKind
     sha256: str
     feeds: list[Feed]
+    injected: list[str] = []
 
 
 class Instrument(msgspec.Struct, frozen=True):
@@ -103,9 +106,16 @@ class PartEntry(msgspec.Struct, frozen=True):
     run_digest: str | None = None
 
 
+class ConfigInForce(msgspec.Struct, frozen=True):
+    """A configuration that a run had, from its first tick on."""
+
+    first_tick_ns: Ns | None
+    config_sha256: str
+
+
 class Manifest(msgspec.Struct, frozen=True):
     """`manifest.json`: where the run came from. Times are virtual under a virtual clock. `parts` is empty for
-    a run that was played whole.
+    a run that was played whole; `configs` has more than one entry for a run whose settings were changed.
     """
 
     schema: Literal[1]
@@ -129,6 +139,7 @@ class Manifest(msgspec.Struct, frozen=True):
     counts: dict[str, int]
     run_digest: str | None = None
     parts: list[PartEntry] = []
+    configs: list[ConfigInForce] = []
 
     @property
     def symbols(self) -> tuple[str, ...]:
