@@ -25,6 +25,7 @@ from mmbot.ops.plan import plan
 from mmbot.ops.reloads import Outcome, using
 from mmbot.ops.rollback import Rollback, Values, apply, ask_running, targets, work_out
 from mmbot.ops.steps import run_step
+from mmbot.runtime.faults import parse_fault
 from mmbot.runtime.run import EngineKind, Run, RunRequest
 from mmbot.runtime.running import announced
 from mmbot.runtime.summary import Summary
@@ -73,6 +74,10 @@ def run(
     ] = False,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the latency models.")] = None,
     scenarios: Scenarios = Path("scenarios"),
+    inject: Annotated[
+        list[str] | None,
+        typer.Option(help="Fault from the start of the tape on: silence@10m+5s, gap@15m; repeatable."),
+    ] = None,
     running: Annotated[
         Path, typer.Option(help="Folder in which a bot says that it runs; `mmbot rollback` looks there.")
     ] = Path("artifacts/running"),
@@ -95,6 +100,7 @@ def run(
         seed=seed,
         engine=EngineKind.COMPILED if wake_filter and engine is EngineKind.AUTO else engine,
         wake_filter=wake_filter,
+        faults=tuple(map(parse_fault, inject or [])),
     )
     console = Console()
     opened = Run(request)

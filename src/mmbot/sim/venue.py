@@ -81,7 +81,8 @@ class SimVenue:
                 self._in_sync = True
                 return self._on_book(now_ns, event)
             case BookTrouble():
-                self._in_sync = self._in_sync and not event.trouble.breaks_book
+                broken = event.trouble.breaks_book and not event.ours_alone
+                self._in_sync = self._in_sync and not broken
         return []
 
     def on_order(self, now_ns: Ns, command: OrderCommand) -> list[OrderEvent]:

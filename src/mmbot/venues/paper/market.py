@@ -12,9 +12,9 @@ from collections import Counter, deque
 
 from mmbot.book.l2 import L2Book
 from mmbot.model.events import BookDelta, BookSnapshot, BookTrouble, MarketEvent, Trade
-from mmbot.model.instrument import Contract, Instrument, Side
+from mmbot.model.instrument import Contract, Instrument, Side, formatter
 from mmbot.units import MS, SECOND, Ns
-from mmbot.venues.bybit.codec import Codec, Print, category, formatter
+from mmbot.venues.bybit.codec import Codec, Print, category
 from mmbot.venues.bybit.feed import FIRST_SEQ, Prints
 from mmbot.venues.paper.depth import DEPTHS, DepthView
 from mmbot.venues.paper.klines import INTERVALS, MINUTE_MS, Candle, Klines

@@ -12,8 +12,8 @@ from typing import Literal
 
 import msgspec
 
-from mmbot.model.instrument import Instrument, Side
-from mmbot.venues.bybit.codec import Category, formatter
+from mmbot.model.instrument import Instrument, Side, formatter
+from mmbot.venues.bybit.codec import Category
 from mmbot.venues.paper.wire import Row, millis, money
 
 TimeInForce = Literal["GTC", "IOC", "FOK", "PostOnly"]
