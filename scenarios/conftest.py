@@ -16,9 +16,6 @@ from pytest_mmgates.errors import MmgatesError
 from pytest_mmgates.gatefile import read_gate
 from pytest_mmgates.options import Options, read_options
 
-_CONFIG = ("config.yaml", "config.soak_overrides.yaml")
-"""What a release runs on: the base, and what a soak changes."""
-
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Only what lies in this directory asks; None leaves the answer to others."""
@@ -39,9 +36,8 @@ def prep(pytestconfig: pytest.Config) -> Prep:
 
 def _request(options: Options) -> PrepRequest:
     """What the person asked for, and what the gates ask of it."""
-    config = options.config or [options.root / name for name in _CONFIG]
     return PrepRequest(
-        config=[_from_here(path) for path in config],
+        config=[_from_here(path) for path in options.config_of("prep")],
         scenarios=options.selected,
         folder=options.scenarios_dir,
         data=options.data_dir,
