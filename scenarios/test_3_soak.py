@@ -15,7 +15,7 @@ from pytest_mmgates import GateCheck, Rule, RunLog, WatchRule
 
 
 @pytest.mark.soak
-# @pytest.mark.usefixtures("soak_start")
+@pytest.mark.usefixtures("soak_start")
 def test_soak(soak_run: RunLog, rule: Rule | WatchRule, gate: GateCheck) -> None:
     """Drift, leak and decay over a long run: `gates/soak.yaml`."""
     gate(soak_run, rule)

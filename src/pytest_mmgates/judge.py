@@ -8,7 +8,8 @@ result. Only PASS is green. On synthetic data every label says so.
 
 A stop rule was judged while the run played (`pytest_mmgates.watch`); here its record becomes a verdict. One
 that fired is FAIL whatever the evidence: it halted the run, and what was seen cannot be unseen. The others,
-and every `require` rule, of a run that was halted are NO_DATA. One that never had a value is NO_DATA.
+and every `require` rule, of a run that was halted are NO_DATA. One that never had a value is NO_DATA, or
+INCONCLUSIVE where it had observations, only never as many as it asks for.
 """
 
 import math
@@ -144,7 +145,9 @@ def _judge_watched(rule: WatchRule, gate: Gate, run: RunLog) -> RuleVerdict:
         return _with_value(verdict, rule, fired.value, fired.n)
     if unmet or not record.judged:
         why = unmet or record.absent_why or "never was a window full"
-        return _watched(rule, gate, run.data_kind, Verdict.NO_DATA, why)
+        too_few = record.most_n > 0 and not unmet
+        outcome = Verdict.INCONCLUSIVE if too_few else Verdict.NO_DATA
+        return replace(_watched(rule, gate, run.data_kind, outcome, why), n=record.most_n)
     verdict = _watched(rule, gate, run.data_kind, Verdict.PASS, nearest(rule, record))
     return _with_value(verdict, rule, record.worst, record.worst_n)
 

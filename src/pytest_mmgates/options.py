@@ -126,14 +126,16 @@ class Options:
         return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
 
     def rerun(self, step: str, scenario: str) -> str:
-        """The command that makes this run again."""
+        """The command that makes this run again. A path stands in one word with its option: pytest takes an
+        existing path of an option that it does not know yet for a place to find tests in.
+        """
         words = ["pytest", "-m", step, "--mmgates-scenario", scenario]
         words += ["--mmgates-duration", self.duration] if self.duration else []
         if self.data_dir not in (None, _captures_beside(self.root)):
-            words += ["--mmgates-data", self.shown(self.data_dir)]
+            words += [f"--mmgates-data={self.shown(self.data_dir)}"]
         words += ["--mmgates-seed", str(self.seed)] if self.seed is not None else []
         for path in self.config:
-            words += ["--mmgates-config", self.shown(path)]
+            words += [f"--mmgates-config={self.shown(path)}"]
         return shlex.join(words)
 
 

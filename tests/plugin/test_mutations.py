@@ -1,7 +1,7 @@
 """No gate that cannot fail: for every rule shipped, a run that makes it FAIL and runs that make it NO_DATA.
 
 Each mutation injects the cause (a slowed stage, a starved cache, missed deadlines, a broken feed) into an
-otherwise good run and must turn its own rule red and no other. Stop rules have theirs in `test_stop_rules.py`.
+otherwise good run and must turn its own rule red and no other. Stop rules have theirs in `test_watch.py`.
 """
 
 import functools

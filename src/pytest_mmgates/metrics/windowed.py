@@ -43,10 +43,13 @@ SUMS = ("ticks", "missed", "hit", "stale", "miss", "fills")
 
 @dataclass(frozen=True, slots=True)
 class Windowed:
-    """How a metric is measured in a window. `n` of its measurement is what `n >=` of a rule asks for."""
+    """How a metric is measured in a window. `n` of its measurement is what `n >=` of a rule asks for,
+    and counts `counts`. `rows`: the rows that it is made from, for people.
+    """
 
     measure: Callable[[Window], Measurement]
     counts: str
+    rows: str
     fresh: Fresh = Fresh.TICKS
     grid_ns: int = 10_000_000_000
     warm_up_ns: int = 0
@@ -85,15 +88,26 @@ def memory_slope(window: Window) -> Measurement:
     )
 
 
+_CACHE_ROWS = "`cache` in pipeline_ticks"
+_FILL_ROWS = "`liquidity`, `price` and `qty` in fills"
+
 WINDOWED: Mapping[str, Windowed] = MappingProxyType(
     {
-        "deadline_miss.ratio": Windowed(partial(tick_share, of="missed"), "ticks"),
-        "md_cache.hit_ratio": Windowed(partial(tick_share, of="hit"), "ticks"),
-        "md_cache.stale_ratio": Windowed(partial(tick_share, of="stale"), "ticks"),
-        "md_cache.miss_ratio": Windowed(partial(tick_share, of="miss"), "ticks"),
-        "maker_share": Windowed(partial(notional_share, liquidity="maker"), "fills", Fresh.NOTHING),
-        "taker_share": Windowed(partial(notional_share, liquidity="taker"), "fills", Fresh.NOTHING),
-        "breaker.open_time": Windowed(breaker_open, "ticks"),
-        "memory.slope": Windowed(memory_slope, "floors", Fresh.NOTHING, FLOOR_NS, WARM_UP_NS),
+        "deadline_miss.ratio": Windowed(
+            partial(tick_share, of="missed"), "ticks", "`deadline_miss` in pipeline_ticks"
+        ),
+        "md_cache.hit_ratio": Windowed(partial(tick_share, of="hit"), "ticks", _CACHE_ROWS),
+        "md_cache.stale_ratio": Windowed(partial(tick_share, of="stale"), "ticks", _CACHE_ROWS),
+        "md_cache.miss_ratio": Windowed(partial(tick_share, of="miss"), "ticks", _CACHE_ROWS),
+        "maker_share": Windowed(
+            partial(notional_share, liquidity="maker"), "fills", _FILL_ROWS, Fresh.NOTHING
+        ),
+        "taker_share": Windowed(
+            partial(notional_share, liquidity="taker"), "fills", _FILL_ROWS, Fresh.NOTHING
+        ),
+        "breaker.open_time": Windowed(breaker_open, "ticks", "`breaker` in events"),
+        "memory.slope": Windowed(
+            memory_slope, "floors", "`rss_bytes` in samples", Fresh.NOTHING, FLOOR_NS, WARM_UP_NS
+        ),
     }
 )

@@ -31,9 +31,9 @@ class Held(msgspec.Struct, frozen=True):
 
 
 class WatchRecord(msgspec.Struct):
-    """Of one rule; `above`: larger values are worse. `judged` counts looks at a value, `absent` looks that found none; `worst` is the value
-    farthest on the wrong side, of `worst_n` observations. `times`: how often it fired (a stop rule halts the
-    run the first time).
+    """Of one rule; `above`: larger values are worse. `judged` counts looks at a value, `absent` looks that
+    found none, of at most `most_n` observations; `worst` is the value farthest on the wrong side, of
+    `worst_n` observations. `times`: how often it fired (a stop rule halts the run the first time).
     """
 
     rule: str
@@ -42,6 +42,7 @@ class WatchRecord(msgspec.Struct):
     judged: int = 0
     absent: int = 0
     absent_why: str | None = None
+    most_n: int = 0
     worst: float | None = None
     worst_n: int = 0
     worst_ns: int | None = None
@@ -78,6 +79,7 @@ def _merged(one: WatchRecord, other: WatchRecord) -> WatchRecord:
         judged=one.judged + other.judged,
         absent=one.absent + other.absent,
         absent_why=one.absent_why or other.absent_why,
+        most_n=max(one.most_n, other.most_n),
         slow=max(one.slow, other.slow, key=lambda held: held.longest_ns),
         fast=one.fast and other.fast and max(one.fast, other.fast, key=lambda held: held.longest_ns),
         times=one.times + other.times,

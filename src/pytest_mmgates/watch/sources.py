@@ -156,16 +156,16 @@ class Breakers:
     def window(self, end: int, count: int) -> dict[str, int]:
         for venue in self._since_ns:
             self._settle(venue, end * STEP_NS)
-        return {venue: int(ring.window(end, count)) for venue, ring in self._open_ns.items()}
+        return {venue: int(ring.window(end, count)[0]) for venue, ring in self._open_ns.items()}
 
     def _settle(self, venue: str, now_ns: int) -> None:
         """Write down the open time up to now."""
-        ring = self._open_ns.setdefault(venue, Ring(self._length, ()))
+        ring = self._open_ns.setdefault(venue, Ring(self._length, (1,)))
         at_ns = self._since_ns.get(venue, now_ns)
         at_ns = max(at_ns, (now_ns // STEP_NS - self._length + 1) * STEP_NS)
         while at_ns < now_ns:
             until_ns = min(now_ns, (at_ns // STEP_NS + 1) * STEP_NS)
-            ring.add(at_ns // STEP_NS, (), until_ns - at_ns)
+            ring.add(at_ns // STEP_NS, 0, until_ns - at_ns)
             at_ns = until_ns
         if venue in self._since_ns:
             self._since_ns[venue] = max(at_ns, self._since_ns[venue])

@@ -142,7 +142,8 @@ class WatchedRule:
         record = self.record
         if found.value is None:
             record.absent += 1
-            record.absent_why = found.reason
+            if record.absent_why is None or found.n > record.most_n:
+                record.absent_why, record.most_n = found.reason, found.n
             self._miss(found, now_ns)
             return
         self._missing_ns = 0
