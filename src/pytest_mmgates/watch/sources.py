@@ -44,7 +44,7 @@ class Sources:
     """Everything that a watch of one run remembers of its rows."""
 
     def __init__(self, manifest: Markets, longest_ns: int) -> None:
-        self._most_floors = longest_ns // FLOOR_NS + LATEST_BUCKETS
+        self._most_floors = (longest_ns + LATEST_BUCKETS * STEP_NS) // FLOOR_NS + 2
         self._codes = symbol_codes(manifest)
         self._instruments = [manifest.instrument(name) for name in manifest.symbols]
         self.currencies = [item.quote if item else None for item in self._instruments]
