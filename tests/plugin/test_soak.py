@@ -46,24 +46,26 @@ def manifest(soak, below="runs/soak-demo"):
     return json.loads(soak.artifact(f"{below}/manifest.json").read_text())
 
 
-CAUSES = {
-    "deadline_miss.ratio": {"miss": 0.20},
-    "md_cache.hit_ratio": {"hit": 0.20},
-    "taker_share": {"taker": 1.0},
-    "breaker.open_time": {"open_share": 1},
+CAUSES = {  # levels, and from which hour on
+    "deadline_miss.ratio": ({"miss": 0.20}, 0.2),
+    "md_cache.hit_ratio": ({"hit": 0.20}, 0.2),
+    "taker_share": ({"taker": 1.0}, 0.9),
+    "memory.slope": ({"leak_mb_per_h": 120}, 0),
+    "breaker.open_time": ({"open_share": 1}, 0.2),
 }
 
 
 @pytest.mark.parametrize("metric", CAUSES)
 def test_a_stop_rule_halts_the_run_and_says_why_everywhere(soak, metric):
-    scenario(soak, ill=CAUSES[metric], from_h=1.2)
+    levels, from_h = CAUSES[metric]
+    scenario(soak, hours=3.2, ill=levels, from_h=from_h)
     result = soak.run("-m", "soak", "-W", "error", "--strict-markers")
     result.assert_outcomes(failed=9)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     halted = manifest(soak)
     assert halted["status"] == "halted"
     assert halted["reason"].startswith(f"stop rule {metric}[")
-    assert halted["counts"]["ticks"] < 3 * 3600
+    assert halted["counts"]["ticks"] < 3.2 * 3600
     verdict = soak.verdict("soak")
     assert (verdict["verdict"], verdict["reason"]) == ("FAIL", f"the run is halted: {halted['reason']}")
     fired = rules(soak).pop(f"{metric} stop")
@@ -76,8 +78,17 @@ def test_a_stop_rule_halts_the_run_and_says_why_everywhere(soak, metric):
     result.stdout.fnmatch_lines([f"FAIL {metric}*"])
 
 
+def test_a_healthy_run_passes_every_rule(soak):
+    gate = soak.path / "gates" / "soak.yaml"
+    gate.write_text(gate.read_text().replace('">= 24h"', '">= 3h"').replace("<= 5MB/h", "<= 20MB/h"))
+    scenario(soak, hours=3.2, ill={"leak_mb_per_h": 0, "miss": 0.008}, from_h=0)
+    soak.run("-m", "soak", "-W", "error").assert_outcomes(passed=9)
+    assert soak.verdict("soak")["label"] == "PASS"
+
+
+@pytest.mark.slow
 def test_a_healthy_day_passes_and_is_published(soak):
-    scenario(soak, hours=24.1, ill={"leak_mb_per_h": 0}, from_h=0)
+    scenario(soak, hours=24.1, ill={"leak_mb_per_h": 0, "miss": 0.008}, from_h=0)
     soak.run("-m", "soak", "-W", "error").assert_outcomes(passed=9)
     verdict = soak.verdict("soak")
     assert (verdict["verdict"], verdict["label"]) == ("PASS", "PASS")
