@@ -113,7 +113,24 @@ class ConfigInForce(msgspec.Struct, frozen=True):
     config_sha256: str
 
 
-class Manifest(msgspec.Struct, frozen=True):
+class Markets(msgspec.Struct, frozen=True):
+    """What a run trades: the part of `manifest.json` that is known before its first row."""
+
+    data: Data
+    instruments: list[Instrument]
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Full names, in the order of their codes."""
+        return tuple(dict.fromkeys(full_name(feed.venue, feed.symbol) for feed in self.data.feeds))
+
+    def instrument(self, symbol: str) -> Instrument | None:
+        """Of a symbol by its full name."""
+        named = (item for item in self.instruments if full_name(item.venue, item.symbol) == symbol)
+        return next(named, None)
+
+
+class Manifest(Markets, frozen=True):
     """`manifest.json`: where the run came from. Times are virtual under a virtual clock. `parts` is empty for
     a run that was played whole; `configs` has more than one entry for a run whose settings were changed.
     """
@@ -129,22 +146,15 @@ class Manifest(msgspec.Struct, frozen=True):
     started_ns: Ns
     ended_ns: Ns | None
     seed: int
-    data: Data
     config: dict[str, Any]
     config_sha256: str
     code: dict[str, str | bool | None]
     host: dict[str, str | int | None]
     models: dict[str, str]
-    instruments: list[Instrument]
     counts: dict[str, int]
     run_digest: str | None = None
     parts: list[PartEntry] = []
     configs: list[ConfigInForce] = []
-
-    @property
-    def symbols(self) -> tuple[str, ...]:
-        """Full names, in the order of their codes."""
-        return tuple(dict.fromkeys(full_name(feed.venue, feed.symbol) for feed in self.data.feeds))
 
     @property
     def duration_ns(self) -> int:
@@ -158,11 +168,6 @@ class Manifest(msgspec.Struct, frozen=True):
     @property
     def ttl_ms(self) -> float:
         return self.setting("md_cache", "ttl_ms")
-
-    def instrument(self, symbol: str) -> Instrument | None:
-        """Of a symbol by its full name."""
-        named = (item for item in self.instruments if full_name(item.venue, item.symbol) == symbol)
-        return next(named, None)
 
     def setting(self, section: str, name: str) -> float:
         """An effective value of the bot's configuration, or RunlogError."""
@@ -191,6 +196,17 @@ def read_manifest(directory: Path) -> Manifest:
     except (msgspec.MsgspecError, RunlogError) as error:
         raise RunlogError(f"{path}: {error}") from error
     return manifest
+
+
+def read_markets(directory: Path) -> Markets:
+    """Of a run that may be playing still. Raises RunlogError."""
+    path = directory / "manifest.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Markets)
+    except OSError as error:
+        raise RunlogError(f"{path}: {error.strerror}") from error
+    except msgspec.MsgspecError as error:
+        raise RunlogError(f"{path}: {error}") from error
 
 
 def read_blocks(path: Path, row_type: type[RowT]) -> Iterator[tuple[int, list[RowT]]]:
