@@ -74,8 +74,6 @@ def _import(paths: Sequence[Path], key: str, session: Session, builder: ColumnsB
             builder.add(session.receive(frame.payload, frame.recv_ns))
         except RemoteProtocolError as error:
             raise RecordingError(f"{frame.path}:{frame.line}: {error}") from error
-        except OverflowError as error:
-            raise RecordingError(f"{frame.path}:{frame.line}: a price or size did not fit 32 bits") from error
     if not builder.snapshots:
         names = ", ".join(path.name for path in paths)
         raise RecordingError(
