@@ -102,7 +102,7 @@ def test_trades_survive_the_wire(data, instrument):
     assert Codec(instrument).trades(frame, RECV) == [one.trade for one in some]
 
 
-@given(step=st.sampled_from(STEPS), stripped=st.booleans(), steps=st.integers(0, 10**15))
+@given(step=st.sampled_from(STEPS), stripped=st.booleans(), steps=st.integers(0, MOST_STEPS))
 def test_formatting_is_the_inverse_of_parsing(step, stripped, steps):
     assert parser(step, "price")(formatter(step, stripped=stripped)(steps)) == steps
 

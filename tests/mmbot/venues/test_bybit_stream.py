@@ -127,9 +127,9 @@ def test_an_ack_without_a_number_of_ours_is_one_and_another_number_is_none():
 def test_a_ping_every_twenty_seconds_whatever_form_its_answer_has(pong: bytes):
     talk = Talk().synced()
     for _ in range(3):
-        talk.passes(19.9, hearing=trade())
+        talk.passes(19.85, hearing=trade())
         assert talk.said() == []
-        talk.passes(0.15, hearing=trade())
+        talk.passes(0.2, hearing=trade())
         assert talk.said() == [("ping", [])]
         talk.hears(pong)
 
@@ -312,7 +312,7 @@ def test_an_unreadable_frame_is_recorded_and_gives_the_connection_up():
 
 
 @pytest.mark.parametrize(
-    "price", ["1e308", "NaN", "Infinity", "-1", "0", "", "10.05", "9" * 400, "2147483648.0"]
+    "price", ["1e308", "NaN", "Infinity", "-1", "0", "", "10.05", "9" * 400, "214748364.80"]
 )
 def test_a_number_that_no_market_has_is_refused_at_the_parser(price: str):
     talk = Talk().synced()
