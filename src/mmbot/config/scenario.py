@@ -2,7 +2,8 @@
 
 `scenarios/<name>.yaml`. `kind: recorded` lists feeds, each an instrument and its capture files (relative to
 the data directory; the files of a feed, a day each for example, are one tape). `kind: synthetic` describes a
-market for the generator, or with `symbols` several that differ in name and seed alone:
+market for the generator, or with `symbols` several that differ in name and seed alone (or lists feeds, which
+were recorded from such a market):
 
     market:
       start_ns: 1767225600000000000
@@ -125,11 +126,11 @@ def load_scenario(name: str, folder: Path) -> tuple[Scenario, Document]:
         parse_duration(written.duration)
     except ValueError as error:
         raise ConfigError(f"{document.where(('duration',))}: {error}") from error
-    if (written.kind == "synthetic") != (written.market is not None) or (written.kind == "recorded") != bool(
-        written.feeds
-    ):
+    generated = written.market is not None
+    if generated == bool(written.feeds) or (generated and written.kind == "recorded"):
         raise ConfigError(
-            f"{path}: kind was {written.kind}: expected feeds for recorded, market for synthetic, not both"
+            f"{path}: kind was {written.kind}: expected feeds for recorded, "
+            "market or feeds for synthetic, not both"
         )
     facts = {name: getattr(written, name) for name in _Facts.__struct_fields__}
     scenario = Scenario(**facts, markets=[] if written.market is None else list(_markets(document)))

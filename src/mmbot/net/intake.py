@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
-from mmbot.errors import TransportError
+from mmbot.errors import RemoteProtocolError, TransportError
 from mmbot.model.events import MarketEvent
 from mmbot.model.notes import Note
 from mmbot.units import Ns
@@ -43,8 +43,11 @@ class Intake:
 
     def take(self, recv_ns: Ns, payload: bytes) -> list[MarketEvent]:
         """A line came; returns what it says. Raises RemoteProtocolError for one that cannot be read, and
-        TransportError when the consumer is too far behind; both have been recorded.
+        TransportError when the consumer is too far behind; both have been recorded, but for a message of
+        several lines, which no recording could give back.
         """
+        if b"\n" in payload:
+            raise RemoteProtocolError(f"message was {payload[:120]!r}, expected JSON on one line")
         self._record(recv_ns, payload)
         events = self._read(payload, recv_ns)
         self._events += events

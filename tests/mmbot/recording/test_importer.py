@@ -173,4 +173,4 @@ def test_a_cache_that_cannot_be_written_is_an_error_in_one_line(raw: Path, tmp_p
     ("instrument", "kind"), [(NEXO, BinanceSession), (inverse(), BinanceSession), (linear(), BybitSession)]
 )
 def test_a_venue_is_read_by_its_own_session(instrument, kind: type):
-    assert isinstance(open_session(instrument), kind)
+    assert isinstance(open_session([instrument]), kind)
