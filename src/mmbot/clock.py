@@ -24,6 +24,11 @@ A CPU-time clock would hide that, and costs a system call per reading (about 0.3
 """
 
 
+def pause(seconds: float) -> None:
+    """Let that much time pass. For commands that wait on another process; a bot never sleeps."""
+    time.sleep(seconds)
+
+
 def wall_ns() -> Ns:
     """Nanoseconds since the epoch, UTC."""
     return Ns(time.time_ns())

@@ -43,3 +43,7 @@ class TransportError(MmbotError):
 
 class OutputError(MmbotError):
     """A run directory that cannot be written."""
+
+
+class AccountError(MmbotError):
+    """An account that may not be traded: in use, halted, or not as our books say."""

@@ -10,8 +10,10 @@ the wait counts into the tick's total. That is what a blocking fetch would have 
 modelled in replay, without stopping the engine.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -24,9 +26,13 @@ from mmbot.model.records import TickRow
 from mmbot.strategy.emit import Emit
 from mmbot.strategy.fetch_md import FetchMd
 from mmbot.strategy.guards import Guards, Level
+from mmbot.strategy.inventory import skew_bps
 from mmbot.strategy.queue_aware import Preferred, QueueAware, Working
 from mmbot.strategy.spread import AdaptiveSpread
 from mmbot.units import MS
+
+if TYPE_CHECKING:
+    from mmbot.engine.settings import BotSettings
 
 
 class PipelineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,6 +50,15 @@ class Stages:
     inventory: Callable[[float], float]
     queue_aware: QueueAware
     emit: Emit
+
+    def reconfigure(self, settings: "BotSettings") -> None:
+        """From the next tick on; what each remembers stays."""
+        self.fetch_md.reconfigure(settings.fetch_md)
+        self.spread.reconfigure(settings.spread)
+        self.guards.reconfigure(settings.guards, settings.md_cache.fresh_ms_for_pricing)
+        self.inventory = functools.partial(skew_bps, settings=settings.inventory)
+        self.queue_aware.reconfigure(settings.queue_aware)
+        self.emit.reconfigure(settings.emit)
 
 
 class Pipeline:
@@ -69,14 +84,22 @@ class Pipeline:
         stages: Stages,
         stopwatch: Stopwatch,
     ) -> None:
-        self._deadline_ns = settings.deadline_ms * MS
-        self._max_position_quote = max_position_quote
+        self._bound(settings, max_position_quote)
         self._key = instrument.key
         self._price = instrument.pricer()
         self._market = market
         self._stages = stages
         self._stopwatch = stopwatch
         self._seq = 0
+
+    def reconfigure(self, settings: "BotSettings") -> None:
+        """From the next tick on."""
+        self._bound(settings.pipeline, settings.inventory.max_position_quote)
+        self._stages.reconfigure(settings)
+
+    def _bound(self, settings: PipelineSettings, max_position_quote: float) -> None:
+        self._deadline_ns = settings.deadline_ms * MS
+        self._max_position_quote = max_position_quote
 
     def tick(
         self,

@@ -78,7 +78,7 @@ def scenario(manifest: RecordingManifest) -> str:
         "feeds": [
             {
                 "instrument": msgspec.to_builtins(instrument),
-                "files": names,
+                "files": list(names),  # of its own: YAML would write an anchor for a shared one
                 "exchange_clock": "unsynchronised",
             }
             for instrument in manifest.instruments

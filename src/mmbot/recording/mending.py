@@ -1,8 +1,8 @@
 """A recording that was cut off by force, made whole again: nothing is thrown away, nothing is skipped.
 
 What stands behind the last whole zstd frame of a file is moved into `<file>.torn`. Anything else that is
-wrong is corruption and an error with file and offset. Files, hashes and gaps of the manifest are then read off the
-files.
+wrong is corruption and an error with file and offset. Files, hashes and gaps of the manifest are then read
+off the files.
 """
 
 import os

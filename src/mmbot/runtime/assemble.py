@@ -89,7 +89,6 @@ def _checks(settings: Settings, instruments: Sequence[Instrument], account: Acco
             breaker=breakers[instrument.venue],
             throttle=throttles[instrument.venue],
             account=account,
-            answer_timeout_ns=settings.breaker.answer_timeout_ns,
         )
         for instrument in instruments
     }

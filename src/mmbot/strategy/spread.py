@@ -34,6 +34,10 @@ class AdaptiveSpread:
         self._last_bps = 0.0
         self._now_ns = 0
 
+    def reconfigure(self, settings: SpreadSettings) -> None:
+        """From the next tick on. The last half spread stays: from it to the new one it moves as slowly."""
+        self._settings = settings
+
     def wanted_bps(self, volatility_bps: float | None, liquidity_score: float) -> float:
         """Half spread of these scores, before it is slowed."""
         settings = self._settings
