@@ -74,6 +74,8 @@ class Trouble(StrEnum):
     """Why a book cannot be trusted, or a frame was not used. Each is counted; none is repaired in silence."""
 
     GAP = "gap"
+    LOST = "lost"
+    """The connection ended: nothing is known until the next snapshot."""
     CROSSED = "crossed"
     DEPTH = "depth"
     DUPLICATE = "duplicate"
@@ -81,7 +83,7 @@ class Trouble(StrEnum):
 
     @property
     def breaks_book(self) -> bool:
-        return self in (Trouble.GAP, Trouble.CROSSED, Trouble.DEPTH)
+        return self in (Trouble.GAP, Trouble.LOST, Trouble.CROSSED, Trouble.DEPTH)
 
 
 class BookTrouble(msgspec.Struct, frozen=True, gc=False):

@@ -159,7 +159,8 @@ def parser(step: str, what: str) -> Callable[[str], int]:
     """Exact decimal text -> whole steps: `parser("0.05", ...)("1.20") == 24`.
 
     A book repeats its prices, so results are remembered; the memory is bounded. Raises RemoteProtocolError
-    for text that is no plain decimal or is off the grid, ConfigError for a step that is none.
+    for text that is no plain decimal, or off the grid, or past MOST_STEPS; ConfigError for a step that is
+    none.
     """
     digits = _places(step)
     scaled_step = _scaled(step, digits)
@@ -178,6 +179,8 @@ def parser(step: str, what: str) -> Callable[[str], int]:
             steps, rest = divmod(scaled, scaled_step)
             if rest:
                 raise RemoteProtocolError(f"{what} was {text!r}, expected a multiple of {step}")
+            if steps > MOST_STEPS:
+                raise RemoteProtocolError(f"{what} was {text!r}, expected at most 2^31 - 1 steps of {step}")
             if len(known) < _REMEMBERED:
                 known[text] = steps
         return steps
@@ -210,6 +213,8 @@ def formatter(step: str, *, stripped: bool) -> Callable[[int], str]:
     return text
 
 
+MOST_STEPS = 2**31 - 1
+"""What columns and kernels hold: a price or size beyond it is of another grid, or no price."""
 _REMEMBERED = 200_000
 _LONGEST = 100
 """Characters of a decimal; venues write some twenty, and int() itself gives up at thousands."""

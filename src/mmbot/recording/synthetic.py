@@ -34,7 +34,7 @@ def synthetic_columns(
     Raises ConfigError or RecordingError for an instrument that no recording could be of, RecordingError for a
     market that does not fit columns, OutputError for a cache that cannot be written.
     """
-    open_session(instrument)  # knows venues and grids
+    open_session([instrument])  # knows venues and grids
     versions = (GENERATOR_VERSION, CODEC_VERSION, np.__version__)
     facts = msgspec.json.encode([settings, _made_from(instrument), seed, start_ns, versions])
     name = hashlib.sha256(facts).hexdigest()

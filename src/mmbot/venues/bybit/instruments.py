@@ -16,6 +16,7 @@ not trading.
 """
 
 from typing import TypeVar
+from urllib.parse import quote
 
 import msgspec
 
@@ -24,6 +25,14 @@ from mmbot.model.instrument import Contract, Fees, Instrument, order_lots, rate_
 from mmbot.venues.bybit.codec import Category
 
 T = TypeVar("T")
+
+_PAGE = 1000
+PUBLISHED_FEES: dict[Category, Fees] = {
+    "linear": Fees("non-VIP, published", 2.0, 5.5),
+    "inverse": Fees("non-VIP, published", 2.0, 5.5),
+    "spot": Fees("non-VIP, published", 10.0, 10.0),
+}
+"""For who has no account to ask: https://www.bybit.com/en/help-center/article/Trading-Fee-Structure"""
 
 _VENUES: dict[Category, str] = {"spot": "bybit_spot", "linear": "bybit_linear", "inverse": "bybit_inverse"}
 
@@ -110,6 +119,23 @@ def instrument(reply: bytes, symbol: str, fees: Fees) -> Instrument:
         )
     except (ValueError, RemoteProtocolError) as error:
         raise RemoteProtocolError(f"{where}: {error}") from error
+
+
+def listing_target(category: Category, cursor: str = "") -> str:
+    """What to ask for one page of all instruments of a category; spot has one page and takes no limit."""
+    page = "" if category == "spot" else f"&limit={_PAGE}" + (f"&cursor={quote(cursor)}" if cursor else "")
+    return f"/v5/market/instruments-info?category={category}{page}"
+
+
+def page(reply: bytes) -> tuple[frozenset[str], str]:
+    """The symbols on a page, and the cursor of the next; empty on the last. Raises RemoteProtocolError."""
+    listing = _result(reply, _Listing)
+    return frozenset(row.symbol for row in listing.list), listing.next_page_cursor
+
+
+def unknown(category: Category, symbols: str) -> ConfigError:
+    """None of the pages had them."""
+    return ConfigError(f"{_VENUES[category]}: {symbols}: not among the instruments of the venue")
 
 
 def fees(reply: bytes, symbol: str, tier: str) -> Fees:
