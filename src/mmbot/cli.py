@@ -38,9 +38,9 @@ config_app = typer.Typer(
     no_args_is_help=True, help="What the bot is told: show it, check it, list its flags."
 )
 app.add_typer(config_app, name="config")
+app.command()(paper)
 calibrate_app = typer.Typer(no_args_is_help=True, help="Measure the numbers of a model from recorded data.")
 app.add_typer(calibrate_app, name="calibrate")
-app.command()(paper)
 _DATA = Path("../shared/data")
 
 Scenario = Annotated[str, typer.Option(help="Name of a file in scenarios/.")]

@@ -12,6 +12,7 @@ from mmbot.engine.quiet import Quiet
 from mmbot.engine.sender import Checks
 from mmbot.engine.symbol import SymbolBot
 from mmbot.model.instrument import Instrument
+from mmbot.model.orders import checked_id_prefix
 from mmbot.risk.account import Account
 from mmbot.risk.breaker import Breaker
 from mmbot.risk.limits import Limits
@@ -51,6 +52,11 @@ def fed_markets(settings: Settings, instruments: Sequence[Instrument]) -> dict[s
 
     features = feature_settings(settings)
     return {instrument.key: FedMarket(settings.md_cache, features) for instrument in instruments}
+
+
+def own_prefix(arm: str) -> str:
+    """What every client id of an arm begins with, whatever the symbol: the mark of our own orders."""
+    return f"mm{arm}-"
 
 
 def build_engine(
@@ -108,7 +114,7 @@ def _symbol_bot(
     )
     max_position_quote = settings.inventory.max_position_quote
     pipeline = Pipeline(settings.pipeline, max_position_quote, instrument, market, stages, clock)
-    id_prefix = f"mm{arm}-{instrument.symbol}-"
+    id_prefix = checked_id_prefix(f"{own_prefix(arm)}{instrument.symbol}-")
     tick_ns = round(settings.pipeline.tick_interval_ms * MS)
     quiet = Quiet(stages, settings.aligner, market, max_position_quote, tick_ns)
     return SymbolBot(

@@ -374,3 +374,77 @@ def test_one_order_never_fills_for_more_than_traded_beyond_its_queue(prints: lis
         for _, filled, _ in fills(venue.on_market(NOW, trade(Side.SELL, 100, printed)))
     )
     assert got == min(max(sum(prints) - 50, 0), lots)
+
+
+def enter(venue: SimVenue, side: Side, tick: int, lots: int) -> list[OrderEvent]:
+    command = SubmitOrder(KEY, "a", side, Ticks(tick), Lots(lots), post_only=False)
+    return venue.enter(NOW, command, rests=True)
+
+
+def test_a_rest_that_stays_is_filled_by_the_display_only_after_that_left_its_price():
+    venue = opened()
+    assert fills(enter(venue, Side.SELL, 100, 80)[1:]) == [(100, 50, False)]
+    assert venue.on_market(NOW, delta([(90, 1)], [])) == [], "what it took is still displayed"
+    assert venue.on_market(NOW, delta([(100, 0)], [])) == []
+    assert fills(venue.on_market(NOW, delta([(100, 5)], []))) == [(100, 30, True)]
+
+
+def test_a_rest_that_stays_is_filled_by_trades_at_once():
+    venue = opened()
+    enter(venue, Side.SELL, 100, 80)
+    assert fills(venue.on_market(NOW, trade(Side.BUY, 100, 10))) == [(100, 10, True)]
+    assert fills(venue.on_market(NOW, trade(Side.BUY, 103, 1))) == [(100, 20, True)]
+
+
+@pytest.mark.parametrize(("leaves", "filled"), [(10, 10), (4, 4)])
+def test_an_order_amended_to_no_more_at_its_price_keeps_its_place(leaves: int, filled: int):
+    venue = opened()
+    submit(venue, Side.BUY, 99)
+    venue.on_market(NOW, delta([(99, 500)], []))
+    assert venue.amend(NOW, "a", Ticks(99), Lots(leaves), post_only=True) == []
+    assert fills(venue.on_market(NOW, trade(Side.SELL, 99, 80))) == [(99, filled, True)]
+
+
+@pytest.mark.parametrize(("tick", "leaves"), [(99, 11), (100, 10)])
+def test_an_order_amended_to_more_or_another_price_joins_behind_the_display(tick: int, leaves: int):
+    venue = opened()
+    submit(venue, Side.BUY, 99)
+    venue.on_market(NOW, delta([(99, 500), (100, 500)], []))
+    assert [type(event) for event in venue.amend(NOW, "a", Ticks(tick), Lots(leaves), post_only=True)] == [
+        OrderAck
+    ]
+    assert venue.on_market(NOW, trade(Side.SELL, tick, 500)) == []
+    assert fills(venue.on_market(NOW, trade(Side.SELL, tick, 1))) == [(tick, 1, True)]
+
+
+def test_an_order_amended_into_the_book_takes():
+    venue = opened()
+    submit(venue, Side.BUY, 99)
+    events = venue.amend(NOW, "a", Ticks(103), Lots(10), post_only=False)
+    assert fills(events[1:]) == [(103, 10, False)]
+    assert venue.resting_count == 0
+
+
+def test_a_post_only_order_amended_into_the_book_is_cancelled_with_what_was_open():
+    venue = opened()
+    submit(venue, Side.BUY, 99)
+    events = venue.amend(NOW, "a", Ticks(103), Lots(12), post_only=True)
+    assert events == [OrderCancelled(KEY, "a", Ns(0), Lots(10))]
+    assert venue.resting_count == 0
+
+
+def test_an_amend_of_no_order_or_without_a_book_is_rejected_and_changes_nothing():
+    venue = opened()
+    submit(venue, Side.BUY, 99)
+    unknown = venue.amend(NOW, "b", Ticks(99), Lots(1), post_only=True)
+    venue.on_market(NOW, BookTrouble(KEY, NOW, NOW, Trouble.GAP, "test"))
+    blind = venue.amend(NOW, "a", Ticks(98), Lots(1), post_only=True)
+    assert [type(event) for event in unknown + blind] == [CancelReject, CancelReject]
+    assert cancel(venue) == OrderCancelled(KEY, "a", Ns(0), Lots(10))
+
+
+def test_what_can_be_taken_is_what_is_displayed_up_to_a_price():
+    venue = opened()
+    assert venue.takeable(Side.BUY, 104) == [(103, 40), (104, 60)]
+    assert venue.takeable(Side.BUY, 102) == []
+    assert venue.takeable(Side.SELL, 100) == [(100, 50)]
