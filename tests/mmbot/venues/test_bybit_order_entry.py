@@ -358,6 +358,18 @@ def test_the_venues_rate_limit_refuses_until_its_reset():
     assert len(bench.sent()) == 1
 
 
+def test_http_429_refuses_for_a_second():
+    bench = Bench()
+    bench.entry.rest_answered(bench.send(submit(1)), 429, {}, b"", bench.now)
+    assert bench.told() == [("mmA-1", REFUSED, 0, "HTTP 429")]
+    trouble = bench.trouble()
+    assert (trouble.fault, trouble.until_ns) == (AccountFault.RATE_LIMITED, bench.now + SECOND)
+    bench.now_ms = 999
+    assert bench.send(submit(2)) is None
+    bench.now_ms = 1_000
+    assert bench.send(submit(3)).client_ids == ("mmA-3",)
+
+
 def test_a_batch_larger_than_the_room_is_cut():
     bench = Bench().logged_in()
     bench.send(cancels(7))

@@ -36,7 +36,7 @@ from mmbot.venues.clock_offset import ClockOffset
 
 _AUTHED = (0, 20001)
 _RESTARTING = 10019
-_OK, _FORBIDDEN = 200, 403
+_OK, _FORBIDDEN, _TOO_MANY = 200, 403, 429
 _EMPTY = msgspec.Raw(b"{}")
 
 
@@ -129,6 +129,8 @@ class OrderEntry:
             found = rest_answers(request, status, body, recv_ns)
             if status == _OK:
                 self._codes(request, rest_reply(body), headers, recv_ns)
+            elif status == _TOO_MANY:
+                self._limited(request, f"HTTP {status}", headers, recv_ns)
         except RemoteProtocolError as error:
             found = request.answered(Outcome.UNKNOWN, 0, str(error), recv_ns)
         if status == _FORBIDDEN:
@@ -239,12 +241,16 @@ class OrderEntry:
 
     def _codes(self, request: OrderRequest, reply: Reply, headers: dict[str, str], recv_ns: Ns) -> None:
         """What an answer says beyond its orders."""
+        detail = f"retCode {reply.code}: {reply.reason}"
         if reply.code in RATE_LIMITED:
-            state = limit_state(headers)
-            reset_ns = self._clock.our_ns(state.reset_ms) if state is not None else recv_ns
-            until_ns = max(reset_ns, Ns(recv_ns + SECOND))
-            self._budget.limited(request.category, request.operation, until_ns)
-            detail = f"retCode {reply.code}: {reply.reason}"
-            self._account.trouble(AccountFault.RATE_LIMITED, detail, until_ns, recv_ns)
+            self._limited(request, detail, headers, recv_ns)
         elif reply.code:
             self._account.code(reply.code, reply.reason, recv_ns)
+
+    def _limited(self, request: OrderRequest, detail: str, headers: dict[str, str], recv_ns: Ns) -> None:
+        """Nothing of this kind until the stated reset, and a second at least."""
+        state = limit_state(headers)
+        reset_ns = self._clock.our_ns(state.reset_ms) if state is not None else recv_ns
+        until_ns = max(reset_ns, Ns(recv_ns + SECOND))
+        self._budget.limited(request.category, request.operation, until_ns)
+        self._account.trouble(AccountFault.RATE_LIMITED, detail, until_ns, recv_ns)

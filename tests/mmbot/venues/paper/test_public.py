@@ -144,6 +144,8 @@ def test_trades_tickers_and_candles_say_what_the_tape_holds_and_no_more():
         ("Sell", "100.00", "2.00"),
         ("Buy", "100.04", "3.00"),
     ]
+    seqs = [one["seq"] for one in sold]
+    assert seqs == sorted(set(seqs)), "the cross sequence rises with each print"
     candles = [message["data"][0] for message in told if message["topic"] == "kline.1.SYNTHUSDT"]
     closed = [one for one in candles if one["confirm"]]
     assert [(one["open"], one["high"], one["low"], one["close"], one["volume"]) for one in closed] == [
