@@ -86,7 +86,7 @@ def test_a_healthy_run_passes_every_rule(soak):
     assert soak.verdict("soak")["label"] == "PASS"
 
 
-@pytest.mark.slow
+@pytest.mark.stats
 def test_a_healthy_day_passes_and_is_published(soak):
     scenario(soak, hours=24.1, ill={"leak_mb_per_h": 0, "miss": 0.008}, from_h=0)
     soak.run("-m", "soak", "-W", "error").assert_outcomes(passed=9)

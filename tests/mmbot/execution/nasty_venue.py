@@ -121,7 +121,7 @@ class NastyVenue:
         return VenueAccount(
             asked_ns=Ns(now_ns),
             open_orders=[self._report(held) for held in self.live],
-            executions=list(self.executions),
+            executions=[msgspec.structs.replace(done, recv_ns=Ns(now_ns)) for done in self.executions],
             positions=[PositionReport(self._symbol, Lots(self.position), None, Ns(now_ns))],
         )
 
