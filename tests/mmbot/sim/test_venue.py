@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from tests.mmbot.builders import KEY, START_NS, delta, snapshot, trade
+from tests.mmbot.builders import KEY, START_NS, delta, linear, snapshot, trade
 
 from mmbot.model.commands import CancelOrder, SubmitOrder
 from mmbot.model.events import (
@@ -30,7 +30,7 @@ ASKS = [(103, 40), (104, 60), (106, 10)]
 
 def opened(queue: QueueSettings | None = None) -> SimVenue:
     """100 x 50 bid, 103 x 40 offered, nothing of ours."""
-    venue = SimVenue(KEY, queue or QueueSettings("risk_averse"))
+    venue = SimVenue(linear(), queue or QueueSettings("risk_averse"))
     assert venue.on_market(NOW, snapshot(BIDS, ASKS)) == []
     return venue
 
@@ -50,6 +50,19 @@ def fills(events: list[OrderEvent]) -> list[tuple[int, int, bool]]:
     """(tick, lots, maker) of each; nothing but fills may be there."""
     assert all(isinstance(event, Fill) for event in events)
     return [(event.tick, event.lots, event.maker) for event in events if isinstance(event, Fill)]
+
+
+@pytest.mark.parametrize(("lots", "taken"), [(4, False), (5, True), (20, True), (21, False)])
+def test_an_order_below_the_least_or_above_the_largest_size_is_rejected(lots: int, *, taken: bool):
+    venue = SimVenue(linear(min_lots=5, max_lots=20), QueueSettings("risk_averse"))
+    venue.on_market(NOW, snapshot(BIDS, ASKS))
+    (answer,) = submit(venue, Side.BUY, 100, lots)
+    if taken:
+        assert isinstance(answer, OrderAck)
+    else:
+        assert isinstance(answer, OrderReject)
+        assert answer.reason == "size is not one that the venue takes"
+    assert venue.resting_count == taken
 
 
 def test_a_passive_order_is_acknowledged_and_rests():
@@ -167,7 +180,7 @@ def test_a_cancel_that_comes_after_the_last_fill_or_for_no_order_is_rejected(cli
 
 
 def test_before_a_book_orders_are_rejected():
-    venue = SimVenue(KEY, QueueSettings("risk_averse"))
+    venue = SimVenue(linear(), QueueSettings("risk_averse"))
     (answer,) = submit(venue, Side.BUY, 100)
     assert answer == OrderReject(KEY, "a", Ns(0), "no book in the recording at this time")
     assert venue.snapshot(NOW) is None
@@ -268,7 +281,7 @@ class VenueMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.venue = SimVenue(KEY, QueueSettings("power", 2.0))
+        self.venue = SimVenue(linear(), QueueSettings("power", 2.0))
         self.orders: dict[str, SubmitOrder] = {}
         self.filled: dict[str, int] = {}
         self.cancelled: dict[str, int] = {}
