@@ -81,11 +81,17 @@ FLAGS: tuple[Flag, ...] = (
         default=True,
         rollback=True,
         owner="risk",
-        effect="Volatility and inventory widen, shrink and pull quotes."
-        " Off: only a missing or old book pulls them.",
+        effect="Volatility, latency, drawdown, taking and inventory widen, shrink and pull quotes."
+        " Off: only a missing, crossed or old book pulls them.",
         off={
             "guards.soft_volatility_bps": math.inf,
             "guards.hard_volatility_bps": math.inf,
+            "guards.soft_latency_ms": math.inf,
+            "guards.hard_latency_ms": math.inf,
+            "guards.soft_drawdown_quote": math.inf,
+            "guards.hard_drawdown_quote": math.inf,
+            "guards.soft_taker_ratio": math.inf,
+            "guards.hard_taker_ratio": math.inf,
             "guards.soft_inventory_ratio": math.inf,
         },
     ),
@@ -95,8 +101,14 @@ FLAGS: tuple[Flag, ...] = (
         default=True,
         rollback=True,
         owner="strategy",
-        effect="The half spread follows volatility and liquidity. Off: it is base_bps, within min and max.",
-        off={"spread.volatility_weight_bps": 0.0, "spread.liquidity_weight_bps": 0.0},
+        effect="The half spread follows volatility, liquidity, our latency and our drawdown."
+        " Off: it is base_bps, within min and max.",
+        off={
+            "spread.volatility_weight_bps": 0.0,
+            "spread.liquidity_weight_bps": 0.0,
+            "spread.latency_weight_bps": 0.0,
+            "spread.pnl_weight_bps": 0.0,
+        },
     ),
     Flag(
         name="queue_aware",

@@ -31,6 +31,7 @@ from mmbot.strategy.guards import GuardSettings
 from mmbot.strategy.inventory import InventorySettings
 from mmbot.strategy.queue_aware import QueueAwareSettings
 from mmbot.strategy.spread import SpreadSettings
+from mmbot.strategy.vitals import VitalsSettings
 
 
 class PipelineSection(PipelineSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -87,6 +88,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pipeline: PipelineSection
     md_cache: MdCacheSection
     fetch_md: FetchMdSettings
+    vitals: VitalsSettings
     spread: SpreadSection
     guards: GuardsSection
     inventory: InventorySection
@@ -114,14 +116,22 @@ _POSITIVE = (
     "fetch_md.depth_ticks",
     "fetch_md.volatility_halflife_s",
     "fetch_md.microprice_refit_ticks",
+    "vitals.latency_halflife_s",
+    "vitals.drawdown_window_s",
     "spread.base_bps",
     "spread.min_bps",
     "spread.volatility_reference_bps",
     "spread.liquidity_fast_halflife_s",
     "spread.liquidity_halflife_s",
+    "spread.latency_reference_ms",
+    "spread.drawdown_reference_quote",
     "spread.slew_bps_per_s",
     "guards.soft_volatility_bps",
+    "guards.soft_latency_ms",
+    "guards.soft_drawdown_quote",
+    "guards.soft_taker_ratio",
     "guards.soft_inventory_ratio",
+    "guards.clear_ratio",
     "inventory.max_position_quote",
     "queue_aware.rate_halflife_s",
     "emit.order_notional_quote",
@@ -144,12 +154,16 @@ _POSITIVE = (
     "telemetry.sample_interval_s",
 )
 _MAY_BE_NEGATIVE = ("queue_aware.min_edge_bps",)
-_AT_MOST_ONE = ("guards.soft_size_ratio", "inventory.dead_band_ratio", "breaker.max_failure_ratio")
+_BELOW_ONE = ("inventory.dead_band_ratio", "breaker.max_failure_ratio")
+_AT_MOST_ONE = ("guards.soft_size_ratio", "guards.clear_ratio")
 _ORDERED = (
     ("throttle.reserved_for_cancels", "throttle.messages_per_s"),
     ("spread.min_bps", "spread.max_bps"),
     ("spread.liquidity_fast_halflife_s", "spread.liquidity_halflife_s"),
     ("guards.soft_volatility_bps", "guards.hard_volatility_bps"),
+    ("guards.soft_latency_ms", "guards.hard_latency_ms"),
+    ("guards.soft_drawdown_quote", "guards.hard_drawdown_quote"),
+    ("guards.soft_taker_ratio", "guards.hard_taker_ratio"),
     ("md_cache.ttl_ms", "md_cache.invalidate_on_ws_gap_ms"),
     ("md_cache.fresh_ms_for_pricing", "md_cache.invalidate_on_ws_gap_ms"),
 )
@@ -194,8 +208,10 @@ def _check(document: Document, settings: Settings) -> None:
             raise _error(document, key, f"was {value}, expected {expected}")
         if key == "pipeline.tick_interval_ms" and value < 1:
             raise _error(document, key, f"was {value}, expected at least 1")
-        if key in _AT_MOST_ONE and value >= 1 and not (value == 1 and key == "guards.soft_size_ratio"):
+        if key in _BELOW_ONE and value >= 1:
             raise _error(document, key, f"was {value}, expected below 1")
+        if key in _AT_MOST_ONE and value > 1:
+            raise _error(document, key, f"was {value}, expected at most 1")
     for low_key, high_key in _ORDERED:
         if values[low_key] > values[high_key]:
             raise _error(

@@ -26,6 +26,7 @@ from mmbot.strategy.fetch_md import FetchMd
 from mmbot.strategy.guards import Guards, Level
 from mmbot.strategy.queue_aware import Preferred, QueueAware, Working
 from mmbot.strategy.spread import AdaptiveSpread
+from mmbot.strategy.vitals import Vitals
 from mmbot.units import MS
 
 
@@ -36,7 +37,7 @@ class PipelineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(slots=True)
 class Stages:
-    """The six stages of one symbol, in order."""
+    """The six stages of one symbol, in order, and what they know of the bot itself."""
 
     fetch_md: FetchMd
     spread: AdaptiveSpread
@@ -44,6 +45,7 @@ class Stages:
     inventory: Callable[[float], float]
     queue_aware: QueueAware
     emit: Emit
+    vitals: Vitals
 
 
 class Pipeline:
@@ -99,13 +101,18 @@ class Pipeline:
         fetch_md = stages.fetch_md
         read, view = fetch_md(now_ns)
         t1 = clock()
+        vitals = stages.vitals
+        if not vitals.calm:
+            vitals.observe(now_ns)
         volatility_bps = market.volatility_bps
         if view is not None:
-            half_spread_bps = stages.spread(now_ns, volatility_bps, market.liquidity_score)
+            half_spread_bps = stages.spread(now_ns, volatility_bps, market.liquidity_score, vitals)
         t2 = clock()
         guards = stages.guards
         age_ns = market.age_ns
-        level = guards(now_ns, age_ns, volatility_bps, inventory_ratio, view is not None)
+        level = guards(now_ns, age_ns, volatility_bps, inventory_ratio, view is not None, vitals)
+        if level is not Level.NONE:
+            stages.spread.cool_off(now_ns)
         t3 = clock()
         skew_bps = stages.inventory(inventory_ratio)
         t4 = clock()

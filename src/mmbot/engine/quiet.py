@@ -2,9 +2,10 @@
 
 Ticks inside the band may be left out: no order would be sent, none pulled, and what the stages remember can
 be told afterwards. It is worked out after a tick that commanded nothing, for the ordinary case alone: a fresh
-book, no guard, calm volatility, one order resting on each side and away from the touch. Whatever is not
-ordinary is no band, and the next tick is run. Bounds lie on the safe side of rounding; that orders and
-digests are the same with and without is tested on random markets and on every capture.
+book, no guard, calm volatility and vitals, a spread that is free to move, one order resting on each side and
+away from the touch. Whatever is not ordinary is no band, and the next tick is run. Bounds lie on the safe
+side of rounding; that orders and digests are the same with and without is tested on random markets and on
+every capture.
 
 How the bounds follow from the stages, with f the fair value, h the half spread and k the skew as ratios: a
 bid wishes f (1 + k) (1 - h) and is rounded down, an ask f (1 + k) (1 + h) and up. h moves with the liquidity
@@ -78,11 +79,9 @@ class Quiet:
         calm_bps = min(stages.spread.calm_bps, stages.guards.calm_bps)
         if view is None or volatility_bps is None or volatility_bps >= calm_bps:
             return None
-        if not (stages.guards.calm and stages.spread.settled(volatility_bps, score)):
-            return None
-        if stages.queue_aware.nudging or stages.emit.levels != 1:
-            return None
         low, high = max(score - _SCORE_REACH, 0.0), score + _SCORE_REACH
+        if not self._at_rest(volatility_bps, score) or stages.spread.widest(high):
+            return None
         half = stages.spread.wanted_bps(None, low) / BPS, stages.spread.wanted_bps(None, high) / BPS
         mids = self._mids(view.mid_x2, view.ask_tick - view.bid_tick)
         skew = self._skews(position, mids)
@@ -98,6 +97,17 @@ class Quiet:
             *mids, *bids, *asks, *fair, low, high, step, calm_bps, stages.guards.fresh_ns,
             microprice.next_fit, stages.fetch_md.weighted, stages.fetch_md.adjustments,
         )  # fmt: skip
+
+    def _at_rest(self, volatility_bps: float, score: float) -> bool:
+        """No stage is on its way anywhere, and none knows anything that the band does not."""
+        stages = self._stages
+        return (
+            stages.guards.calm
+            and stages.vitals.calm
+            and stages.spread.settled(volatility_bps, score)
+            and not stages.queue_aware.nudging
+            and stages.emit.levels == 1
+        )
 
     def _mids(self, mid_x2: int, spread: int) -> tuple[int, int]:
         """Twice the mid: as far as the aligner holds, and some."""

@@ -27,6 +27,7 @@ from mmbot.model.quotes import Quote
 from mmbot.model.records import EventRow, FillRow, TickRow
 from mmbot.risk.account import reducing
 from mmbot.risk.limits import Reference
+from mmbot.strategy.vitals import Vitals
 
 
 class SymbolBot:
@@ -41,6 +42,7 @@ class SymbolBot:
         aligner: AlignerSettings,
         batch: BatchSettings,
         quiet: Quiet,
+        vitals: Vitals,
         id_prefix: str,
     ) -> None:
         """`id_prefix`: what client ids begin with, before their running number."""
@@ -55,6 +57,7 @@ class SymbolBot:
         self._blotter = Blotter()
         self.key = instrument.key
         self._quiet = quiet
+        self.vitals = vitals
         self._account = checks.account
         self._sender = Sender(
             instrument, market, self._blotter, checks, batch, id_prefix, post_only=aligner.post_only
@@ -69,15 +72,20 @@ class SymbolBot:
     def on_snapshot(self, now_ns: int) -> None:
         """The market took over a whole book: whoever waited for one has it."""
         if self.market.synced:
+            self.vitals.crossed = False
             self._close_waiting(now_ns)
 
     def on_trouble(self, now_ns: int, trouble: Trouble, detail: str) -> None:
         """The market met trouble, and has already drawn its consequences for the book."""
+        if trouble is Trouble.CROSSED:
+            self.vitals.crossed = True
         self._event(now_ns, trouble.value, detail=detail)
 
     def on_order(self, event: OrderEvent) -> None:
         """The venue answered."""
-        self._sender.heard(event)
+        waited_ns = self._sender.heard(event)
+        if waited_ns is not None:
+            self.vitals.answered(event.recv_ns, waited_ns)
         kind, client_id = type(event), event.client_id
         if kind is OrderAck:
             order = self._blotter.acked(client_id)
@@ -97,7 +105,8 @@ class SymbolBot:
     def tick(self, now_ns: int) -> TickRow:
         """Run the pipeline; quotes become commands."""
         if now_ns >= self._requests.due_ns:
-            self._sender.give_up(now_ns)
+            for waited_ns in self._sender.give_up(now_ns):
+                self.vitals.answered(now_ns, waited_ns)
         while self.waiting and self._pipeline.overdue(self.waiting[0], now_ns):
             row = self.waiting.popleft()
             self._pipeline.close(row, now_ns - row.ts_ns)
@@ -145,6 +154,12 @@ class SymbolBot:
         while self.waiting:
             row = self.waiting.popleft()
             self._pipeline.close(row, now_ns - row.ts_ns)
+
+    def assess(self, now_ns: int) -> float:
+        """Judge what moves slowly: the marked profit, which is returned, and how much we take."""
+        profit_quote = self.mark(now_ns)
+        self.vitals.marked(now_ns, profit_quote, self._sender.taker_ratio(now_ns))
+        return profit_quote
 
     def mark(self, now_ns: int) -> float:
         """Take the mid as reference, where there is one; returns the profit marked to it, in quote

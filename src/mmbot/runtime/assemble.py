@@ -24,6 +24,7 @@ from mmbot.strategy.guards import Guards
 from mmbot.strategy.inventory import skew_bps
 from mmbot.strategy.queue_aware import QueueAware
 from mmbot.strategy.spread import AdaptiveSpread
+from mmbot.strategy.vitals import Rest, Vitals
 from mmbot.units import MS
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ def _symbol_bot(
         inventory=functools.partial(skew_bps, settings=settings.inventory),
         queue_aware=QueueAware(settings.queue_aware, market),
         emit=Emit(settings.emit, instrument),
+        vitals=_vitals(settings),
     )
     max_position_quote = settings.inventory.max_position_quote
     pipeline = Pipeline(settings.pipeline, max_position_quote, instrument, market, stages, clock)
@@ -112,5 +114,24 @@ def _symbol_bot(
     tick_ns = round(settings.pipeline.tick_interval_ms * MS)
     quiet = Quiet(stages, settings.aligner, market, max_position_quote, tick_ns)
     return SymbolBot(
-        instrument, market, pipeline, checks, settings.aligner, settings.async_batch, quiet, id_prefix
+        instrument,
+        market,
+        pipeline,
+        checks,
+        settings.aligner,
+        settings.async_batch,
+        quiet,
+        stages.vitals,
+        id_prefix,
     )
+
+
+def _vitals(settings: Settings) -> Vitals:
+    """At rest below the first level at which the spread or a guard would act."""
+    spread, guards = settings.spread, settings.guards
+    rest = Rest(
+        latency_ms=min(spread.latency_reference_ms, guards.soft_latency_ms),
+        drawdown_quote=min(spread.drawdown_reference_quote, guards.soft_drawdown_quote),
+        taker_ratio=guards.soft_taker_ratio,
+    )
+    return Vitals(settings.vitals, rest)

@@ -47,5 +47,7 @@ def test_a_flag_that_is_off_says_what_is_in_force_instead(tmp_path: Path):
     assert {key: (flag.name, value) for key, (flag, value) in instead.items()} == {
         "spread.volatility_weight_bps": ("adaptive_spread", 0.0),
         "spread.liquidity_weight_bps": ("adaptive_spread", 0.0),
+        "spread.latency_weight_bps": ("adaptive_spread", 0.0),
+        "spread.pnl_weight_bps": ("adaptive_spread", 0.0),
     }
     assert lines["spread.volatility_weight_bps"].written == "3.0"

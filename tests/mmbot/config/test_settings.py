@@ -120,7 +120,10 @@ POSITIVE = [
         "spread.volatility_reference_bps",
     ),
     *("spread.liquidity_fast_halflife_s", "spread.liquidity_halflife_s", "spread.slew_bps_per_s"),
-    "guards.soft_volatility_bps",
+    *("vitals.latency_halflife_s", "vitals.drawdown_window_s"),
+    *("spread.latency_reference_ms", "spread.drawdown_reference_quote"),
+    *("guards.soft_volatility_bps", "guards.soft_latency_ms", "guards.soft_drawdown_quote"),
+    *("guards.soft_taker_ratio", "guards.clear_ratio"),
     *("guards.soft_inventory_ratio", "inventory.max_position_quote", "queue_aware.rate_halflife_s"),
     *(
         "emit.order_notional_quote",
@@ -151,6 +154,9 @@ def test_zero_is_a_value_everywhere_else(tmp_path: Path, path: tuple[str, ...]):
     elif path in {
         ("spread", "max_bps"),
         ("guards", "hard_volatility_bps"),
+        ("guards", "hard_latency_ms"),
+        ("guards", "hard_drawdown_quote"),
+        ("guards", "hard_taker_ratio"),
         ("md_cache", "invalidate_on_ws_gap_ms"),
     }:
         assert "expected at most" in refused(tmp_path, path, 0)
@@ -164,7 +170,8 @@ def test_zero_is_a_value_everywhere_else(tmp_path: Path, path: tuple[str, ...]):
         ("inventory.dead_band_ratio", 1.0, "was 1.0, expected below 1"),
         ("inventory.dead_band_ratio", 1.5, "was 1.5, expected below 1"),
         ("breaker.max_failure_ratio", 1.0, "was 1.0, expected below 1"),
-        ("guards.soft_size_ratio", 1.01, "was 1.01, expected below 1"),
+        ("guards.soft_size_ratio", 1.01, "was 1.01, expected at most 1"),
+        ("guards.clear_ratio", 1.01, "was 1.01, expected at most 1"),
         ("guards.soft_widen_ratio", 0.99, "was below 1; a soft guard never tightens"),
     ],
 )
@@ -183,6 +190,9 @@ def test_a_soft_guard_may_quote_the_full_size(tmp_path: Path):
     [
         ("spread.min_bps", "spread.max_bps"),
         ("guards.soft_volatility_bps", "guards.hard_volatility_bps"),
+        ("guards.soft_latency_ms", "guards.hard_latency_ms"),
+        ("guards.soft_drawdown_quote", "guards.hard_drawdown_quote"),
+        ("guards.soft_taker_ratio", "guards.hard_taker_ratio"),
         ("md_cache.ttl_ms", "md_cache.invalidate_on_ws_gap_ms"),
         ("md_cache.fresh_ms_for_pricing", "md_cache.invalidate_on_ws_gap_ms"),
         ("throttle.reserved_for_cancels", "throttle.messages_per_s"),
