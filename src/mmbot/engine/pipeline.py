@@ -111,15 +111,15 @@ class Pipeline:
         guards = stages.guards
         age_ns = market.age_ns
         level = guards(now_ns, age_ns, volatility_bps, inventory_ratio, view is not None, vitals)
-        if level is not Level.NONE:
+        if level is not _NONE:
             stages.spread.cool_off(now_ns)
         t3 = clock()
         skew_bps = stages.inventory(inventory_ratio)
         t4 = clock()
-        if view is not None and level is Level.NONE:
+        if view is not None and level is _NONE:
             preferred = stages.queue_aware(now_ns, view, fetch_md.fair_ticks, working)
         t5 = clock()
-        if view is not None and level is not Level.HARD:
+        if view is not None and level is not _HARD:
             half_spread_bps = guards.half_spread_bps(half_spread_bps)
             size_ratio = guards.size_ratio()
             quotes = stages.emit(
@@ -178,4 +178,5 @@ class Pipeline:
         return now_ns - row.ts_ns >= self._deadline_ns
 
 
+_NONE, _HARD = Level.NONE, Level.HARD
 _NAMES = {level: level.name for level in Level}

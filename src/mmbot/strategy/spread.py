@@ -67,7 +67,7 @@ class AdaptiveSpread:
             wanted += settings.volatility_weight_bps * min(excess, 1.0)
         if wanted < settings.min_bps:
             return settings.min_bps
-        return min(wanted, settings.max_bps)
+        return wanted if wanted < settings.max_bps else settings.max_bps  # noqa: FURB136 (every tick)
 
     def scores(self, volatility_bps: float | None, liquidity_score: float, vitals: Vitals) -> Scores:
         """The scores that these numbers make."""
@@ -118,8 +118,12 @@ class AdaptiveSpread:
             self.cool_off(now_ns)
         if wanted != last and self._now_ns:
             step = self._settings.slew_bps_per_s * (now_ns - self._now_ns) / SECOND
-            tightest = last if now_ns < self._tightens_ns else last - step
-            wanted = min(max(wanted, tightest), last + step)
+            if wanted > last:
+                wanted = wanted if wanted < last + step else last + step  # noqa: FURB136 (every tick)
+            elif now_ns < self._tightens_ns:
+                wanted = last
+            else:
+                wanted = wanted if wanted > last - step else last - step  # noqa: FURB136
         self._now_ns = now_ns
         self._last_bps = wanted
         return wanted

@@ -38,31 +38,28 @@ class Rest(NamedTuple):
 
 
 class LatencyMean:
-    """Mean of samples, each worth half as much a half-life later; None before any, and when forgotten."""
+    """Mean of samples, each worth half as much a half-life later."""
 
-    __slots__ = ("_forget_ns", "_halflife_ns", "_last_ns", "_weight", "ms")
+    __slots__ = ("_forget_ns", "_halflife_ns", "_last_ns", "_ms", "_weight")
 
     def __init__(self, halflife_s: float) -> None:
         self._halflife_ns = halflife_s * SECOND
         self._forget_ns = _FORGOTTEN_HALFLIVES * self._halflife_ns
-        self._last_ns = 0
+        self._last_ns = -math.ceil(self._forget_ns) - 1  # forgotten at any time
         self._weight = 0.0
-        self.ms: float | None = None
+        self._ms = 0.0
 
     def add(self, now_ns: int, latency_ns: int) -> None:
-        self.forget(now_ns)
-        sample_ms, before = latency_ns / MS, self.ms
-        if before is None:
-            self._weight, self.ms = 1.0, sample_ms
-        else:
-            self._weight = 1.0 + self._weight * math.exp2((self._last_ns - now_ns) / self._halflife_ns)
-            self.ms = before + (sample_ms - before) / self._weight
+        elapsed_ns = now_ns - self._last_ns
+        if elapsed_ns > self._forget_ns:
+            self._weight = 0.0
+        self._weight = 1.0 + self._weight * math.exp2(-elapsed_ns / self._halflife_ns)
+        self._ms += (latency_ns / MS - self._ms) / self._weight
         self._last_ns = now_ns
 
-    def forget(self, now_ns: int) -> None:
-        """A mean that is too old says nothing. Asking early or late changes no later mean."""
-        if now_ns - self._last_ns > self._forget_ns:
-            self.ms = None
+    def at(self, now_ns: int) -> float | None:
+        """Milliseconds; None before any sample, and when the last is forgotten."""
+        return None if now_ns - self._last_ns > self._forget_ns else self._ms
 
 
 class Drawdown:
@@ -125,12 +122,10 @@ class Vitals:
 
     def observe(self, now_ns: int) -> None:
         """Judge this moment. Needed at a tick only while not calm: time alone can but forget."""
-        trip, late = self._round_trip, self._lateness
-        trip.forget(now_ns)
-        late.forget(now_ns)
-        known_ms = [mean.ms for mean in (trip, late) if mean.ms is not None]
-        latency_ms = self.latency_ms = max(known_ms, default=None)
-        rest = self._rest
+        latency_ms, late_ms, rest = self._round_trip.at(now_ns), self._lateness.at(now_ns), self._rest
+        if late_ms is not None and (latency_ms is None or late_ms > latency_ms):
+            latency_ms = late_ms
+        self.latency_ms = latency_ms
         self.calm = (
             (latency_ms is None or latency_ms < rest.latency_ms)
             and self.drawdown_quote < rest.drawdown_quote
