@@ -49,10 +49,13 @@ GREEDY: dict[str, Any] = {
     "taker_cap": {"min_fills": 1},
 }
 """Orders near the touch that come late, and take instead of being rejected."""
+JUMPY: dict[str, Any] = {**BUSY, "fast_cancel": {"move_bps": 0.5, "hold_ms": 500}}
+"""A threshold that an ordinary move of this market is a spike for."""
 EXERCISED: dict[str, dict[str, Any]] = {
     "pipeline": BUSY,
     "md_cache": SILENT,
     "risk_guards": NERVOUS,
+    "fast_cancel": JUMPY,
     "adaptive_spread": BUSY,
     "queue_aware": BUSY,
     "inventory_skew": BUSY,

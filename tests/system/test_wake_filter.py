@@ -39,7 +39,13 @@ SPREADS = st.fixed_dictionaries(
         "volatility_reference_bps": st.sampled_from([5.0, 1e5]),
         "liquidity_weight_bps": st.sampled_from([0.0, 1.5, 30.0]),
         "liquidity_fast_halflife_s": st.sampled_from([0.5, 5.0]),
+        "latency_reference_ms": st.sampled_from([5.0, 50.0]),
+        "drawdown_reference_quote": st.sampled_from([0.05, 10.0]),
+        "cool_off_s": st.sampled_from([0.0, 2.0]),
     }
+)
+SPIKES = st.fixed_dictionaries(
+    {"move_bps": st.sampled_from([4.0, 15.0, 60.0]), "hold_ms": st.sampled_from([100.0, 900.0])}
 )
 ALIGNERS = st.fixed_dictionaries(
     {"hold_bps": st.sampled_from([0.3, 15.0, 60.0]), "lead_bps": st.sampled_from([0.0, 12.0, 25.0])}
@@ -69,16 +75,24 @@ def assert_nothing_else_is_missing(every: Played, filtered: Played) -> None:
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(streams(), models, SPREADS, ALIGNERS, FAIR_VALUES)
+@given(streams(), models, SPREADS, ALIGNERS, FAIR_VALUES, SPIKES)
 def test_any_market_trades_the_same(
     events: list[MarketEvent],
     sim: dict[str, object],
     spread: dict[str, object],
     aligner: dict[str, object],
     fair_value: str,
+    fast_cancel: dict[str, object],
 ) -> None:
-    fetch_md = {"fair_value": fair_value, "microprice_refit_ticks": 7}
-    chosen = configured(sim=sim, spread=spread, aligner=aligner, fetch_md=fetch_md, md_cache=CALM)
+    chosen = configured(
+        sim=sim,
+        spread=spread,
+        aligner=aligner,
+        fetch_md={"fair_value": fair_value, "microprice_refit_ticks": 7},
+        md_cache=CALM,
+        fast_cancel=fast_cancel,
+        vitals={"latency_halflife_s": 0.5, "drawdown_window_s": 3},
+    )
     tape = Tape("synthetic", [feed(events, instrument(), exchange_clock=True)])
 
     assert_nothing_else_is_missing(*with_and_without(tape, chosen))
@@ -89,10 +103,15 @@ def test_the_random_markets_do_let_it_sleep() -> None:
     slept: list[int] = []
 
     @settings(max_examples=60, deadline=None, database=None, derandomize=True)
-    @given(streams(), SPREADS, ALIGNERS)
-    def collect(events: list[MarketEvent], spread: dict[str, object], aligner: dict[str, object]) -> None:
+    @given(streams(), SPREADS, ALIGNERS, SPIKES)
+    def collect(
+        events: list[MarketEvent],
+        spread: dict[str, object],
+        aligner: dict[str, object],
+        fast_cancel: dict[str, object],
+    ) -> None:
         tape = Tape("synthetic", [feed(events, instrument(), exchange_clock=True)])
-        chosen = configured(spread=spread, aligner=aligner, md_cache=CALM)
+        chosen = configured(spread=spread, aligner=aligner, md_cache=CALM, fast_cancel=fast_cancel)
         slept.append(play(tape, chosen, compiled=True, shell=FilteredReplay, sample_ns=SECOND).skipped_ticks)
 
     collect()

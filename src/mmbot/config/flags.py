@@ -96,6 +96,16 @@ FLAGS: tuple[Flag, ...] = (
         },
     ),
     Flag(
+        name="fast_cancel",
+        key="fast_cancel.enabled",
+        default=True,
+        rollback=True,
+        owner="risk",
+        effect="A jump of the mid empties the side that it runs into, at once and for hold_ms."
+        " Off: orders follow their wanted price, and new ones go out at it.",
+        off={"fast_cancel.move_bps": math.inf},
+    ),
+    Flag(
         name="adaptive_spread",
         key="spread.enabled",
         default=True,

@@ -26,6 +26,7 @@ from mmbot.risk.throttle import ThrottleSettings
 from mmbot.sim.latency import LatencySettings
 from mmbot.sim.queue import QueueSettings
 from mmbot.strategy.emit import EmitSettings
+from mmbot.strategy.fast_cancel import FastCancelSettings
 from mmbot.strategy.fetch_md import FetchMdSettings
 from mmbot.strategy.guards import GuardSettings
 from mmbot.strategy.inventory import InventorySettings
@@ -47,6 +48,10 @@ class SpreadSection(SpreadSettings, frozen=True, forbid_unknown_fields=True, kw_
 
 
 class GuardsSection(GuardSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    enabled: bool
+
+
+class FastCancelSection(FastCancelSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     enabled: bool
 
 
@@ -91,6 +96,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     vitals: VitalsSettings
     spread: SpreadSection
     guards: GuardsSection
+    fast_cancel: FastCancelSection
     inventory: InventorySection
     queue_aware: QueueAwareSection
     emit: EmitSettings
@@ -132,6 +138,8 @@ _POSITIVE = (
     "guards.soft_taker_ratio",
     "guards.soft_inventory_ratio",
     "guards.clear_ratio",
+    "fast_cancel.move_bps",
+    "fast_cancel.hold_ms",
     "inventory.max_position_quote",
     "queue_aware.rate_halflife_s",
     "emit.order_notional_quote",

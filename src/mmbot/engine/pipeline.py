@@ -22,6 +22,7 @@ from mmbot.model.instrument import Instrument
 from mmbot.model.quotes import Quote
 from mmbot.model.records import TickRow
 from mmbot.strategy.emit import Emit
+from mmbot.strategy.fast_cancel import FastCancel
 from mmbot.strategy.fetch_md import FetchMd
 from mmbot.strategy.guards import Guards, Level
 from mmbot.strategy.queue_aware import Preferred, QueueAware, Working
@@ -37,7 +38,9 @@ class PipelineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(slots=True)
 class Stages:
-    """The six stages of one symbol, in order, and what they know of the bot itself."""
+    """The six stages of one symbol, in order; what they know of the bot itself; and fast_cancel, whose time
+    counts into the guards'.
+    """
 
     fetch_md: FetchMd
     spread: AdaptiveSpread
@@ -46,6 +49,7 @@ class Stages:
     queue_aware: QueueAware
     emit: Emit
     vitals: Vitals
+    fast_cancel: FastCancel
 
 
 class Pipeline:
@@ -102,8 +106,6 @@ class Pipeline:
         read, view = fetch_md(now_ns)
         t1 = clock()
         vitals = stages.vitals
-        if not vitals.calm:
-            vitals.observe(now_ns)
         volatility_bps = market.volatility_bps
         if view is not None:
             half_spread_bps = stages.spread(now_ns, volatility_bps, market.liquidity_score, vitals)
@@ -113,6 +115,9 @@ class Pipeline:
         level = guards(now_ns, age_ns, volatility_bps, inventory_ratio, view is not None, vitals)
         if level is not _NONE:
             stages.spread.cool_off(now_ns)
+        fast_cancel = stages.fast_cancel
+        if view is not None and (fast_cancel.held or view.mid_x2 != fast_cancel.mid_x2):
+            fast_cancel(now_ns, view.mid_x2)
         t3 = clock()
         skew_bps = stages.inventory(inventory_ratio)
         t4 = clock()
@@ -125,18 +130,13 @@ class Pipeline:
             quotes = stages.emit(
                 view, fetch_md.fair_ticks, half_spread_bps, skew_bps, size_ratio, inventory_ratio, preferred
             )
+            if fast_cancel.held:
+                quotes = [quote for quote in quotes if quote.side not in fast_cancel.held]
         place(now_ns, quotes)
         t6 = clock()
         self._seq += 1
         price = self._price
-        bid = ask = None
-        for quote in quotes:
-            if quote.level:
-                break
-            if quote.side > 0:
-                bid = price(quote.tick)
-            else:
-                ask = price(quote.tick)
+        bid, ask = _first_level(quotes, price)
         row = TickRow(
             now_ns,
             self._key,
@@ -163,10 +163,11 @@ class Pipeline:
         )
         return row, read is Read.MISS
 
-    def slept(self, ticks: int, last_ns: int, liquidity_score: float) -> None:
-        """Ticks were left out, the last of them then and with that score."""
+    def slept(self, ticks: int, last_ns: int, liquidity_score: float, mid_x2: int) -> None:
+        """Ticks were left out, the last of them then and with that score and mid."""
         self._seq += ticks
         self._stages.spread.slept(last_ns, liquidity_score)
+        self._stages.fast_cancel.mid_x2 = mid_x2
 
     def close(self, row: TickRow, wait_ns: int) -> None:
         """The wait of an open row is known."""
@@ -176,6 +177,19 @@ class Pipeline:
     def overdue(self, row: TickRow, now_ns: int) -> bool:
         """An open row has waited out its deadline."""
         return now_ns - row.ts_ns >= self._deadline_ns
+
+
+def _first_level(quotes: list[Quote], price: Callable[[float], float]) -> tuple[float | None, float | None]:
+    """Prices of the first-level bid and ask."""
+    bid = ask = None
+    for quote in quotes:
+        if quote.level:
+            break
+        if quote.side > 0:
+            bid = price(quote.tick)
+        else:
+            ask = price(quote.tick)
+    return bid, ask
 
 
 _NONE, _HARD = Level.NONE, Level.HARD

@@ -105,13 +105,15 @@ class Quiet:
             stages.guards.calm
             and stages.vitals.calm
             and stages.spread.settled(volatility_bps, score)
+            and not stages.fast_cancel.held
             and not stages.queue_aware.nudging
             and stages.emit.levels == 1
         )
 
     def _mids(self, mid_x2: int, spread: int) -> tuple[int, int]:
-        """Twice the mid: as far as the aligner holds, and some."""
+        """Twice the mid: as far as the aligner holds, and some; but no move within may be a spike."""
         reach = math.ceil((self._aligner.hold_bps + self._aligner.lead_bps) / BPS * mid_x2) + 2 * spread
+        reach = min(reach, math.floor(self._stages.fast_cancel.calm_reach_x2(mid_x2)))
         return mid_x2 - reach, mid_x2 + reach
 
     def _skews(self, position: Position, mids: tuple[int, int]) -> tuple[float, float] | None:

@@ -13,7 +13,7 @@ from mmbot.execution.orders import Blotter, WorkingOrder
 from mmbot.execution.requests import Requests
 from mmbot.model.commands import CancelOrder, Message, OrderCommand, Room, SubmitOrder
 from mmbot.model.events import Fill, OrderAck, OrderEvent, OrderReject
-from mmbot.model.instrument import Instrument
+from mmbot.model.instrument import Instrument, Side
 from mmbot.model.quotes import Quote
 from mmbot.model.records import EventRow, Row
 from mmbot.risk.account import Account
@@ -90,10 +90,13 @@ class Sender:
         creates: list[Quote],
         position_lots: int,
         reference: Reference | None,
+        urgent: tuple[Side, ...] = (),
     ) -> None:
-        """One tick's wishes become messages, or are held back."""
+        """One tick's wishes become messages, or are held back. `urgent`: sides whose cancels go first."""
         batcher, throttle = self._batcher, self._checks.throttle
         cancels, creates = batcher.in_line(cancels, creates)
+        if urgent:
+            cancels = sorted(cancels, key=lambda order: order.side not in urgent)
         room, limit = self._room(now_ns, len(cancels))
         orders: list[OrderCommand] = [self._cancel(now_ns, order) for order in cancels[: room.cancels]]
         late = cancels[room.cancels :]

@@ -5,7 +5,7 @@ from collections import deque
 import msgspec
 
 from mmbot.book.market import Market
-from mmbot.engine.pipeline import Pipeline
+from mmbot.engine.pipeline import Pipeline, Stages
 from mmbot.engine.quiet import Band, Quiet
 from mmbot.engine.sender import Checks, Sender
 from mmbot.errors import LocalProtocolError
@@ -27,7 +27,6 @@ from mmbot.model.quotes import Quote
 from mmbot.model.records import EventRow, FillRow, TickRow
 from mmbot.risk.account import reducing
 from mmbot.risk.limits import Reference
-from mmbot.strategy.vitals import Vitals
 
 
 class SymbolBot:
@@ -42,7 +41,7 @@ class SymbolBot:
         aligner: AlignerSettings,
         batch: BatchSettings,
         quiet: Quiet,
-        vitals: Vitals,
+        stages: Stages,
         id_prefix: str,
     ) -> None:
         """`id_prefix`: what client ids begin with, before their running number."""
@@ -57,7 +56,8 @@ class SymbolBot:
         self._blotter = Blotter()
         self.key = instrument.key
         self._quiet = quiet
-        self.vitals = vitals
+        self.vitals = stages.vitals
+        self._fast_cancel = stages.fast_cancel
         self._account = checks.account
         self._sender = Sender(
             instrument, market, self._blotter, checks, batch, id_prefix, post_only=aligner.post_only
@@ -107,6 +107,8 @@ class SymbolBot:
         if now_ns >= self._requests.due_ns:
             for waited_ns in self._sender.give_up(now_ns):
                 self.vitals.answered(now_ns, waited_ns)
+        if not self.vitals.calm:
+            self.vitals.observe(now_ns)
         while self.waiting and self._pipeline.overdue(self.waiting[0], now_ns):
             row = self.waiting.popleft()
             self._pipeline.close(row, now_ns - row.ts_ns)
@@ -118,6 +120,9 @@ class SymbolBot:
         row, is_open = self._pipeline.tick(now_ns, position.base, value, self._blotter.resting, self._place)
         if is_open:
             self.waiting.append(row)
+        if self._fast_cancel.spiked_ns == now_ns:
+            side = Side.SELL if self._fast_cancel.spiked_bps > 0 else Side.BUY
+            self._event(now_ns, "fast_cancel", side=side.word, moved_bps=self._fast_cancel.spiked_bps)
         return row
 
     def quiet_band(self) -> Band | None:
@@ -132,9 +137,9 @@ class SymbolBot:
             return None
         return self._quiet.band(bid, ask, self.position)
 
-    def slept(self, ticks: int, last_ns: int, liquidity_score: float) -> None:
-        """Ticks in the quiet band were left out, the last of them then and with that score."""
-        self._pipeline.slept(ticks, last_ns, liquidity_score)
+    def slept(self, ticks: int, last_ns: int, liquidity_score: float, mid_x2: int) -> None:
+        """Ticks in the quiet band were left out, the last of them then and with that score and mid."""
+        self._pipeline.slept(ticks, last_ns, liquidity_score, mid_x2)
 
     @property
     def working(self) -> bool:
@@ -197,7 +202,8 @@ class SymbolBot:
         if cancels or creates or self._held_back:
             if self._reference is None:
                 self.mark(now_ns)
-            self._sender.send(now_ns, cancels, creates, self.position.lots, self._reference)
+            urgent = self._fast_cancel.held
+            self._sender.send(now_ns, cancels, creates, self.position.lots, self._reference, urgent)
             if creates:
                 self.expose()
 

@@ -19,6 +19,7 @@ from mmbot.risk.limits import Limits
 from mmbot.risk.taker_cap import TakerCap
 from mmbot.risk.throttle import Throttle
 from mmbot.strategy.emit import Emit
+from mmbot.strategy.fast_cancel import FastCancel
 from mmbot.strategy.fetch_md import FetchMd
 from mmbot.strategy.guards import Guards
 from mmbot.strategy.inventory import skew_bps
@@ -107,6 +108,7 @@ def _symbol_bot(
         queue_aware=QueueAware(settings.queue_aware, market),
         emit=Emit(settings.emit, instrument),
         vitals=_vitals(settings),
+        fast_cancel=FastCancel(settings.fast_cancel),
     )
     max_position_quote = settings.inventory.max_position_quote
     pipeline = Pipeline(settings.pipeline, max_position_quote, instrument, market, stages, clock)
@@ -121,7 +123,7 @@ def _symbol_bot(
         settings.aligner,
         settings.async_batch,
         quiet,
-        stages.vitals,
+        stages,
         id_prefix,
     )
 

@@ -79,4 +79,5 @@ class FilteredReplay(Replay):
                 self._due[key] = slept.wake_ns
                 if slept.ticks:
                     self.counts.skipped_ticks += slept.ticks
-                    bot.slept(slept.ticks, slept.wake_ns - step_ns, slept.liquidity_score)
+                    last_ns = slept.wake_ns - step_ns
+                    bot.slept(slept.ticks, last_ns, slept.liquidity_score, slept.mid_x2)

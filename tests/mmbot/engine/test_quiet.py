@@ -11,6 +11,7 @@ from tests.mmbot.builders import KEY, START_NS, HandStopwatch, linear, shipped_s
 from mmbot.engine.symbol import SymbolBot
 from mmbot.model.commands import SubmitOrder, unpacked
 from mmbot.model.events import BookSnapshot, OrderAck, Tick
+from mmbot.model.instrument import Side
 from mmbot.runtime.assemble import build_engine, plain_markets
 from mmbot.units import MS, SECOND, Ns
 
@@ -76,13 +77,28 @@ def cooling_off(bot: SymbolBot) -> None:
     bot._pipeline._stages.spread.cool_off(START_NS + 4 * SECOND)
 
 
+def holding(bot: SymbolBot) -> None:
+    bot._pipeline._stages.fast_cancel.held = (Side.BUY,)
+
+
 def slowed(bot: SymbolBot) -> None:
     bot._pipeline._stages.spread._last_bps += 0.1
 
 
 @pytest.mark.parametrize(
     "changed",
-    [nudged, volatile, too_large, at_the_touch, guarded, slowed, losing, slow_to_answer, cooling_off],
+    [
+        nudged,
+        volatile,
+        too_large,
+        at_the_touch,
+        guarded,
+        slowed,
+        losing,
+        slow_to_answer,
+        cooling_off,
+        holding,
+    ],
 )
 def test_what_is_not_ordinary_has_none(changed: Callable[[SymbolBot], None]) -> None:
     bot = at_rest()
@@ -99,6 +115,13 @@ def test_a_spread_that_could_come_to_its_widest_has_none() -> None:
     assert at_rest(spread={"max_bps": 3.05}).quiet_band() is not None
     assert at_rest(spread={"max_bps": 3.04}).quiet_band() is None
     assert at_rest(spread={"max_bps": 3.04, "cool_off_s": 0.0}).quiet_band() is not None
+
+
+def test_no_move_within_a_band_is_a_spike() -> None:
+    band = at_rest(fast_cancel={"move_bps": 4.0}).quiet_band()
+    assert band is not None
+    assert (band.mid_high - band.mid_low) / band.mid_low * 1e4 < 4.0
+    assert band.mid_low < 20_001 < band.mid_high
 
 
 def test_the_score_may_move_as_far_in_a_tick_as_the_spread() -> None:
