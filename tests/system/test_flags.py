@@ -1,4 +1,6 @@
-"""Every flag changes what the bot does: on a market that exercises it, on and off trade differently."""
+"""Every flag changes what the bot does: on a market that exercises it, on and off trade differently; `trace`
+alone changes what is written down.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -61,6 +63,7 @@ EXERCISED: dict[str, dict[str, Any]] = {
     "inventory_skew": BUSY,
     "async_batch": CROWDED,
     "taker_cap": GREEDY,
+    "trace": BUSY,
 }
 
 
@@ -112,7 +115,12 @@ def test_on_and_off_differ(tmp_path: Path, flag: Any, engine: EngineKind):
     on = played(tmp_path, "on", flag.name, engine, **{section: {key: True}})
     off = played(tmp_path, "off", flag.name, engine, **{section: {key: False}})
     assert on.counts.orders > 0
-    assert on.digest != off.digest
+    if flag.name == "trace":  # what is written down, and nothing else
+        assert on.digest == off.digest
+        assert list((tmp_path / "on").glob("trace_*.jsonl"))
+        assert not list((tmp_path / "off").glob("trace_*.jsonl"))
+    else:
+        assert on.digest != off.digest
     assert on.counts.ticks == off.counts.ticks
 
 

@@ -21,14 +21,14 @@ from tests.system.test_engines_agree import (
 
 from mmbot.config.settings import Settings
 from mmbot.errors import ConfigError
-from mmbot.model.events import MarketEvent
+from mmbot.model.events import BookDelta, BookSnapshot, MarketEvent
 from mmbot.model.instrument import Contract
-from mmbot.model.records import EventRow, FillRow, Row, TickRow
+from mmbot.model.records import EventRow, FillRow, Row, TickRow, TraceRow
 from mmbot.runtime.filtered import FilteredReplay
 from mmbot.runtime.run import EngineKind, Run, RunRequest
 from mmbot.runtime.tape import Tape
 from mmbot.sim.market import MarketSettings, SyntheticMarket
-from mmbot.units import SECOND, Ns
+from mmbot.units import MS, SECOND, Ns
 
 SPREADS = st.fixed_dictionaries(
     {
@@ -66,8 +66,12 @@ def assert_nothing_else_is_missing(every: Played, filtered: Played) -> None:
     assert filtered.queues == every.queues
     ticks = [row for row in every.rows if isinstance(row, TickRow)]
     kept = [row for row in filtered.rows if isinstance(row, TickRow)]
-    assert [row for row in filtered.rows if not isinstance(row, TickRow)] == [
-        row for row in every.rows if not isinstance(row, TickRow)
+    assert [row for row in filtered.rows if not isinstance(row, TickRow | TraceRow)] == [
+        row for row in every.rows if not isinstance(row, TickRow | TraceRow)
+    ]
+    traced = [row for row in every.rows if isinstance(row, TraceRow)]
+    assert [row for row in filtered.rows if isinstance(row, TraceRow)] == [
+        row for row in traced if (row.symbol, row.seq) in {(tick.symbol, tick.seq) for tick in kept}
     ]
     by_number = {(row.symbol, row.seq): row for row in ticks}
     assert all(row == by_number[row.symbol, row.seq] for row in kept)
@@ -135,16 +139,20 @@ def test_each_of_two_symbols_sleeps_by_itself(
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("fair_value", ["mid", "weighted_mid", "microprice"])
-def test_a_market_that_trades_sleeps_often_and_misses_nothing(seed: int, fair_value: str) -> None:
-    """Two minutes with fills, a position that skews, a spread that moves with liquidity."""
+@pytest.mark.parametrize("drawdown_reference_quote", [10.0, 0.01])
+def test_a_market_that_trades_sleeps_often_and_misses_nothing(
+    seed: int, fair_value: str, drawdown_reference_quote: float
+) -> None:
+    """Two minutes with fills, a position that skews, a spread that moves with liquidity, and with losses."""
     market = MarketSettings(
         symbol=KEY, duration_s=120.0, depth_levels=10, trades_per_s=8.0, trade_lots_log_mean=3.0
     )
     chosen = configured(
         spread={
             "base_bps": 2.0, "min_bps": 0.5, "slew_bps_per_s": 2.0, "volatility_reference_bps": 50.0,
-            "liquidity_weight_bps": 1.5,
+            "liquidity_weight_bps": 1.5, "drawdown_reference_quote": drawdown_reference_quote,
         },
+        vitals={"drawdown_window_s": 5},
         aligner={"hold_bps": 0.5, "lead_bps": 0.5},
         emit={"order_notional_quote": 50.0},
         inventory={"max_position_quote": 300.0, "dead_band_ratio": 0.1, "max_skew_bps": 1.0},
@@ -160,6 +168,48 @@ def test_a_market_that_trades_sleeps_often_and_misses_nothing(seed: int, fair_va
     assert_nothing_else_is_missing(every, filtered)
     assert sum(isinstance(row, FillRow) for row in every.rows) > 5
     assert filtered.skipped_ticks > 0
+
+
+def stepping(mids: list[int]) -> list[MarketEvent]:
+    """A book of one tick's spread and ten levels a side, whose best bid moves as told, every 50 ms."""
+    now_ns, at = START, mids[0]
+    levels = ([(at - step, 100) for step in range(10)], [(at + 1 + step, 100) for step in range(10)])
+    events: list[MarketEvent] = [BookSnapshot(KEY, Ns(now_ns), Ns(now_ns), *levels)]
+    for to in mids[1:]:
+        now_ns += 50 * MS
+        before = {at - step for step in range(10)}, {at + 1 + step for step in range(10)}
+        after = {to - step for step in range(10)}, {to + 1 + step for step in range(10)}
+        changes = [
+            [(tick, 0) for tick in sorted(old - new)] + [(tick, 100) for tick in sorted(new)]
+            for old, new in zip(before, after, strict=True)
+        ]
+        events.append(BookDelta(KEY, Ns(now_ns), Ns(now_ns), *changes))
+        at = to
+    return events
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(("jump", "spikes"), [(25, 0), (31, 1)])
+def test_a_spike_is_judged_from_the_mid_at_the_last_tick_slept_through(
+    sign: int, jump: int, spikes: int
+) -> None:
+    """The mid drifts within the band, and then leaves it: what counts is how far it went in that tick."""
+    drifted = [10_000] * 84 + [10_000 + sign * step for step in range(11)]  # between two marks of the account
+    events = stepping([*drifted, drifted[-1], *[drifted[-1] + sign * jump] * 80])
+    chosen = configured(
+        spread={"base_bps": 40.0, "volatility_reference_bps": 1e5, "max_bps": 100.0},
+        aligner={"hold_bps": 60.0, "lead_bps": 25.0},
+        fetch_md={"fair_value": "mid", "microprice_refit_ticks": 3000},
+        emit={"order_notional_quote": 505.0},
+        fast_cancel={"move_bps": 30.0, "hold_ms": 500.0},
+    )
+    every, filtered = with_and_without(
+        Tape("synthetic", [feed(events, instrument(), exchange_clock=True)]), chosen, 60 * SECOND
+    )
+
+    assert_nothing_else_is_missing(every, filtered)
+    assert filtered.skipped_ticks > 20
+    assert sum(isinstance(row, EventRow) and row.kind == "fast_cancel" for row in every.rows) == spikes
 
 
 @pytest.mark.parametrize(

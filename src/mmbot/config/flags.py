@@ -3,8 +3,8 @@
 A flag is a boolean of config.yaml, `<section>.enabled`, or a number that bounds a feature. *Off* is defined
 here by values: `off` lists the settings that make the feature neutral, and `in_force` puts them in place of
 the written ones when a run is wired. So nothing below knows that flags exist, and the configuration keeps
-what was written. Only a flag that changes what the bot does is registered: a test plays each on and off and
-compares the orders.
+what was written. Only a flag that changes what the bot does, or writes down, is registered: a test plays each
+on and off and compares the orders, of `trace` the feeds.
 """
 
 import math
@@ -149,6 +149,16 @@ FLAGS: tuple[Flag, ...] = (
         off={"async_batch.max_orders": 1, "async_batch.max_batches_per_tick": 1 << 30},
     ),
     Flag(
+        name="trace",
+        key="trace.enabled",
+        default=True,
+        rollback=False,
+        owner="trading-infra",
+        effect="A share of ticks, trace.sample_rate, keeps what each stage thought in the feed `trace`."
+        " Off: no such feed. Orders are the same.",
+        off={"trace.sample_rate": 0.0},
+    ),
+    Flag(
         name="taker_cap",
         key="taker_cap.enabled",
         default=True,
@@ -204,8 +214,8 @@ _HEAD = """\
 # Feature flags
 
 Made by `mmbot config flags --markdown` from the registry in `src/mmbot/config/flags.py`; a test holds the two
-together, and another plays every flag on and off and compares the orders. *Rollback* is the value that
-`mmbot rollback --values registry` sets.
+together, and another plays every flag on and off and compares the orders, of `trace` the feeds. *Rollback* is
+the value that `mmbot rollback --values registry` sets.
 
 | flag | key | type | default | rollback | owner | effect |
 |---|---|---|---|---|---|---|"""

@@ -16,6 +16,7 @@ import msgspec
 from mmbot.book.cache import MdCacheSettings
 from mmbot.config.strict_yaml import Document, load
 from mmbot.engine.pipeline import PipelineSettings
+from mmbot.engine.trace import TraceSettings
 from mmbot.errors import ConfigError
 from mmbot.execution.aligner import AlignerSettings
 from mmbot.execution.batcher import BatchSettings
@@ -71,6 +72,10 @@ class TakerCapSection(TakerCapSettings, frozen=True, forbid_unknown_fields=True,
     enabled: bool
 
 
+class TraceSection(TraceSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    enabled: bool
+
+
 class SimSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The simulated venue. `market_data` is venue to us, `entry` us to venue, `response` its answer, `resync`
     a REST snapshot.
@@ -107,6 +112,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     breaker: BreakerSettings
     throttle: ThrottleSettings
     sim: SimSettings
+    trace: TraceSection
     telemetry: TelemetrySettings
 
     def sha256(self) -> str:
@@ -163,7 +169,7 @@ _POSITIVE = (
 )
 _MAY_BE_NEGATIVE = ("queue_aware.min_edge_bps",)
 _BELOW_ONE = ("inventory.dead_band_ratio", "breaker.max_failure_ratio")
-_AT_MOST_ONE = ("guards.soft_size_ratio", "guards.clear_ratio")
+_AT_MOST_ONE = ("guards.soft_size_ratio", "guards.clear_ratio", "trace.sample_rate")
 _ORDERED = (
     ("throttle.reserved_for_cancels", "throttle.messages_per_s"),
     ("spread.min_bps", "spread.max_bps"),

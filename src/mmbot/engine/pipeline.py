@@ -12,6 +12,7 @@ modelled in replay, without stopping the engine.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -20,7 +21,7 @@ from mmbot.book.market import Market
 from mmbot.clock import Stopwatch
 from mmbot.model.instrument import Instrument
 from mmbot.model.quotes import Quote
-from mmbot.model.records import TickRow
+from mmbot.model.records import Row, TickRow
 from mmbot.strategy.emit import Emit
 from mmbot.strategy.fast_cancel import FastCancel
 from mmbot.strategy.fetch_md import FetchMd
@@ -29,6 +30,9 @@ from mmbot.strategy.queue_aware import Preferred, QueueAware, Working
 from mmbot.strategy.spread import AdaptiveSpread
 from mmbot.strategy.vitals import Vitals
 from mmbot.units import MS
+
+if TYPE_CHECKING:
+    from mmbot.engine.trace import Tracer
 
 
 class PipelineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,6 +68,7 @@ class Pipeline:
         "_seq",
         "_stages",
         "_stopwatch",
+        "_tracer",
     )
 
     def __init__(
@@ -73,6 +78,7 @@ class Pipeline:
         instrument: Instrument,
         market: Market,
         stages: Stages,
+        tracer: "Tracer",
         stopwatch: Stopwatch,
     ) -> None:
         self._deadline_ns = settings.deadline_ms * MS
@@ -81,6 +87,7 @@ class Pipeline:
         self._price = instrument.pricer()
         self._market = market
         self._stages = stages
+        self._tracer = tracer
         self._stopwatch = stopwatch
         self._seq = 0
 
@@ -91,8 +98,10 @@ class Pipeline:
         position_quote: float,
         working: Working,
         place: Callable[[int, list[Quote]], None],
+        rows: list[Row],
     ) -> tuple[TickRow, bool]:
-        """One pass. `place` turns wanted quotes into commands and is part of the emit stage's time.
+        """One pass. `place` turns wanted quotes into commands and is part of the emit stage's time; `rows`
+        takes the trace of a tick that is traced.
 
         Returns the row and whether it is open: a miss, whose wait is not known yet.
         """
@@ -161,11 +170,20 @@ class Pipeline:
             position,
             position_quote,
         )
+        if self._seq >= self._tracer.next_seq:
+            self._tracer.passed(self._seq)
+            rows.append(
+                self._tracer.row(
+                    now_ns, self._seq, view, inventory_ratio, skew_bps, preferred, working,
+                    half_spread_bps, quotes,
+                )
+            )  # fmt: skip
         return row, read is Read.MISS
 
     def slept(self, ticks: int, last_ns: int, liquidity_score: float, mid_x2: int) -> None:
         """Ticks were left out, the last of them then and with that score and mid."""
         self._seq += ticks
+        self._tracer.passed(self._seq)
         self._stages.spread.slept(last_ns, liquidity_score)
         self._stages.fast_cancel.mid_x2 = mid_x2
 

@@ -117,7 +117,9 @@ class SymbolBot:
         mid_x2 = self.market.mid_x2 if position.lots else None
         if mid_x2 is not None:
             value = position.quote_value(mid_x2)
-        row, is_open = self._pipeline.tick(now_ns, position.base, value, self._blotter.resting, self._place)
+        row, is_open = self._pipeline.tick(
+            now_ns, position.base, value, self._blotter.resting, self._place, self.rows
+        )
         if is_open:
             self.waiting.append(row)
         if self._fast_cancel.spiked_ns == now_ns:

@@ -12,6 +12,7 @@ from mmbot.engine.pipeline import Pipeline, Stages
 from mmbot.engine.quiet import Quiet
 from mmbot.engine.sender import Checks
 from mmbot.engine.symbol import SymbolBot
+from mmbot.engine.trace import Tracer
 from mmbot.model.instrument import Instrument
 from mmbot.risk.account import Account
 from mmbot.risk.breaker import Breaker
@@ -111,7 +112,8 @@ def _symbol_bot(
         fast_cancel=FastCancel(settings.fast_cancel),
     )
     max_position_quote = settings.inventory.max_position_quote
-    pipeline = Pipeline(settings.pipeline, max_position_quote, instrument, market, stages, clock)
+    tracer = Tracer(settings.trace, instrument, market, stages)
+    pipeline = Pipeline(settings.pipeline, max_position_quote, instrument, market, stages, tracer, clock)
     id_prefix = f"mm{arm}-{instrument.symbol}-"
     tick_ns = round(settings.pipeline.tick_interval_ms * MS)
     quiet = Quiet(stages, settings.aligner, market, max_position_quote, tick_ns)

@@ -80,6 +80,11 @@ class AdaptiveSpread:
         )
 
     @property
+    def last_bps(self) -> float:
+        """Half spread of the last call."""
+        return self._last_bps
+
+    @property
     def calm_bps(self) -> float:
         """Volatility below which it does not widen the spread."""
         return self._settings.volatility_reference_bps

@@ -120,11 +120,16 @@ class Vitals:
         self.taker_ratio = taker_ratio
         self.observe(now_ns)
 
+    def latency_at(self, now_ns: int) -> float | None:
+        """The worse mean, of what is not forgotten."""
+        latency_ms, late_ms = self._round_trip.at(now_ns), self._lateness.at(now_ns)
+        if late_ms is not None and (latency_ms is None or late_ms > latency_ms):
+            return late_ms
+        return latency_ms
+
     def observe(self, now_ns: int) -> None:
         """Judge this moment. Needed at a tick only while not calm: time alone can but forget."""
-        latency_ms, late_ms, rest = self._round_trip.at(now_ns), self._lateness.at(now_ns), self._rest
-        if late_ms is not None and (latency_ms is None or late_ms > latency_ms):
-            latency_ms = late_ms
+        latency_ms, rest = self.latency_at(now_ns), self._rest
         self.latency_ms = latency_ms
         self.calm = (
             (latency_ms is None or latency_ms < rest.latency_ms)
