@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from mmbot.cli_paper import paper
 from mmbot.clock import wall_ns
 from mmbot.config.explain import Explained
 from mmbot.config.explain import explain as explained
@@ -21,9 +22,12 @@ from mmbot.config.snapshot import SNAPSHOT, Snapshot, load_snapshot
 from mmbot.errors import ConfigError, MmbotError
 from mmbot.ops.audit import broken_line
 from mmbot.ops.plan import plan
-from mmbot.ops.rollback import Values, apply, targets, work_out
+from mmbot.ops.reloads import Outcome, using
+from mmbot.ops.rollback import Rollback, Values, apply, ask_running, targets, work_out
 from mmbot.ops.steps import run_step
+from mmbot.runtime.faults import parse_fault
 from mmbot.runtime.run import EngineKind, Run, RunRequest
+from mmbot.runtime.running import announced
 from mmbot.runtime.summary import Summary
 from mmbot.units import SECOND, parse_duration
 
@@ -32,6 +36,7 @@ config_app = typer.Typer(
     no_args_is_help=True, help="What the bot is told: show it, check it, list its flags."
 )
 app.add_typer(config_app, name="config")
+app.command()(paper)
 _DATA = Path("../shared/data")
 
 Scenario = Annotated[str, typer.Option(help="Name of a file in scenarios/.")]
@@ -69,8 +74,18 @@ def run(
     ] = False,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the latency models.")] = None,
     scenarios: Scenarios = Path("scenarios"),
+    inject: Annotated[
+        list[str] | None,
+        typer.Option(help="Fault from the start of the tape on: silence@10m+5s, gap@15m; repeatable."),
+    ] = None,
+    running: Annotated[
+        Path, typer.Option(help="Folder in which a bot says that it runs; `mmbot rollback` looks there.")
+    ] = Path("artifacts/running"),
 ) -> None:
-    """Run the bot over a scenario and print what it did."""
+    """Run the bot over a scenario and print what it did.
+
+    SIGHUP makes a running bot read its configuration again and take it between two ticks, all or nothing.
+    """
     if mode != "replay":
         raise ConfigError(f"--mode: was {mode!r}, expected replay")
     run_id = f"run-{scenario}-{wall_ns()}"
@@ -81,16 +96,18 @@ def run(
         data=_captures(data),
         run_id=run_id,
         directory=out or Path("artifacts/runs") / run_id,
-        duration_s=_seconds(duration),
+        duration_s=_duration_s(duration),
         seed=seed,
         engine=EngineKind.COMPILED if wake_filter and engine is EngineKind.AUTO else engine,
         wake_filter=wake_filter,
+        faults=tuple(map(parse_fault, inject or [])),
     )
     console = Console()
     opened = Run(request)
     summary = Summary([feed.instrument for feed in opened.tape.feeds])
     opened.observers.append(summary)
-    _play(opened, summary, console)
+    with announced(opened, running):
+        _play(opened, summary, console)
     console.print(_table(opened, summary, request))
 
 
@@ -205,7 +222,12 @@ def rollback(
             help="The bot's files: base, then overlays; repeatable. Default: those of the snapshot."
         ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Artifacts: snapshot and audit log.")] = Path("artifacts"),
+    out: Annotated[
+        Path, typer.Option(help="Artifacts: snapshot, audit log, and who runs (OUT/running).")
+    ] = Path("artifacts"),
+    wait: Annotated[
+        str, typer.Option(help="How long running bots may take to report their new settings.")
+    ] = "10s",
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the diff and change nothing.")] = False,
 ) -> None:
@@ -214,8 +236,10 @@ def rollback(
     Changes single values in the files that have the last word on them and leaves every other character alone.
     Refuses a snapshot that was edited, prints the diff, and appends to OUT/release/audit.jsonl.
 
-    A running bot has to be started again: a bot reads its configuration when it starts.
+    Then asks every running bot that uses one of the files to reload, and waits until each reports the hash
+    that its files now stand for. Exit code 1 where one does not: the files are changed, that bot is not.
     """
+    wait_s = _seconds("--wait", wait)
     snapshot = None
     if values is not Values.REGISTRY or not config:
         snapshot = load_snapshot(to or out / "release" / SNAPSHOT)
@@ -227,13 +251,15 @@ def rollback(
     log = out / "release" / "audit.jsonl"
     if planned.changes and not dry_run:
         apply(planned, log, wall_ns())
-        done = f"{len(planned.changes)} flags set; start the bot again to have them in force"
+        done = f"{len(planned.changes)} flags set"
     else:
         done = f"{len(planned.changes)} flags would be set" if planned.changes else "nothing to change"
     typer.echo(f"{done}\nconfig_sha256 = {planned.config_sha256}")
+    in_force = _in_force(planned, out, wait_s, dry_run=dry_run)
     broken = broken_line(log)
     if broken is not None:
         typer.echo(f"{log}:{broken}: the audit log was altered before this line", err=True)
+    raise typer.Exit(0 if in_force else 1)
 
 
 def main() -> None:
@@ -243,6 +269,28 @@ def main() -> None:
     except MmbotError as error:
         sys.stderr.write(f"mmbot: {error}\n")
         sys.exit(2)
+
+
+def _in_force(planned: Rollback, out: Path, wait_s: float, *, dry_run: bool) -> bool:
+    """Ask the bots that run on these files; False if one is not on them."""
+    folder = out / "running"
+    if dry_run:
+        for bot in using(folder, list(planned.after)):
+            typer.echo(bot.line)
+        return True
+    reports = ask_running(planned, folder, out / "release" / "audit.jsonl", wait_s, wall_ns())
+    failed = [one for one in reports if one.outcome is Outcome.FAILED]
+    for one in reports:
+        typer.echo(one.line, err=one in failed)
+    if not reports:
+        typer.echo(f"no bot that runs on these files has said so in {folder}")
+    if failed:
+        typer.echo(
+            f"{len(failed)} of {len(reports)} running bots are NOT on these files: stop them, or mend what "
+            "they refused and press again",
+            err=True,
+        )
+    return not failed
 
 
 def _captures(asked: Path | None) -> Path | None:
@@ -262,15 +310,17 @@ def _origin(line: Explained) -> str:
     return f"{where}, but {flag.key} is off: {flag_text(value)}"
 
 
-def _seconds(duration: str | None) -> float | None:
+def _duration_s(duration: str | None) -> float | None:
     if duration is None:
         return None
-    if duration == "all":
-        return math.inf
+    return math.inf if duration == "all" else _seconds("--duration", duration)
+
+
+def _seconds(option: str, duration: str) -> float:
     try:
         return parse_duration(duration) / SECOND
     except ValueError as error:
-        raise ConfigError(f"--duration: {error}") from error
+        raise ConfigError(f"{option}: {error}") from error
 
 
 def _play(opened: Run, summary: Summary, console: Console) -> None:

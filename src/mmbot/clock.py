@@ -1,9 +1,10 @@
-"""The one reader of time.
+"""The one reader of time, and the one sleeper.
 
 The core never imports this module: "now" is the stamp of the event in hand, and the pipeline's stopwatch is
 handed in as a plain callable.
 """
 
+import asyncio
 import time
 from typing import Protocol
 
@@ -23,6 +24,36 @@ A CPU-time clock would hide that, and costs a system call per reading (about 0.3
 """
 
 
+def pause(seconds: float) -> None:
+    """Let that much time pass. For commands that wait on another process; a bot never sleeps."""
+    time.sleep(seconds)
+
+
 def wall_ns() -> Ns:
     """Nanoseconds since the epoch, UTC."""
     return Ns(time.time_ns())
+
+
+class RisingClock:
+    """Wall time that never runs backwards, for stamps of what is received.
+
+    After a step back of the machine's clock it goes on from where it was, at the machine's own pace, until
+    the wall clock has caught up; a step forward is followed at once.
+    """
+
+    __slots__ = ("_at", "_last_ns")
+
+    def __init__(self) -> None:
+        self._last_ns, self._at = time.time_ns(), time.perf_counter_ns()
+
+    def __call__(self) -> Ns:
+        wall_ns = time.time_ns()  # before the stopwatch: what passes between the two must not add up
+        at = time.perf_counter_ns()
+        self._last_ns = max(wall_ns, self._last_ns + at - self._at)
+        self._at = at
+        return Ns(self._last_ns)
+
+
+async def sleep(duration_ns: int) -> None:
+    """Let others work for so long."""
+    await asyncio.sleep(duration_ns / 1e9)

@@ -4,6 +4,8 @@
 what was found, what was expected, and where.
 """
 
+from typing import Literal
+
 
 class MmbotError(Exception):
     """Root of what the bot raises on purpose."""
@@ -27,5 +29,21 @@ class LocalProtocolError(MmbotError):
     """We broke the venue's rules; the order state table says which move was illegal."""
 
 
+class TransportError(MmbotError):
+    """A connection or a request that the network did not carry to its end.
+
+    `phase` says how far it came: `connect` (nothing of ours left), `send`, `answer` (of a request: it may
+    have arrived, the outcome is unknown), `body`, or `lost` (a connection that was open).
+    """
+
+    def __init__(self, message: str, phase: Literal["connect", "send", "answer", "body", "lost"]) -> None:
+        super().__init__(message)
+        self.phase = phase
+
+
 class OutputError(MmbotError):
     """A run directory that cannot be written."""
+
+
+class AccountError(MmbotError):
+    """An account that may not be traded: in use, halted, or not as our books say."""

@@ -24,7 +24,8 @@ from mmbot.model.events import Confirmed, MarketEvent
 from mmbot.model.records import Row, SampleRow
 from mmbot.runtime.assemble import build_engine, feature_settings
 from mmbot.runtime.compiled_world import CompiledWorld, KernelWorld
-from mmbot.runtime.replay import Counts, Replay, Times
+from mmbot.runtime.player import Counts
+from mmbot.runtime.replay import Replay, Times
 from mmbot.runtime.run import Run
 from mmbot.runtime.shadow_world import ShadowWorld, in_time
 from mmbot.runtime.tape import TapeFeed

@@ -41,13 +41,17 @@ class MdCache:
     __slots__ = ("_confirmed_ns", "_silence_ns", "_stale_ok", "_ttl_ns", "age_ns", "synced")
 
     def __init__(self, settings: MdCacheSettings) -> None:
-        self._ttl_ns = settings.ttl_ms * MS
-        self._silence_ns = settings.invalidate_on_ws_gap_ms * MS
-        self._stale_ok = settings.stale_ok
+        self.reconfigure(settings)
         self._confirmed_ns = 0
         self.synced = False
         self.age_ns: int | None = None
         """Age found by the last read; None if it found no book."""
+
+    def reconfigure(self, settings: MdCacheSettings) -> None:
+        """From the next read on; what is believed and since when stays."""
+        self._ttl_ns = settings.ttl_ms * MS
+        self._silence_ns = settings.invalidate_on_ws_gap_ms * MS
+        self._stale_ok = settings.stale_ok
 
     def confirm(self, now_ns: int) -> None:
         """A frame arrived on the connection."""

@@ -24,12 +24,7 @@ def local_settings(
     cache: MdCacheSettings, features: FeatureSettings
 ) -> tuple[dict[int, int], dict[int, float]]:
     """What our half of a kernel is told: its integers and its floats, by their place in `layout`."""
-    ints = {
-        L.DEPTH_TICKS: features.depth_ticks,
-        L.SILENCE_NS: math.floor(cache.invalidate_on_ws_gap_ms * MS),
-        L.TTL_NS: math.floor(cache.ttl_ms * MS),
-        L.STALE_OK: int(cache.stale_ok),
-    }
+    ints = {L.DEPTH_TICKS: features.depth_ticks, **_cache_rules(cache)}
     floats = {
         L.VOL_HALFLIFE_NS: features.volatility_halflife_s * SECOND,
         L.FAST_DEPTH_HALFLIFE_NS: features.liquidity_fast_halflife_s * SECOND,
@@ -37,6 +32,14 @@ def local_settings(
         L.RATE_HALFLIFE_NS: features.trade_rate_halflife_s * SECOND,
     }
     return ints, floats
+
+
+def _cache_rules(cache: MdCacheSettings) -> dict[int, int]:
+    return {
+        L.SILENCE_NS: math.floor(cache.invalidate_on_ws_gap_ms * MS),
+        L.TTL_NS: math.floor(cache.ttl_ms * MS),
+        L.STALE_OK: int(cache.stale_ok),
+    }
 
 
 class CompiledMarket:
@@ -74,6 +77,10 @@ class CompiledMarket:
         """Best bid and ask in ticks, crossed or not."""
         base = self._c[L.BASE]
         return self._c[L.LOCAL_BEST_BID] + base, self._c[L.LOCAL_BEST_ASK] + base
+
+    def reconfigure(self, cache: MdCacheSettings) -> None:
+        for place, value in _cache_rules(cache).items():
+            self._c[place] = value
 
     def observe(self, now_ns: int) -> Read:
         c, f = self._c, self._f

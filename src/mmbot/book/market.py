@@ -65,6 +65,9 @@ class Market(Protocol):
     def transitions(self) -> Transitions:
         """Counts of imbalance and spread states, for the microprice."""
 
+    def reconfigure(self, cache: MdCacheSettings) -> None:
+        """Read the cache by other rules from the next observation on."""
+
     def observe(self, now_ns: int) -> Read:
         """Read the cache, price the book, bring the features up to date. Once a tick."""
 
@@ -133,6 +136,9 @@ class PlainMarket:
     @property
     def liquidity_score(self) -> float:
         return self._liquidity.score
+
+    def reconfigure(self, cache: MdCacheSettings) -> None:
+        self._cache.reconfigure(cache)
 
     def apply(self, event: MarketEvent) -> tuple[Trouble, str] | None:
         now_ns = event.recv_ns

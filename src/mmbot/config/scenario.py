@@ -12,6 +12,17 @@ market for the generator, or with `symbols` several that differ in name and seed
         SYNTH01USDT: {base: SYNTH01, seed: 101}
         SYNTH02USDT: {base: SYNTH02, seed: 102}
 
+`kind: live` names a venue to connect to:
+
+    live:
+      venue: bybit_linear
+      symbols: [BTCUSDT, ETHUSDT]
+      depth: 50
+      rest: https://api-testnet.bybit.com
+      stream: wss://stream-testnet.bybit.com      # the venue's paths follow
+
+Its market is whatever happens; instruments come from the venue.
+
 `parts`, a list of `symbol` and `day`, cuts a run into independent ones: one a symbol, one a UTC day, or one
 for each of both, each with a position and orders of its own. It belongs to the scenario, so that what is
 judged does not depend on how many processes play it. `config` is an overlay over config.yaml; the report
@@ -22,6 +33,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -64,6 +76,41 @@ class SyntheticSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"market symbol was {self.settings.symbol}, expected {self.instrument.key}")
 
 
+class LiveSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A venue to connect to. `rest` and `stream` have no path; `depth` is of the book."""
+
+    venue: str
+    symbols: list[str]
+    depth: int
+    rest: str
+    stream: str
+
+    def __post_init__(self) -> None:
+        if not self.symbols or len(set(self.symbols)) != len(self.symbols):
+            raise ValueError(f"live symbols were {self.symbols}, expected at least one, each once")
+        _check_address("rest", self.rest, ("http", "https"))
+        _check_address("stream", self.stream, ("ws", "wss"))
+
+    def at(self, address: str) -> "LiveSpec":
+        """The same venue behind one other address, `http://host:port` for both REST and streams. Raises
+        ConfigError.
+        """
+        try:
+            _check_address("host", address, ("http", "https"))
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+        return msgspec.structs.replace(self, rest=address, stream="ws" + address.removeprefix("http"))
+
+
+def _check_address(name: str, address: str, schemes: tuple[str, str]) -> None:
+    """A base address, encrypted unless it is this machine."""
+    parts = urlsplit(address)
+    if parts.scheme not in schemes or not parts.hostname or parts.path or parts.query:
+        raise ValueError(f"live {name} was {address!r}, expected {schemes[1]}://host, without a path")
+    if parts.scheme == schemes[0] and parts.hostname not in ("127.0.0.1", "::1", "localhost"):
+        raise ValueError(f"live {name} was {address!r}, expected {schemes[1]}:// for another machine")
+
+
 class _OwnSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one of several symbols has to itself."""
 
@@ -84,10 +131,11 @@ class _Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """What a scenario is, as written and as meant."""
 
     title: str
-    kind: Literal["recorded", "synthetic"]
+    kind: Literal["recorded", "synthetic", "live"]
     duration: str
     seed: int
     feeds: list[FeedSpec] = []
+    live: LiveSpec | None = None
     parts: list[Literal["symbol", "day"]] = []
     config: dict[str, Any] = {}
 
@@ -125,12 +173,18 @@ def load_scenario(name: str, folder: Path) -> tuple[Scenario, Document]:
         parse_duration(written.duration)
     except ValueError as error:
         raise ConfigError(f"{document.where(('duration',))}: {error}") from error
-    if (written.kind == "synthetic") != (written.market is not None) or (written.kind == "recorded") != bool(
-        written.feeds
-    ):
+    there = {
+        "recorded": bool(written.feeds),
+        "synthetic": written.market is not None,
+        "live": written.live is not None,
+    }
+    if [kind for kind, given in there.items() if given] != [written.kind]:
         raise ConfigError(
-            f"{path}: kind was {written.kind}: expected feeds for recorded, market for synthetic, not both"
+            f"{path}: kind was {written.kind}: expected feeds for recorded, market for synthetic,"
+            " live for live, and none of the others"
         )
+    if written.kind == "live" and written.parts:
+        raise ConfigError(f"{document.where(('parts',))}: parts: a live market cannot be cut into parts")
     facts = {name: getattr(written, name) for name in _Facts.__struct_fields__}
     scenario = Scenario(**facts, markets=[] if written.market is None else list(_markets(document)))
     _check_instruments(scenario, document)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from mmbot.book.cache import MdCacheSettings
 from mmbot.book.market import EventMarket
+from mmbot.engine.settings import BotSettings
 from mmbot.engine.symbol import SymbolBot
 from mmbot.model.commands import Message, RequestSnapshot
 from mmbot.model.events import (
@@ -37,9 +38,8 @@ class Engine:
         """
         self.bots = dict(bots)
         self._feeds = dict(feeds)
-        self._max_inflight = cache.max_inflight_refresh
         self._account = account
-        self._retry_ns = round(cache.refresh_retry_ms * MS)
+        self._bound_refreshes(cache)
         self._refreshing: dict[str, int] = {}
         """Symbol -> when its snapshot was asked for."""
         self._ticks: deque[TickRow] = deque()
@@ -61,6 +61,18 @@ class Engine:
         else:
             self._market(event)
         return ()
+
+    def reconfigure(self, settings: BotSettings) -> None:
+        """Take other settings, of every room at once, between two ticks. All that the bot remembers stays;
+        cannot fail with settings that were checked.
+        """
+        self._bound_refreshes(settings.md_cache)
+        for bot in self.bots.values():
+            bot.reconfigure(settings)
+
+    def _bound_refreshes(self, cache: MdCacheSettings) -> None:
+        self._max_inflight = cache.max_inflight_refresh
+        self._retry_ns = round(cache.refresh_retry_ms * MS)
 
     def answer(self, event: OrderEvent) -> None:
         """The venue answered about an order; the next tick draws the consequences."""

@@ -10,6 +10,7 @@ the wait counts into the tick's total. That is what a blocking fetch would have 
 modelled in replay, without stopping the engine.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,13 +26,15 @@ from mmbot.model.records import Row, TickRow
 from mmbot.strategy.emit import Emit
 from mmbot.strategy.fast_cancel import FastCancel
 from mmbot.strategy.fetch_md import FetchMd
-from mmbot.strategy.guards import Guards, Level
+from mmbot.strategy.guards import Guards, GuardSettings, Level
+from mmbot.strategy.inventory import skew_bps
 from mmbot.strategy.queue_aware import Preferred, QueueAware, Working
-from mmbot.strategy.spread import AdaptiveSpread
-from mmbot.strategy.vitals import Vitals
+from mmbot.strategy.spread import AdaptiveSpread, SpreadSettings
+from mmbot.strategy.vitals import Rest, Vitals
 from mmbot.units import MS
 
 if TYPE_CHECKING:
+    from mmbot.engine.settings import BotSettings
     from mmbot.engine.trace import Tracer
 
 
@@ -54,6 +57,26 @@ class Stages:
     emit: Emit
     vitals: Vitals
     fast_cancel: FastCancel
+
+    def reconfigure(self, settings: "BotSettings") -> None:
+        """From the next tick on; what each remembers stays."""
+        self.fetch_md.reconfigure(settings.fetch_md)
+        self.spread.reconfigure(settings.spread)
+        self.guards.reconfigure(settings.guards, settings.md_cache.fresh_ms_for_pricing)
+        self.inventory = functools.partial(skew_bps, settings=settings.inventory)
+        self.queue_aware.reconfigure(settings.queue_aware)
+        self.emit.reconfigure(settings.emit)
+        self.vitals.reconfigure(rest_of(settings.spread, settings.guards))
+        self.fast_cancel.reconfigure(settings.fast_cancel)
+
+
+def rest_of(spread: SpreadSettings, guards: GuardSettings) -> Rest:
+    """Vitals are at rest below the first level at which the spread or a guard would act."""
+    return Rest(
+        latency_ms=min(spread.latency_reference_ms, guards.soft_latency_ms),
+        drawdown_quote=min(spread.drawdown_reference_quote, guards.soft_drawdown_quote),
+        taker_ratio=guards.soft_taker_ratio,
+    )
 
 
 class Pipeline:
@@ -81,8 +104,7 @@ class Pipeline:
         tracer: "Tracer",
         stopwatch: Stopwatch,
     ) -> None:
-        self._deadline_ns = settings.deadline_ms * MS
-        self._max_position_quote = max_position_quote
+        self._bound(settings, max_position_quote)
         self._key = instrument.key
         self._price = instrument.pricer()
         self._market = market
@@ -90,6 +112,16 @@ class Pipeline:
         self._tracer = tracer
         self._stopwatch = stopwatch
         self._seq = 0
+
+    def reconfigure(self, settings: "BotSettings") -> None:
+        """From the next tick on."""
+        self._bound(settings.pipeline, settings.inventory.max_position_quote)
+        self._stages.reconfigure(settings)
+        self._tracer.reconfigure(settings.trace, self._seq)
+
+    def _bound(self, settings: PipelineSettings, max_position_quote: float) -> None:
+        self._deadline_ns = settings.deadline_ms * MS
+        self._max_position_quote = max_position_quote
 
     def tick(
         self,

@@ -67,10 +67,14 @@ class Quiet:
         tick_ns: int,
     ) -> None:
         self._stages = stages
-        self._aligner = aligner
         self._market = market
-        self._max_position_quote = max_position_quote
         self._tick_ns = tick_ns
+        self.reconfigure(aligner, max_position_quote)
+
+    def reconfigure(self, aligner: AlignerSettings, max_position_quote: float) -> None:
+        """For the next band; the stages are told by themselves."""
+        self._aligner = aligner
+        self._max_position_quote = max_position_quote
 
     def band(self, bid: WorkingOrder, ask: WorkingOrder, position: Position) -> Band | None:
         """The band around this moment, or None. `bid` and `ask` are all that works, and rest."""

@@ -8,6 +8,7 @@ go is a counted fact: refused, or deferred to the head of the next tick. A cance
 from dataclasses import dataclass
 
 from mmbot.book.market import Market
+from mmbot.engine.settings import BotSettings
 from mmbot.execution.batcher import Batcher, BatchSettings
 from mmbot.execution.orders import Blotter, WorkingOrder
 from mmbot.execution.requests import Requests
@@ -34,7 +35,6 @@ class Checks:
     breaker: Breaker
     throttle: Throttle
     account: Account
-    answer_timeout_ns: int
 
 
 class Sender:
@@ -79,9 +79,22 @@ class Sender:
         self._post_only = post_only
         self._submitted = 0
         self.blocks = Blocks(self._key)
-        self.requests = Requests(checks.answer_timeout_ns)
+        self.requests = Requests(checks.breaker.answer_timeout_ns)
         self.messages: list[Message] = []
         self.rows: list[Row] = []
+
+    def reconfigure(self, settings: BotSettings) -> None:
+        """For the next order. What was sent, what waits and what was counted stays."""
+        checks = self._checks
+        self._post_only = settings.aligner.post_only
+        self._batcher.reconfigure(settings.async_batch)
+        self.requests.reconfigure(settings.breaker.answer_timeout_ns)
+        checks.limits.reconfigure(settings.limits)
+        checks.taker_cap.reconfigure(settings.taker_cap)
+        # of the venue and of the bot: told once a symbol, which changes nothing
+        checks.breaker.reconfigure(settings.breaker)
+        checks.throttle.reconfigure(settings.throttle)
+        checks.account.reconfigure(settings.limits)
 
     def send(
         self,

@@ -8,6 +8,7 @@ from mmbot.book.market import Market
 from mmbot.engine.pipeline import Pipeline, Stages
 from mmbot.engine.quiet import Band, Quiet
 from mmbot.engine.sender import Checks, Sender
+from mmbot.engine.settings import BotSettings
 from mmbot.errors import LocalProtocolError
 from mmbot.execution.aligner import AlignerSettings, align
 from mmbot.execution.batcher import BatchSettings
@@ -68,6 +69,16 @@ class SymbolBot:
         self._price = instrument.pricer()
         self._inverse = instrument.contract is Contract.INVERSE
         self._reference: Reference | None = None
+
+    def reconfigure(self, settings: BotSettings) -> None:
+        """Take other settings between two ticks. Position, orders, counts and what the stages remember
+        stay.
+        """
+        self.market.reconfigure(settings.md_cache)
+        self._pipeline.reconfigure(settings)
+        self._quiet.reconfigure(settings.aligner, settings.inventory.max_position_quote)
+        self._sender.reconfigure(settings)
+        self._aligner = settings.aligner
 
     def on_snapshot(self, now_ns: int) -> None:
         """The market took over a whole book: whoever waited for one has it."""

@@ -37,13 +37,17 @@ class Tracer:
     def __init__(
         self, settings: TraceSettings, instrument: Instrument, market: Market, stages: Stages
     ) -> None:
-        self._traced, self._of = Fraction(str(settings.sample_rate)).as_integer_ratio()
         self._key = instrument.key
         self._price = instrument.pricer()
         self._market = market
         self._stages = stages
         self.next_seq = 0
-        self.passed(0)
+        self.reconfigure(settings, 0)
+
+    def reconfigure(self, settings: TraceSettings, seq: int) -> None:
+        """From the tick after this one on."""
+        self._traced, self._of = Fraction(str(settings.sample_rate)).as_integer_ratio()
+        self.passed(seq)
 
     def passed(self, seq: int) -> None:
         """Ticks up to this one are behind us."""

@@ -38,6 +38,10 @@ class Batcher:
         self._settings = settings
         self.waiting: list[Slot] = []
 
+    def reconfigure(self, settings: BatchSettings) -> None:
+        """From the next message on; who waits keeps its place in the line."""
+        self._settings = settings
+
     def in_line(
         self, cancels: list[WorkingOrder], creates: list[Quote]
     ) -> tuple[list[WorkingOrder], list[Quote]]:

@@ -16,6 +16,11 @@ class Requests:
         self._sent: dict[str, int] = {}
         self.due_ns = NEVER_NS
 
+    def reconfigure(self, timeout_ns: int) -> None:
+        """For those that wait already, too."""
+        self._timeout_ns = timeout_ns
+        self._next()
+
     def sent(self, now_ns: int, client_id: str) -> None:
         if not self._sent:
             self.due_ns = now_ns + self._timeout_ns

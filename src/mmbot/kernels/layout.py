@@ -118,6 +118,8 @@ FLOATS = 19
 
 # --- row kinds of a recording (`recording.columns`), and the bit of a message's last row
 BID_ROW, ASK_ROW, BUY_ROW, SELL_ROW, CONFIRMED_ROW, SNAPSHOT_ROW, TROUBLE_ROW = 0, 1, 2, 3, 4, 5, 6
+BREAKS_BOTH = 1
+"""`tick` of a TROUBLE row after which the venue's book is not known either."""
 LAST_ROW = 0x80
 KIND_MASK = 0x7F
 

@@ -315,7 +315,7 @@ def venue_until(c, f, exch, recv, kind, tick, lots, until_ns):
                 hits = at >= c[L.OWN_ASK_LOW] if taker > 0 else at <= c[L.OWN_BID_HIGH]
                 if c[L.VENUE_SYNCED] and hits:
                     _venue_trade(c, orders, answers, delays, now_ns, taker, tick[at_row], lots[at_row])
-            elif what == L.TROUBLE_ROW and tick[at_row]:
+            elif what == L.TROUBLE_ROW and tick[at_row] == L.BREAKS_BOTH:
                 c[L.VENUE_SYNCED] = 0
             row += 1  # only books take several rows
         c[L.VENUE_ROW] = row

@@ -85,13 +85,18 @@ class Trouble(StrEnum):
 
 
 class BookTrouble(msgspec.Struct, frozen=True, gc=False):
-    """The sequencer or the book found a fault in the stream; `detail` says expected and found."""
+    """The sequencer or the book found a fault in the stream; `detail` says expected and found.
+
+    `ours_alone`: what is missing was lost on its way to us, and the venue's book is whole; it can be had by
+    asking. A recording cannot know that of its own gaps, an injected one can.
+    """
 
     symbol: str
     exch_ns: Ns
     recv_ns: Ns
     trouble: Trouble
     detail: str
+    ours_alone: bool = False
 
 
 MarketEvent = BookSnapshot | BookDelta | Trade | TopOfBook | Confirmed | BookTrouble
@@ -169,6 +174,16 @@ class LatencySample(msgspec.Struct, frozen=True, gc=False):
     symbol: str
     recv_ns: Ns
     latency_ns: int
+
+
+class TicksDropped(msgspec.Struct, frozen=True, gc=False):
+    """Ticks from `first_ns` on that a live shell never played, because it was late by more than the deadline;
+    `recv_ns` is when it found out.
+    """
+
+    recv_ns: Ns
+    first_ns: Ns
+    ticks: int
 
 
 class Tick(msgspec.Struct, frozen=True, gc=False):

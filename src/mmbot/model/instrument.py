@@ -172,6 +172,31 @@ def parser(step: str, what: str) -> Callable[[str], int]:
     return parse
 
 
+def formatter(step: str, *, stripped: bool) -> Callable[[int], str]:
+    """Whole steps -> exact decimal text, the inverse of `parser`.
+
+    With all places of the step (`formatter("0.10", stripped=False)(651142) == "65114.20"`), or without
+    trailing zeros (`formatter("0.1", stripped=True)(762000) == "76200"`). Results are remembered; the memory
+    is bounded.
+    """
+    digits = len(step.partition(".")[2])
+    scaled_step = int(step.replace(".", ""))
+    known: dict[int, str] = {}
+
+    def text(steps: int) -> str:
+        found = known.get(steps)
+        if found is None:
+            figures = str(steps * scaled_step).rjust(digits + 1, "0")
+            whole, fraction = figures[: len(figures) - digits], figures[len(figures) - digits :]
+            fraction = fraction.rstrip("0") if stripped else fraction
+            found = f"{whole}.{fraction}" if fraction else whole
+            if len(known) < _REMEMBERED:
+                known[steps] = found
+        return found
+
+    return text
+
+
 _REMEMBERED = 200_000
 _LONGEST = 100
 """Characters of a decimal; venues write some twenty, and int() itself gives up at thousands."""

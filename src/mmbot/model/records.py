@@ -78,9 +78,9 @@ class EventRow(msgspec.Struct, gc=False):
 class TraceRow(msgspec.Struct, gc=False):
     """What the stages thought at one tick. Prices in quote currency, sizes in lots, scores 0..1.
 
-    `spread_bps` is before the guards, `half_spread_bps` after; `soft` and `hard` are the reasons held, `held` the
-    sides that fast_cancel keeps empty; `*_ahead_lots` and `*_eta_s` are of the first-level orders that rested;
-    `quotes` are (slot, price, lots), slot 1 the first bid and -1 the first ask.
+    `spread_bps` is before the guards, `half_spread_bps` after; `soft` and `hard` are the reasons held, `held`
+    the sides that fast_cancel keeps empty; `*_ahead_lots` and `*_eta_s` are of the first-level orders that
+    rested; `quotes` are (slot, price, lots), slot 1 the first bid and -1 the first ask.
     """
 
     ts_ns: int

@@ -4,8 +4,10 @@ Everything is worked out and checked on texts first: the changed files are merge
 must have its target value, or nothing is written. Then all files are replaced at once, and read back. Both
 the intention and what came of it are in the audit log, with the hash of the effective configuration.
 
-This is the file's side. A bot reads its configuration when it starts, so a running one has to be started
-again. The hash is of these files without a scenario's overlay: what `mmbot config show` prints for them.
+Then every running bot that uses these files is asked to read them again (`ops.reloads`), and must report the
+hash that its files now stand for. Files that were changed while a bot stays on its old settings are a failed
+rollback: the audit log says so, and so does the exit code of `mmbot rollback`. The hash of the files is
+without a scenario's overlay: what `mmbot config show` prints for them.
 """
 
 import difflib
@@ -18,13 +20,14 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from mmbot.clock import pause, stopwatch
 from mmbot.config.edit import rewritten, written_values
 from mmbot.config.flags import FLAGS, Flag, text
 from mmbot.config.settings import Settings, load_settings, merged, settings_of
 from mmbot.config.snapshot import Snapshot, Spelled
 from mmbot.config.strict_yaml import parse, read
 from mmbot.errors import ConfigError, OutputError
-from mmbot.ops import audit
+from mmbot.ops import audit, reloads
 from mmbot.ops.files import write_atomically
 
 
@@ -145,6 +148,22 @@ def apply(rollback: Rollback, log: Path, now_ns: int) -> None:
         audit.append(log, "rollback_done", {**facts, "found_config_sha256": found}, now_ns)
     if found != rollback.config_sha256:
         raise ConfigError(f"config_sha256 was {found} after the rollback, expected {rollback.config_sha256}")
+
+
+def ask_running(
+    rollback: Rollback, folder: Path, log: Path, wait_s: float, now_ns: int
+) -> list[reloads.Report]:
+    """Have the files in force in every bot that runs on them; records what each reported. Raises OutputError
+    where the log cannot be written.
+    """
+    bots = reloads.using(folder, list(rollback.after))
+    reports = reloads.reload_all(bots, wait_s, stopwatch, pause)
+    if reports:
+        failed = any(one.outcome is reloads.Outcome.FAILED for one in reports)
+        facts = {"config_sha256": rollback.config_sha256, "bots": list(reloads.facts(reports))}
+        with _locked(log):
+            audit.append(log, "reload_failed" if failed else "reload_verified", facts, now_ns)
+    return reports
 
 
 @contextmanager

@@ -45,6 +45,12 @@ class Account:
         """Of this UTC day as assessed last; negative for a profit."""
         self.reduce_only = False
 
+    def reconfigure(self, settings: LimitSettings) -> None:
+        """From the next assessment on. A day whose loss was reached stays so: a limit that was raised counts
+        from the next day.
+        """
+        self._max_loss_quote = settings.max_daily_loss_quote
+
     def exposed(self, symbol: str, worst_quote: float) -> None:
         """Take a symbol's exposure if the worse side of its open orders filled. Only a create can raise it:
         told after creates, and once a second for the price, it errs on the safe side.

@@ -103,6 +103,16 @@ class Breaker:
         self._failed_since = 0
         """Requests sent since it was half-open that failed."""
 
+    def reconfigure(self, settings: BreakerSettings) -> None:
+        """From the next question on; state and counts stay. `window_s` is part of the counts and cannot
+        change.
+        """
+        self._settings = settings
+
+    @property
+    def answer_timeout_ns(self) -> int:
+        return self._settings.answer_timeout_ns
+
     def answered(self, sent_ns: int, now_ns: int, *, create: bool) -> None:
         """The venue did what it was asked, or said why there was nothing to do (a cancel that came late)."""
         self._outcomes.add(now_ns, failed=False)

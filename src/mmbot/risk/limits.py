@@ -60,11 +60,15 @@ class Limits:
     __slots__ = ("_inverse", "_lot_quote", "_max_age_ns", "_price", "_settings")
 
     def __init__(self, settings: LimitSettings, instrument: Instrument) -> None:
-        self._settings = settings
+        self.reconfigure(settings)
         self._price = instrument.pricer()
         self._inverse = instrument.contract is Contract.INVERSE
         self._lot_quote = instrument.notional_quote(1, 1.0)
         """Quote value of one lot at a price of one; of one lot at any price for an inverse contract."""
+
+    def reconfigure(self, settings: LimitSettings) -> None:
+        """From the next order on."""
+        self._settings = settings
         self._max_age_ns = settings.collar_reference_max_age_ms * MS
 
     def refusal(self, now_ns: int, side: Side, tick: int, lots: int, standing: Standing) -> str | None:

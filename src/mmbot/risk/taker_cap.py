@@ -29,14 +29,18 @@ class TakerCap:
     __slots__ = ("_fills", "_inverse", "_settings", "_taken", "_takes", "_traded", "_window_ns")
 
     def __init__(self, settings: TakerCapSettings, instrument: Instrument) -> None:
-        self._settings = settings
+        self.reconfigure(settings)
         self._inverse = instrument.contract is Contract.INVERSE
-        self._window_ns = round(settings.window_s * SECOND)
         self._fills: deque[tuple[int, int, bool]] = deque()
         """(when we learned of it, notional, did it take), oldest first."""
         self._traded = 0
         self._taken = 0
         self._takes = 0
+
+    def reconfigure(self, settings: TakerCapSettings) -> None:
+        """From the next order on. What has left a shorter window does not come back into a longer one."""
+        self._settings = settings
+        self._window_ns = round(settings.window_s * SECOND)
 
     def filled(self, now_ns: int, tick: int, lots: int, *, maker: bool) -> None:
         notional = self._notional(tick, lots)

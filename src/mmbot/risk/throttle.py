@@ -30,13 +30,17 @@ class Throttle:
     __slots__ = ("_limit", "_owed", "_reserved", "_sent", "_used")
 
     def __init__(self, settings: ThrottleSettings) -> None:
-        self._limit = settings.messages_per_s
-        self._reserved = settings.reserved_for_cancels
+        self.reconfigure(settings)
         self._sent: deque[tuple[int, int]] = deque()
         """(when, messages), oldest first."""
         self._used = 0
         self._owed: dict[str, Room] = {}
         """Symbol -> cancels and creates it waits for, longest wait first."""
+
+    def reconfigure(self, settings: ThrottleSettings) -> None:
+        """From the next message on; what was sent in the last second counts."""
+        self._limit = settings.messages_per_s
+        self._reserved = settings.reserved_for_cancels
 
     def room(self, now_ns: int, symbol: str, cancels: int) -> Room:
         """What this symbol may send now, when it asks for so many cancels."""

@@ -8,7 +8,7 @@ from mmbot.book.market import EventMarket, FeatureSettings, Market, PlainMarket
 from mmbot.clock import Stopwatch, stopwatch
 from mmbot.config.settings import Settings
 from mmbot.engine.engine import Engine
-from mmbot.engine.pipeline import Pipeline, Stages
+from mmbot.engine.pipeline import Pipeline, Stages, rest_of
 from mmbot.engine.quiet import Quiet
 from mmbot.engine.sender import Checks
 from mmbot.engine.symbol import SymbolBot
@@ -26,7 +26,7 @@ from mmbot.strategy.guards import Guards
 from mmbot.strategy.inventory import skew_bps
 from mmbot.strategy.queue_aware import QueueAware
 from mmbot.strategy.spread import AdaptiveSpread
-from mmbot.strategy.vitals import Rest, Vitals
+from mmbot.strategy.vitals import Vitals
 from mmbot.units import MS
 
 if TYPE_CHECKING:
@@ -92,7 +92,6 @@ def _checks(settings: Settings, instruments: Sequence[Instrument], account: Acco
             breaker=breakers[instrument.venue],
             throttle=throttles[instrument.venue],
             account=account,
-            answer_timeout_ns=settings.breaker.answer_timeout_ns,
         )
         for instrument in instruments
     }
@@ -108,7 +107,7 @@ def _symbol_bot(
         inventory=functools.partial(skew_bps, settings=settings.inventory),
         queue_aware=QueueAware(settings.queue_aware, market),
         emit=Emit(settings.emit, instrument),
-        vitals=_vitals(settings),
+        vitals=Vitals(settings.vitals, rest_of(settings.spread, settings.guards)),
         fast_cancel=FastCancel(settings.fast_cancel),
     )
     max_position_quote = settings.inventory.max_position_quote
@@ -128,14 +127,3 @@ def _symbol_bot(
         stages,
         id_prefix,
     )
-
-
-def _vitals(settings: Settings) -> Vitals:
-    """At rest below the first level at which the spread or a guard would act."""
-    spread, guards = settings.spread, settings.guards
-    rest = Rest(
-        latency_ms=min(spread.latency_reference_ms, guards.soft_latency_ms),
-        drawdown_quote=min(spread.drawdown_reference_quote, guards.soft_drawdown_quote),
-        taker_ratio=guards.soft_taker_ratio,
-    )
-    return Vitals(settings.vitals, rest)

@@ -40,7 +40,9 @@ class FilteredReplay(Replay):
         last_ns = first_ns + (self.end_ns - 1 - first_ns) // step_ns * step_ns
         self._due = dict.fromkeys(self._engine.bots, now_ns)
         while now_ns < self.end_ns:
-            self._tick(now_ns)
+            if self._between is not None:
+                self._act(now_ns)
+            self._tick_due(now_ns)
             if now_ns >= next_sample_ns:
                 self._sample(now_ns)
                 next_sample_ns += self._times.sample_ns
@@ -55,7 +57,7 @@ class FilteredReplay(Replay):
             now_ns = min(self._due.values())
         yield from self._close()
 
-    def _tick(self, now_ns: int) -> None:
+    def _tick_due(self, now_ns: int) -> None:
         """Every symbol that is due."""
         due = [key for key, due_ns in self._due.items() if due_ns == now_ns]
         for key in due:

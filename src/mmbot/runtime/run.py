@@ -1,45 +1,36 @@
-"""One run: scenario and settings in, a run directory out. What `mmbot run` and the gates both drive.
+"""A replay: scenario and settings in, a run directory out. What `mmbot run` and the gates both drive."""
 
-The directory holds a manifest (written when the run starts, and again when it ends) and the feeds. A run that
-dies leaves a manifest that says so.
-"""
-
-import contextlib
 import functools
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
-
-import msgspec
-import psutil
+from typing import Any
 
 from mmbot.clock import Stopwatch, stopwatch
 from mmbot.config.flags import in_force
 from mmbot.config.scenario import Scenario, load_scenario
-from mmbot.config.settings import Settings, load_settings
 from mmbot.engine.engine import Engine
-from mmbot.errors import ConfigError, MmbotError, OutputError
-from mmbot.model.instrument import Instrument
+from mmbot.errors import ConfigError
 from mmbot.model.records import Row
-from mmbot.runtime import provenance
 from mmbot.runtime.assemble import build_engine, feature_settings, plain_markets
+from mmbot.runtime.faults import Fault, injected
 from mmbot.runtime.filtered import FilteredReplay
+from mmbot.runtime.kept_run import KeptRun, models, rss_bytes
 from mmbot.runtime.plain_world import PlainWorld
-from mmbot.runtime.replay import Counts, Replay, Times
+from mmbot.runtime.reload import Reloader, Sources
+from mmbot.runtime.replay import Replay, Times
 from mmbot.runtime.tape import Part, Tape, cache_folder, open_tape, parts_of
 from mmbot.runtime.world import FillSeen, World
-from mmbot.telemetry.feeds import Batch, FeedWriter
 from mmbot.units import MS, SECOND
-
-SCHEMA = 1
-
 
 _WORTH_COMPILING = 500_000
 """Rows and ticks: below, importing numba and loading the kernel take longer than they save."""
+
+
+_WHY_FIXED = "with the wake filter no settings change while running: symbols sleep through ticks"
 
 
 class EngineKind(StrEnum):
@@ -50,16 +41,11 @@ class EngineKind(StrEnum):
     COMPILED = "compiled"
 
 
-class Observer(Protocol):
-    """Sees rows as they are written; for progress and closing tables."""
-
-    def rows(self, rows: Sequence[Row]) -> None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class RunRequest:
     """What to run and where to write it. `duration_s`: None = the scenario's own, inf = the whole tape.
-    `part`: the name of a part of the scenario, None = all of it at once.
+    `part`: the name of a part of the scenario, None = all of it at once. `faults`: put into a copy of the
+    tape.
     """
 
     scenario: str
@@ -75,40 +61,47 @@ class RunRequest:
     engine: EngineKind = EngineKind.AUTO
     wake_filter: bool = False
     part: str | None = None
+    faults: tuple[Fault, ...] = ()
 
 
-class Run:
-    """Opened: everything was validated and the market is at hand. Iterate once to play it."""
+class Run(KeptRun):
+    """A replay, opened: everything was validated and the market is at hand. Iterate once to play it."""
 
     def __init__(self, request: RunRequest, clock: Stopwatch = stopwatch) -> None:
-        scenario, overlay = load_scenario(request.scenario, request.scenarios)
-        self.settings: Settings = load_settings(request.config, overlay)
+        sources = Sources(tuple(request.config), request.scenario, request.scenarios)
+        reloader = Reloader(sources, _WHY_FIXED if request.wake_filter else None)
+        super().__init__(request.run_id, request.directory, request.arm, reloader)
+        scenario = reloader.scenario
         self._request = request
         part = None if request.part is None else _part(scenario, request)
-        self.tape: Tape = open_tape(scenario, request.scenario, request.data, cache_folder(), part)
+        tape = open_tape(scenario, request.scenario, request.data, cache_folder(), part)
+        behind_ns = round(self.settings.sim.market_data.median_ms * MS)
+        self.tape: Tape = injected(tape, request.faults, behind_ns)
+        self.instruments = [feed.instrument for feed in self.tape.feeds]
+        self.data_kind = self.tape.kind
         self._seed = scenario.seed if request.seed is None else request.seed
-        self._duration_ns = duration_ns = _duration_ns(request.duration_s, scenario.duration_ns)
+        duration_ns = planned_duration_ns(request.duration_s, scenario.duration_ns)
+        first_ns = max(feed.columns.meta.first_ns for feed in self.tape.feeds)
+        tape_ns = self.tape.last_ns - first_ns
+        self.planned_ns = tape_ns if duration_ns is None else min(tape_ns, duration_ns)
         self.engine, world = self._wire(clock)
-        process = psutil.Process()
-        self._replay = (FilteredReplay if request.wake_filter else Replay)(
+        self._player: Replay = (FilteredReplay if request.wake_filter else Replay)(
             self.engine,
             Times(
-                first_ns=max(feed.columns.meta.first_ns for feed in self.tape.feeds),
+                first_ns=first_ns,
                 tape_end_ns=self.tape.last_ns,
                 tick_ns=round(self.settings.pipeline.tick_interval_ms * MS),
                 sample_ns=round(self.settings.telemetry.sample_interval_s * SECOND),
                 duration_ns=duration_ns,
             ),
             world,
-            lambda: int(process.memory_info().rss),
+            rss_bytes(),
         )
-        self.observers: list[Observer] = []
-        self._halted: str | None = None
 
     def _wire(self, clock: Stopwatch) -> tuple[Engine, Callable[[FillSeen], World]]:
         """Engine and world: in the kernel or in ordinary Python, which decide and trade the same."""
         settings, tape, arm = in_force(self.settings), self.tape, self._request.arm
-        instruments = [feed.instrument for feed in tape.feeds]
+        instruments = self.instruments
         if self._compiled():
             from mmbot.runtime.compiled_world import CompiledWorld  # noqa: PLC0415 (numba costs 0.6 s to import)
 
@@ -138,107 +131,25 @@ class Run:
         ticks = self.planned_ns / MS / self.settings.pipeline.tick_interval_ms * len(self.tape.feeds)
         return rows + ticks > _WORTH_COMPILING and sim.market_data.model == "constant"
 
-    @property
-    def counts(self) -> Counts:
-        return self._replay.counts
+    def _rows(self) -> Iterator[list[Row]]:
+        return self._player.run()
 
     @property
-    def started_ns(self) -> int | None:
-        """Virtual time of the first tick; None before it."""
-        return self._replay.started_ns
+    def _ended_ns(self) -> int | None:
+        return self._player.end_ns
 
-    @property
-    def planned_ns(self) -> int:
-        """How much virtual time the run will cover: what was asked for, or what the tape has."""
-        tape_ns = self.tape.last_ns - max(feed.columns.meta.first_ns for feed in self.tape.feeds)
-        return tape_ns if self._duration_ns is None else min(tape_ns, self._duration_ns)
-
-    @property
-    def digest(self) -> str:
-        return self._replay.digest
-
-    def halt(self, reason: str) -> None:
-        """Stop at the next tick with quotes pulled; the manifest says why."""
-        self._halted = self._halted or reason
-        self._replay.halt(reason)
-
-    def __iter__(self) -> Iterator[Batch]:
-        """Batches of (feed, bytes written), in time order. Raises OutputError for a directory that cannot be
-        written.
-        """
-        request = self._request
-        try:
-            request.directory.mkdir(parents=True)
-        except OSError as error:
-            raise OutputError(
-                f"{request.directory}: run directory cannot be made: {error.strerror}"
-            ) from error
-        self._write_manifest("running", None)
-        try:
-            yield from self._play()
-        except BaseException as error:
-            reason = str(error) if isinstance(error, MmbotError) else f"{type(error).__name__}: {error}"
-            self._write_manifest("failed", reason)
-            raise
-        self._write_manifest("halted" if self._halted else "complete", self._halted)
-
-    def _play(self) -> Iterator[Batch]:
-        request = self._request
-        writer = FeedWriter(
-            request.directory, run_id=request.run_id, arm=request.arm, data_kind=self.tape.kind
-        )
-        with contextlib.closing(writer):
-            for index, rows in enumerate(self._replay.run()):
-                if index == 0:
-                    writer.touch(rows[0].ts_ns)
-                for observer in self.observers:
-                    observer.rows(rows)
-                yield from writer.write(rows)
-
-    def _write_manifest(self, status: str, reason: str | None) -> None:
-        path = self._request.directory / "manifest.json"
-        partial = path.with_suffix(".partial")
-        text = msgspec.json.format(msgspec.json.encode(self._manifest(status, reason)), indent=1)
-        try:
-            partial.write_bytes(text + b"\n")
-            partial.replace(path)
-        except OSError as error:
-            raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
-
-    def _manifest(self, status: str, reason: str | None) -> dict[str, Any]:
-        request, replay, sim = self._request, self._replay, self.settings.sim
+    def _facts(self) -> dict[str, Any]:
+        request, sim = self._request, self.settings.sim
         recorded = all(feed.exchange_clock for feed in self.tape.feeds)
-        market_data = "recorded in the tape" if recorded else sim.market_data.name
         return {
-            "schema": SCHEMA,
-            "run_id": request.run_id,
             "step": request.step,
             "scenario": request.scenario,
             "part": request.part,
-            "arm": request.arm,
             "mode": "replay",
             "clock": "virtual",
-            "status": status,
-            "reason": reason,
-            "started_ns": replay.started_ns,
-            "ended_ns": None if status == "running" else replay.end_ns,
             "seed": self._seed,
             "data": self._data(),
-            "config": msgspec.to_builtins(self.settings),
-            "config_sha256": self.settings.sha256(),
-            "code": provenance.code(),
-            "host": provenance.host(),
-            "models": {
-                "queue": sim.queue.name,
-                "order_entry_latency": sim.entry.name,
-                "order_response_latency": sim.response.name,
-                "resync_latency": sim.resync.name,
-                "market_data_latency": market_data,
-                "market_impact": "none",
-            },
-            "instruments": [_instrument(feed.instrument) for feed in self.tape.feeds],
-            "counts": msgspec.to_builtins(replay.counts),
-            "run_digest": self.digest,
+            "models": models(sim, "recorded in the tape" if recorded else sim.market_data.name),
         }
 
     def _data(self) -> dict[str, Any]:
@@ -255,7 +166,8 @@ class Run:
             for feed in self.tape.feeds
         ]
         whole = hashlib.sha256("\n".join(feed.sha256 for feed in self.tape.feeds).encode()).hexdigest()
-        return {"kind": self.tape.kind, "sha256": whole, "feeds": feeds}
+        faults = [fault.text for fault in self._request.faults]
+        return {"kind": self.tape.kind, "sha256": whole, "feeds": feeds, "injected": faults}
 
 
 def part_names(scenario: str, scenarios: Path, data: Path | None) -> list[str]:
@@ -273,23 +185,7 @@ def _part(scenario: Scenario, request: RunRequest) -> Part:
     raise ConfigError(f"scenario {request.scenario}: part was {request.part!r}, expected one of: {known}")
 
 
-def _instrument(instrument: Instrument) -> dict[str, Any]:
-    return {
-        "symbol": instrument.key,
-        "venue": instrument.venue,
-        "tick_size": instrument.tick_size,
-        "lot_size": instrument.lot_size,
-        "contract": instrument.contract.value,
-        "contract_value": instrument.contract_value,
-        "base": instrument.base,
-        "quote": instrument.quote,
-        "fee_tier": instrument.fees.tier,
-        "maker_fee_bps": instrument.fees.maker_bps,
-        "taker_fee_bps": instrument.fees.taker_bps,
-    }
-
-
-def _duration_ns(asked_s: float | None, scenario_ns: int) -> int | None:
+def planned_duration_ns(asked_s: float | None, scenario_ns: int) -> int | None:
     """None: as long as the tape is."""
     if asked_s is None:
         return scenario_ns

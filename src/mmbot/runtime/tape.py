@@ -103,6 +103,10 @@ def open_tape(
 
     Raises ConfigError for a part that is none, RecordingError for data that is missing or cannot be read.
     """
+    if scenario.kind == "live":
+        raise ConfigError(
+            f"scenario {name}: is live, and was opened for a replay: expected --mode shadow or live"
+        )
     part = part or Part()
     feeds = _feeds(scenario, name, data, cache, part.symbol)
     if part.day is not None:

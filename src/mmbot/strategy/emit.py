@@ -29,11 +29,15 @@ class Emit:
     __slots__ = ("_inverse", "_lot_quote", "_min_notional", "_settings", "_size", "_sized_by", "_sized_for")
 
     def __init__(self, settings: EmitSettings, instrument: Instrument) -> None:
-        self._settings = settings
+        self.reconfigure(settings)
         self._inverse = instrument.contract is Contract.INVERSE
         self._min_notional = instrument.min_notional
         self._lot_quote = instrument.notional_quote(1, instrument.tick)
         """Quote value of one lot at a price of one tick; of one lot at any price for an inverse contract."""
+
+    def reconfigure(self, settings: EmitSettings) -> None:
+        """From the next tick on."""
+        self._settings = settings
         self._sized_for, self._sized_by = 0.0, 0.0
         self._size = Lots(0)
         """Size at the fair value and ratio for which it was worked out last: both change seldom."""

@@ -28,14 +28,18 @@ class FastCancel:
     __slots__ = ("_hold_ns", "_move", "_until_ns", "held", "mid_x2", "spiked_bps", "spiked_ns")
 
     def __init__(self, settings: FastCancelSettings) -> None:
-        self._move = settings.move_bps / BPS
-        self._hold_ns = settings.hold_ms * MS
+        self.reconfigure(settings)
         self._until_ns: dict[Side, float] = {}
         self.held: tuple[Side, ...] = ()
         self.mid_x2 = 0
         """Best bid + best ask in ticks when a book was priced last; 0 before any."""
         self.spiked_ns = 0
         self.spiked_bps = 0.0
+
+    def reconfigure(self, settings: FastCancelSettings) -> None:
+        """From the next tick on. A side that is held stays so as long as it was to be."""
+        self._move = settings.move_bps / BPS
+        self._hold_ns = settings.hold_ms * MS
 
     def __call__(self, now_ns: int, mid_x2: int) -> None:
         """Take the mid of this tick."""

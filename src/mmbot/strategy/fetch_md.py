@@ -28,11 +28,15 @@ class FetchMd:
 
     def __init__(self, settings: FetchMdSettings, market: Market) -> None:
         self._market = market
-        self._estimated = settings.fair_value == "microprice"
-        self.weighted = settings.fair_value == "weighted_mid"
+        self.reconfigure(settings)
         self.microprice = Microprice(settings.microprice_refit_ticks)
         self.fair_ticks = 0.0
         """Fair value of the view last returned, in ticks."""
+
+    def reconfigure(self, settings: FetchMdSettings) -> None:
+        """Another fair value from the next tick on; windows and the estimator's table stay."""
+        self._estimated = settings.fair_value == "microprice"
+        self.weighted = settings.fair_value == "weighted_mid"
 
     @property
     def adjustments(self) -> list[float] | None:

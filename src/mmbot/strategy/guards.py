@@ -57,13 +57,17 @@ class Guards:
     __slots__ = ("_fresh_ns", "_held", "_recovery_ns", "_settings", "level", "reasons")
 
     def __init__(self, settings: GuardSettings, fresh_ms_for_pricing: float) -> None:
-        self._settings = settings
-        self._fresh_ns = fresh_ms_for_pricing * MS
-        self._recovery_ns = settings.recovery_s * SECOND
+        self.reconfigure(settings, fresh_ms_for_pricing)
         self._held: dict[tuple[str, Level], int] = {}
         """When each reason was last up at each level."""
         self.level = Level.NONE
         self.reasons: tuple[str, ...] = ()
+
+    def reconfigure(self, settings: GuardSettings, fresh_ms_for_pricing: float) -> None:
+        """From the next tick on. A reason that is held stays so for the (new) recovery time: it did fire."""
+        self._settings = settings
+        self._fresh_ns = fresh_ms_for_pricing * MS
+        self._recovery_ns = settings.recovery_s * SECOND
 
     def __call__(
         self,

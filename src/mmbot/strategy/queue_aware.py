@@ -41,6 +41,10 @@ class QueueAware:
         self._nudged = list(_NOT_NUDGED)
         """By side: index 1 for bids, -1 for asks."""
 
+    def reconfigure(self, settings: QueueAwareSettings) -> None:
+        """From the next tick on. A side that stands at a nudged price stays there while that pays."""
+        self._settings = settings
+
     @property
     def nudging(self) -> bool:
         """A side is held at a nudged price."""

@@ -51,12 +51,16 @@ class AdaptiveSpread:
     __slots__ = ("_cool_off_ns", "_last_bps", "_now_ns", "_settings", "_tightens_ns")
 
     def __init__(self, settings: SpreadSettings) -> None:
-        self._settings = settings
-        self._cool_off_ns = settings.cool_off_s * SECOND
+        self.reconfigure(settings)
         self._last_bps = 0.0
         self._now_ns = 0
         self._tightens_ns = 0.0
         """From when on it may tighten."""
+
+    def reconfigure(self, settings: SpreadSettings) -> None:
+        """From the next tick on. The last half spread stays: from it to the new one it moves as slowly."""
+        self._settings = settings
+        self._cool_off_ns = settings.cool_off_s * SECOND
 
     def wanted_bps(self, volatility_bps: float | None, liquidity_score: float, own_bps: float = 0.0) -> float:
         """Half spread of these scores, before it is slowed. `own_bps`: what the bot's vitals add."""

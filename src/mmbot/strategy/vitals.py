@@ -104,6 +104,10 @@ class Vitals:
         """The book was found crossed, and no whole one has come since."""
         self.calm = True
 
+    def reconfigure(self, rest: Rest) -> None:
+        """What is calm is judged anew at the next tick."""
+        self._rest, self.calm = rest, False
+
     def answered(self, now_ns: int, waited_ns: int) -> None:
         """A request was answered, or given up, that long after the tick that sent it."""
         self._round_trip.add(now_ns, waited_ns)

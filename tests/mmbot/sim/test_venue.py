@@ -226,6 +226,14 @@ def test_trouble_that_does_not_break_the_book_freezes_nothing(kind: Trouble):
     assert fills(venue.on_market(NOW, trade(Side.SELL, 99, 1))) == [(100, 10, True)]
 
 
+def test_what_was_lost_on_its_way_to_us_alone_freezes_nothing_here():
+    venue = opened()
+    submit(venue, Side.BUY, 100)
+    venue.on_market(NOW, BookTrouble(KEY, NOW, NOW, Trouble.GAP, "", ours_alone=True))
+    assert venue.snapshot(NOW) is not None
+    assert fills(venue.on_market(NOW, trade(Side.SELL, 99, 1))) == [(100, 10, True)]
+
+
 def test_a_snapshot_answer_is_the_venues_own_book():
     venue = opened()
     venue.on_market(NOW, delta([(101, 3)], [(106, 0)]))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mmbot.errors import ConfigError, MmbotError, RemoteProtocolError
 from mmbot.model.events import BookDelta, BookSnapshot, Confirmed, Trade
-from mmbot.model.instrument import Contract, Fees, Instrument, Side, parser
+from mmbot.model.instrument import Contract, Fees, Instrument, Side, formatter, parser
 from mmbot.units import MS, Lots, Ns, Ticks
 from mmbot.venues.bybit.codec import (
     AliveFrame,
@@ -19,7 +19,6 @@ from mmbot.venues.bybit.codec import (
     TradesFrame,
     category,
     decode,
-    formatter,
 )
 from mmbot.venues.bybit.feed import BybitFeed
 

@@ -1,0 +1,102 @@
+"""What one account at one venue keeps on this machine: who trades it, whether it may, and that it is alive.
+
+    artifacts/accounts/<account>/
+      lock        held by the one bot that trades the account, for as long as its process lives
+      halted      the kill switch's marker: one line that says why. While it is there no bot creates an order
+      heartbeat   a number that the bot moves every second; `mmbot guard` watches it
+      orders/     the order log
+
+`mmbot kill` writes the marker before it does anything else, so a bot that cannot be reached stops by itself
+at its next tick. Everything fails closed: a marker that cannot be looked for counts as there.
+"""
+
+import os
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from mmbot.errors import AccountError, OutputError
+
+ACCOUNTS = Path("artifacts/accounts")
+
+
+class AccountFolder:
+    """The folder of one account. Raises OutputError where it cannot be made."""
+
+    def __init__(self, name: str, parent: Path = ACCOUNTS) -> None:
+        self.path = parent / name
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{self.path}: cannot be made: {error.strerror}") from error
+        self._lock = FileLock(self.path / "lock")
+        self._marker = self.path / "halted"
+        self._heartbeat = self.path / "heartbeat"
+
+    @property
+    def orders(self) -> Path:
+        """Folder of the order log."""
+        return self.path / "orders"
+
+    def claim(self) -> None:
+        """Be the one that trades this account, until `release` or the end of the process, however it ends.
+
+        Raises AccountError while another process is.
+        """
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise AccountError(
+                f"{self.path}: another bot trades this account; expected one at a time"
+            ) from None
+
+    def release(self) -> None:
+        self._lock.release()
+
+    @property
+    def halted(self) -> str | None:
+        """Why no order may be created; None if one may."""
+        try:
+            return self._marker.read_text(encoding="utf-8").strip() or "halted, without a reason"
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            return f"{self._marker}: cannot be read: {error}"
+
+    def halt(self, reason: str) -> None:
+        """Press the switch. A reason that already stands there stays. Raises OutputError."""
+        try:
+            with self._marker.open("x", encoding="utf-8") as file:
+                file.write(reason.replace("\n", " ") + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except FileExistsError:
+            return
+        except OSError as error:
+            raise OutputError(f"{self._marker}: cannot be written: {error.strerror}") from error
+
+    def resume(self) -> str | None:
+        """Take the marker away; returns what it said. Raises OutputError."""
+        reason = self.halted
+        try:
+            self._marker.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(f"{self._marker}: cannot be removed: {error.strerror}") from error
+        return reason
+
+    def beat(self, number: int) -> None:
+        """Move the heartbeat. Raises OutputError."""
+        partial = self._heartbeat.with_suffix(".partial")
+        try:
+            partial.write_text(f"{number}\n", encoding="utf-8")
+            partial.replace(self._heartbeat)
+        except OSError as error:
+            raise OutputError(f"{self._heartbeat}: cannot be written: {error.strerror}") from error
+
+    @property
+    def heartbeat(self) -> int | None:
+        """The number last written; None if there is none that can be read."""
+        try:
+            return int(self._heartbeat.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None

@@ -1,0 +1,222 @@
+"""What every kind of run keeps: a directory with a manifest, the feeds, and its configuration.
+
+The manifest is written when the run starts, when other settings come into force, and when it ends. A run that
+dies leaves a manifest that says so.
+"""
+
+import contextlib
+import functools
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+import psutil
+
+from mmbot.config.settings import Settings, SimSettings
+from mmbot.engine.engine import Engine
+from mmbot.errors import MmbotError, OutputError
+from mmbot.model.instrument import Instrument
+from mmbot.model.records import EventRow, Row
+from mmbot.runtime import provenance
+from mmbot.runtime.player import Counts, Player
+from mmbot.runtime.reload import Reload, Reloader, Sources
+from mmbot.telemetry.feeds import Batch, FeedWriter
+
+SCHEMA = 1
+
+
+class Observer(Protocol):
+    """Sees rows as they are written; for progress and closing tables."""
+
+    def rows(self, rows: Sequence[Row]) -> None: ...
+
+
+class KeptRun(ABC):
+    """Opened: everything was validated and the market is at hand. Iterate once to play it."""
+
+    engine: Engine
+    instruments: list[Instrument]
+    data_kind: str
+    planned_ns: float
+    """How much time the run will cover, infinite where nobody knows."""
+    _player: Player
+
+    def __init__(self, run_id: str, directory: Path, arm: str, reloader: Reloader) -> None:
+        self.run_id = run_id
+        self.directory = directory
+        self.observers: list[Observer] = []
+        self._arm = arm
+        self._reloader = reloader
+        self._first_settings = reloader.settings
+        self._halted: str | None = None
+        self._reloads: list[Reload] = []
+        """Those that changed something."""
+
+    @abstractmethod
+    def _rows(self) -> Iterator[list[Row]]:
+        """Play: rows in time order, a batch at a time."""
+
+    @abstractmethod
+    def _facts(self) -> dict[str, Any]:
+        """What the manifest says of this kind of run, and of the data that it was played on."""
+
+    @property
+    @abstractmethod
+    def _ended_ns(self) -> int | None:
+        """When the run ended, once it has."""
+
+    @property
+    def sources(self) -> Sources:
+        return self._reloader.sources
+
+    @property
+    def settings(self) -> Settings:
+        """As written, and in force now."""
+        return self._reloader.settings
+
+    @property
+    def counts(self) -> Counts:
+        return self._player.counts
+
+    @property
+    def started_ns(self) -> int | None:
+        """Time of the first tick; None before it."""
+        return self._player.started_ns
+
+    @property
+    def digest(self) -> str:
+        return self._player.digest
+
+    def halt(self, reason: str) -> None:
+        """Stop at the next tick with quotes pulled; the manifest says why."""
+        self._halted = self._halted or reason
+        self._player.halt(reason)
+
+    def reload(self, told: Callable[[Reload], None] | None = None) -> None:
+        """Before the next tick, read the configuration again and put it in force, or refuse it and go on.
+        `told` hears what came of it, at once; the feed of events and the manifest say it, too.
+
+        Does nothing but take the wish: a signal's handler may call it.
+        """
+        self._player.between_ticks(functools.partial(self._reload, told))
+
+    def _reload(self, told: Callable[[Reload], None] | None, now_ns: int) -> EventRow:
+        reload = self._reloader.reload(now_ns, self.engine)
+        if reload.changed and not reload.refused:
+            self._reloads.append(reload)
+            self._write_manifest("running", None)
+        if told is not None:
+            told(reload)
+        return reload.row
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Batches of (feed, bytes written), in time order. Raises OutputError for a directory that cannot be
+        written.
+        """
+        try:
+            self.directory.mkdir(parents=True)
+        except OSError as error:
+            raise OutputError(f"{self.directory}: run directory cannot be made: {error.strerror}") from error
+        self._write_manifest("running", None)
+        try:
+            yield from self._play()
+        except BaseException as error:
+            reason = str(error) if isinstance(error, MmbotError) else f"{type(error).__name__}: {error}"
+            self._write_manifest("failed", reason)
+            raise
+        self._write_manifest("halted" if self._halted else "complete", self._halted)
+
+    def _play(self) -> Iterator[Batch]:
+        writer = FeedWriter(self.directory, run_id=self.run_id, arm=self._arm, data_kind=self.data_kind)
+        with contextlib.closing(writer):
+            for index, rows in enumerate(self._rows()):
+                if index == 0:
+                    writer.touch(rows[0].ts_ns)
+                for observer in self.observers:
+                    observer.rows(rows)
+                yield from writer.write(rows)
+
+    def _write_manifest(self, status: str, reason: str | None) -> None:
+        path = self.directory / "manifest.json"
+        partial = path.with_suffix(".partial")
+        text = msgspec.json.format(msgspec.json.encode(self._manifest(status, reason)), indent=1)
+        try:
+            partial.write_bytes(text + b"\n")
+            partial.replace(path)
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+
+    def _manifest(self, status: str, reason: str | None) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "run_id": self.run_id,
+            "arm": self._arm,
+            **self._facts(),
+            "status": status,
+            "reason": reason,
+            "started_ns": self.started_ns,
+            "ended_ns": None if status == "running" else self._ended_ns,
+            "config": msgspec.to_builtins(self._first_settings),
+            "config_sha256": self._first_settings.sha256(),
+            "configs": self._configs(),
+            "code": provenance.code(),
+            "host": provenance.host(),
+            "instruments": [_instrument(instrument) for instrument in self.instruments],
+            "counts": msgspec.to_builtins(self.counts),
+            "run_digest": self.digest,
+        }
+
+    def _configs(self) -> list[dict[str, Any]]:
+        """Every configuration that was in force, in order, the first being `config`."""
+        first: dict[str, Any] = {
+            "first_tick_ns": self._player.started_ns,
+            "config_sha256": self._first_settings.sha256(),
+            "changed": {},
+        }
+        return [
+            first,
+            *(
+                {
+                    "first_tick_ns": reload.ts_ns,
+                    "config_sha256": reload.found_sha256,
+                    "changed": reload.changed,
+                }
+                for reload in self._reloads
+            ),
+        ]
+
+
+def models(sim: SimSettings, market_data: str) -> dict[str, str]:
+    """What stands in for a venue, by name. `market_data`: where its latency is from."""
+    return {
+        "queue": sim.queue.name,
+        "order_entry_latency": sim.entry.name,
+        "order_response_latency": sim.response.name,
+        "resync_latency": sim.resync.name,
+        "market_data_latency": market_data,
+        "market_impact": "none",
+    }
+
+
+def rss_bytes() -> Callable[[], int]:
+    """Reads the resident memory of this process."""
+    process = psutil.Process()
+    return lambda: int(process.memory_info().rss)
+
+
+def _instrument(instrument: Instrument) -> dict[str, Any]:
+    return {
+        "symbol": instrument.key,
+        "venue": instrument.venue,
+        "tick_size": instrument.tick_size,
+        "lot_size": instrument.lot_size,
+        "contract": instrument.contract.value,
+        "contract_value": instrument.contract_value,
+        "base": instrument.base,
+        "quote": instrument.quote,
+        "fee_tier": instrument.fees.tier,
+        "maker_fee_bps": instrument.fees.maker_bps,
+        "taker_fee_bps": instrument.fees.taker_bps,
+    }

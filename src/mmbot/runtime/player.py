@@ -1,0 +1,126 @@
+"""What every shell does with an engine and a world: tick, route commands, count, digest, sample, halt.
+
+A shell decides when: `runtime.replay` jumps from tick to tick, `runtime.live` waits for each. What a tick is
+stands here, once, so a recording that is replayed takes the very steps that were taken live.
+
+Some of what decides belongs to the machine and not to the market: which ticks were dropped because it was
+late. Live that is measured and recorded, in a replay it is read from the recording; either way a tick is
+told all that was known by then (`Timing`).
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from mmbot.engine.engine import Engine
+from mmbot.model.commands import CancelOrder, Message, SubmitOrder, unpacked
+from mmbot.model.events import Fill, TicksDropped
+from mmbot.model.records import EventRow, Row, SampleRow
+from mmbot.runtime.world import FillSeen, World
+from mmbot.telemetry.digest import RunDigest, combined
+from mmbot.units import SECOND
+
+HALT_GRACE_NS = 5 * SECOND
+"""How long a halted shell waits for its last order to be gone."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """What happened, for the manifest."""
+
+    ticks: int = 0
+    skipped_ticks: int = 0
+    """Left out by the wake filter; their rows do not exist."""
+    dropped_ticks: int = 0
+    """Never played, because the machine was late by more than the deadline."""
+    fills: int = 0
+    orders: int = 0
+    cancels: int = 0
+    rejects: int = 0
+
+
+Timing = TicksDropped
+
+
+class Player:
+    """Engine and world of one run, moved from tick to tick, and what is kept of it."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        world: Callable[[FillSeen], World],
+        rss_bytes: Callable[[], int],
+        timing: Iterable[Timing] = (),
+    ) -> None:
+        """`timing`: what is known of the machine, in time order; live it is still empty."""
+        self._engine = engine
+        self._world = world(self._filled)
+        self._rss_bytes = rss_bytes
+        self._digests = {symbol: RunDigest() for symbol in engine.bots}
+        self._rows: list[Row] = []
+        self._halt_asked: str | None = None
+        self._timing = deque(timing)
+        self._between: Callable[[int], EventRow] | None = None
+        self.counts = Counts()
+        self.started_ns: int | None = None
+
+    @property
+    def digest(self) -> str:
+        return combined(self._digests)
+
+    def halt(self, reason: str) -> None:
+        """Ask the run to stop at its next tick: quotes are pulled, their cancels awaited."""
+        self._halt_asked = self._halt_asked or reason
+
+    def between_ticks(self, act: Callable[[int], EventRow]) -> None:
+        """Do this before the next tick, told its time, and write down what it says; again if asked again."""
+        self._between = act
+
+    def _told(self, now_ns: int) -> None:
+        """What was known of the machine by this tick."""
+        timing = self._timing
+        while timing and timing[0].recv_ns <= now_ns:
+            told = timing.popleft()
+            self.counts.dropped_ticks += told.ticks * len(self._digests)
+            self._rows.append(EventRow(told.recv_ns, None, "ticks_dropped", {"ticks": told.ticks}))
+
+    def _act(self, now_ns: int) -> None:
+        """What was asked to be done between two ticks. Who asks meanwhile is served at the next."""
+        act, self._between = self._between, None
+        if act is not None:
+            self._rows.append(act(now_ns))
+
+    def _tick(self, now_ns: int) -> None:
+        """One tick of every symbol; the world has advanced to it."""
+        commands = self._engine.tick(now_ns)
+        if commands:
+            self._route(now_ns, commands)
+        self.counts.ticks += len(self._digests)
+
+    def _finish(self, end_ns: int) -> list[Row]:
+        """The last rows, and the last sample."""
+        self._engine.finish(end_ns)
+        self._sample(end_ns)
+        return self._take_rows()
+
+    def _route(self, now_ns: int, messages: Sequence[Message]) -> None:
+        for command in unpacked(messages):
+            self._digests[command.symbol].command(now_ns, command)
+            self.counts.orders += isinstance(command, SubmitOrder)
+            self.counts.cancels += isinstance(command, CancelOrder)
+            self._world.send(now_ns, command)
+
+    def _filled(self, fill: Fill) -> None:
+        self._digests[fill.symbol].fill(fill)
+        self.counts.fills += 1
+
+    def _sample(self, now_ns: int) -> None:
+        self._rows.append(SampleRow(now_ns, None, "rss_bytes", self._rss_bytes()))
+        for symbol, bot in self._engine.bots.items():
+            self._rows.append(SampleRow(now_ns, symbol, "book_updates", bot.market.updates))
+            self._rows.append(SampleRow(now_ns, symbol, "resting_orders", self._world.resting(symbol)))
+
+    def _take_rows(self) -> list[Row]:
+        rows, self._rows = self._rows + self._engine.drain(), []
+        self.counts.rejects += sum(isinstance(row, EventRow) and row.kind == "order_reject" for row in rows)
+        return rows
