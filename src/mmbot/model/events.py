@@ -175,6 +175,16 @@ class Funding(msgspec.Struct, frozen=True, gc=False):
     payment: float
 
 
+class LatencySample(msgspec.Struct, frozen=True, gc=False):
+    """A latency that only a live shell can measure, as how late a tick was. Decisions know the machine by
+    these events alone, so a replay that is given them decides the same.
+    """
+
+    symbol: str
+    recv_ns: Ns
+    latency_ns: int
+
+
 class Tick(msgspec.Struct, frozen=True, gc=False):
     """The pipeline is due."""
 
@@ -182,4 +192,4 @@ class Tick(msgspec.Struct, frozen=True, gc=False):
 
 
 OrderEvent = OrderAck | OrderReject | OrderCancelled | CancelReject | Fill
-Event = MarketEvent | OrderEvent | Funding | Tick
+Event = MarketEvent | OrderEvent | Funding | LatencySample | Tick

@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from mmbot.engine.engine import Engine
-from mmbot.model.events import LatencySample, TicksDropped
+from mmbot.model.notes import Happened, Note
 from mmbot.model.records import Row
-from mmbot.runtime.player import HALT_GRACE_NS, Player, Timing
+from mmbot.runtime.player import HALT_GRACE_NS, Player
 from mmbot.runtime.world import FillSeen, World
 from mmbot.units import SECOND, Ns
 
@@ -38,8 +38,8 @@ class Live(Player):
         world: Callable[[FillSeen], World],
         rss_bytes: Callable[[], int],
         clock: Callable[[], Ns],
-        sleep_until: Callable[[int], Awaitable[None]],
-        keep: Callable[[Timing], None],
+        sleep_until: Callable[[int, Callable[[], Ns]], Awaitable[None]],
+        keep: Callable[[Ns, Note], None],
     ) -> None:
         super().__init__(engine, world, rss_bytes)
         self._times = times
@@ -83,14 +83,14 @@ class Live(Player):
 
     async def _due(self, now_ns: int) -> int:
         """Wait for a tick; returns its time, or that of the newest if this one is past its deadline."""
-        await self._sleep_until(now_ns)
+        await self._sleep_until(now_ns, self._clock)
         read_ns = self._clock()
         late_ns = read_ns - now_ns
         if late_ns <= self._times.deadline_ns:
             return now_ns
         ticks = late_ns // self._times.tick_ns
         if self.started_ns is not None:
-            self._known(TicksDropped(read_ns, Ns(now_ns), ticks))
+            self._known(read_ns, Note(Happened.DROPPED, first_ns=now_ns, ticks=ticks))
         return now_ns + ticks * self._times.tick_ns
 
     def _measure(self, now_ns: int) -> None:
@@ -98,12 +98,12 @@ class Live(Player):
         read_ns = self._clock()
         self._latest_ns = max(self._latest_ns, read_ns - now_ns)
         if now_ns >= self._latency_due_ns:
-            self._known(LatencySample(read_ns, self._latest_ns))
+            self._known(read_ns, Note(Happened.LATE, latency_ns=self._latest_ns))
             self._latest_ns, self._latency_due_ns = 0, now_ns + SECOND
 
-    def _known(self, timing: Timing) -> None:
-        self._timing.append(timing)
-        self._keep(timing)
+    def _known(self, recv_ns: Ns, note: Note) -> None:
+        self._timing.append((recv_ns, note))
+        self._keep(recv_ns, note)
 
     async def _halted(self, now_ns: int, reason: str) -> int:
         """Pull the quotes; over when the last order is known to be gone, or after a grace."""
@@ -111,7 +111,7 @@ class Live(Player):
         self._route(now_ns, self._engine.halt(now_ns, reason))
         while self._engine.working and now_ns < give_up_ns:
             now_ns += self._times.tick_ns
-            await self._sleep_until(now_ns)
+            await self._sleep_until(now_ns, self._clock)
             self._world.advance(now_ns)
             self._route(now_ns, self._engine.tick(now_ns))
         return now_ns

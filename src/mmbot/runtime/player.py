@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from mmbot.engine.engine import Engine
 from mmbot.model.commands import CancelOrder, Message, SubmitOrder, unpacked
-from mmbot.model.events import Fill
+from mmbot.model.events import Fill, LatencySample
 from mmbot.model.notes import Happened, Note
 from mmbot.model.records import EventRow, Row, SampleRow
 from mmbot.runtime.world import FillSeen, World

@@ -30,7 +30,7 @@ def line_of(path: Path, key: str) -> int:
 def test_a_shipped_scenario_loads_with_its_settings(name: str):
     scenario, overlay = load_scenario(name, REPO / "scenarios")
     assert load_settings([REPO / "config.yaml"], overlay)
-    assert scenario.duration_ns == (72 if name == "ten-symbols" else 1) * 3_600 * SECOND
+    assert scenario.duration_ns == (72 if name in ("ten-symbols", "soak-72h") else 1) * 3_600 * SECOND
     given = {"synthetic": scenario.markets, "recorded": scenario.feeds, "live": scenario.live}
     assert [kind for kind, value in given.items() if value] == [scenario.kind]
 

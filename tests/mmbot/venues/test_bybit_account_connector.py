@@ -7,11 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mmbot.net.http import HttpClient
-from mmbot.venues.bybit.hosts import hosts
-from mmbot.venues.paper.faults import FaultSettings
-from mmbot.venues.paper.server import PaperServer
-from mmbot.venues.paper.settings import PaperSettings
 from tests.mmbot.builders import START_NS, linear
 from tests.mmbot.venues.paper.floor import Floor
 
@@ -34,10 +29,15 @@ from mmbot.model.account import (
 )
 from mmbot.model.commands import CancelOrder, OrderBatch, SubmitOrder
 from mmbot.model.instrument import Fees, Side
+from mmbot.net.http import HttpClient
 from mmbot.units import MS, Lots, Ns, Ticks
 from mmbot.venues.bybit.account import AccountSettings
 from mmbot.venues.bybit.account_connector import AccountConnector, AccountConnectorSettings, fetch_fees
+from mmbot.venues.bybit.hosts import hosts
 from mmbot.venues.credentials import Credentials, Secret
+from mmbot.venues.paper.faults import FaultSettings
+from mmbot.venues.paper.server import PaperServer
+from mmbot.venues.paper.settings import PaperSettings
 
 pytestmark = pytest.mark.asyncio
 BTC = linear()
