@@ -36,7 +36,7 @@ class Flag:
     rollback: Value
     owner: str
     effect: str
-    off: Mapping[str, Value] = field(default_factory=dict)
+    off: Mapping[str, Value | str] = field(default_factory=dict)
 
     @property
     def path(self) -> tuple[str, ...]:
@@ -111,9 +111,11 @@ FLAGS: tuple[Flag, ...] = (
         default=True,
         rollback=True,
         owner="strategy",
-        effect="The half spread follows volatility, liquidity, our latency and our drawdown."
-        " Off: it is base_bps, within min and max.",
+        effect="The half spread follows volatility, liquidity, our latency and our drawdown, or the model"
+        " that spread.model names in place of the first two. Off: it is base_bps, within min and max, and the"
+        " skew is that of the adaptive model.",
         off={
+            "spread.model": "adaptive",
             "spread.volatility_weight_bps": 0.0,
             "spread.liquidity_weight_bps": 0.0,
             "spread.latency_weight_bps": 0.0,
@@ -171,7 +173,7 @@ FLAGS: tuple[Flag, ...] = (
 )
 
 
-def replaced(settings: Settings) -> dict[str, tuple[Flag, Value]]:
+def replaced(settings: Settings) -> dict[str, tuple[Flag, Value | str]]:
     """By key, the settings that a flag which is off replaces: the flag, and the value in force."""
     return {
         key: (flag, value) for flag in FLAGS if flag.of(settings) is False for key, value in flag.off.items()
@@ -180,7 +182,7 @@ def replaced(settings: Settings) -> dict[str, tuple[Flag, Value]]:
 
 def in_force(settings: Settings) -> Settings:
     """The settings to wire a run with: what is off is neutral."""
-    sections: dict[str, dict[str, Value]] = defaultdict(dict)
+    sections: dict[str, dict[str, Value | str]] = defaultdict(dict)
     for key, (_, value) in replaced(settings).items():
         section, _, name = key.partition(".")
         sections[section][name] = value
@@ -201,8 +203,10 @@ def registry_markdown() -> str:
     return "\n".join([_HEAD, *rows, ""])
 
 
-def text(value: Value) -> str:
+def text(value: Value | str) -> str:
     """As YAML writes it."""
+    if isinstance(value, str):
+        return value
     return str(value).lower() if isinstance(value, bool) else f"{value:g}"
 
 

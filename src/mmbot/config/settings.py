@@ -29,6 +29,7 @@ from mmbot.sim.queue import QueueSettings
 from mmbot.strategy.emit import EmitSettings
 from mmbot.strategy.fast_cancel import FastCancelSettings
 from mmbot.strategy.fetch_md import FetchMdSettings
+from mmbot.strategy.glft import GlftSettings
 from mmbot.strategy.guards import GuardSettings
 from mmbot.strategy.inventory import InventorySettings
 from mmbot.strategy.queue_aware import QueueAwareSettings
@@ -100,6 +101,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fetch_md: FetchMdSettings
     vitals: VitalsSettings
     spread: SpreadSection
+    glft: GlftSettings
     guards: GuardsSection
     fast_cancel: FastCancelSection
     inventory: InventorySection
@@ -138,6 +140,9 @@ _POSITIVE = (
     "spread.latency_reference_ms",
     "spread.drawdown_reference_quote",
     "spread.slew_bps_per_s",
+    "glft.risk_aversion_per_quote",
+    "glft.intensity_per_s",
+    "glft.decay_per_bps",
     "guards.soft_volatility_bps",
     "guards.soft_latency_ms",
     "guards.soft_drawdown_quote",

@@ -26,6 +26,7 @@ from mmbot.model.records import Row, TickRow
 from mmbot.strategy.emit import Emit
 from mmbot.strategy.fast_cancel import FastCancel
 from mmbot.strategy.fetch_md import FetchMd
+from mmbot.strategy.glft import Glft, GlftSkew
 from mmbot.strategy.guards import Guards, GuardSettings, Level
 from mmbot.strategy.inventory import skew_bps
 from mmbot.strategy.queue_aware import Preferred, QueueAware, Working
@@ -45,8 +46,8 @@ class PipelineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(slots=True)
 class Stages:
-    """The six stages of one symbol, in order; what they know of the bot itself; and fast_cancel, whose time
-    counts into the guards'.
+    """The six stages of one symbol, in order; what they know of the bot itself; fast_cancel, whose time
+    counts into the guards'; and what their model needs to know of the symbol.
     """
 
     fetch_md: FetchMd
@@ -57,13 +58,16 @@ class Stages:
     emit: Emit
     vitals: Vitals
     fast_cancel: FastCancel
+    market: Market
+    maker_fee_bps: float
 
     def reconfigure(self, settings: "BotSettings") -> None:
         """From the next tick on; what each remembers stays."""
         self.fetch_md.reconfigure(settings.fetch_md)
-        self.spread.reconfigure(settings.spread)
+        glft = model_of(settings, self.maker_fee_bps)
+        self.spread.reconfigure(settings.spread, glft)
         self.guards.reconfigure(settings.guards, settings.md_cache.fresh_ms_for_pricing)
-        self.inventory = functools.partial(skew_bps, settings=settings.inventory)
+        self.inventory = skew_of(settings, glft, self.market)
         self.queue_aware.reconfigure(settings.queue_aware)
         self.emit.reconfigure(settings.emit)
         self.vitals.reconfigure(rest_of(settings.spread, settings.guards))
@@ -77,6 +81,21 @@ def rest_of(spread: SpreadSettings, guards: GuardSettings) -> Rest:
         drawdown_quote=min(spread.drawdown_reference_quote, guards.soft_drawdown_quote),
         taker_ratio=guards.soft_taker_ratio,
     )
+
+
+def model_of(settings: "BotSettings", maker_fee_bps: float) -> Glft | None:
+    """The model that is asked for in place of the adaptive half spread and skew."""
+    if settings.spread.model == "adaptive":
+        return None
+    order_quote, cap_quote = settings.emit.order_notional_quote, settings.inventory.max_position_quote
+    return Glft(settings.glft, order_quote, cap_quote, maker_fee_bps)
+
+
+def skew_of(settings: "BotSettings", glft: Glft | None, market: Market) -> Callable[[float], float]:
+    """The inventory stage: shift of both quotes by signed position as a share of its cap."""
+    if glft is None:
+        return functools.partial(skew_bps, settings=settings.inventory)
+    return GlftSkew(glft, settings.inventory.max_skew_bps, market)
 
 
 class Pipeline:

@@ -1,4 +1,5 @@
-"""Stage 2, spread: adaptive half spread in bps = base + weighted scores, clamped, slowed, and cooled off.
+"""Stage 2, spread: adaptive half spread in bps = base + weighted scores, clamped, slowed, and cooled off. Or
+that of the model `strategy.glft` in place of base, volatility and liquidity, and all else the same.
 
 Scores are 0..1. Volatility: how far the short-window volatility is above its reference, 1 at twice the
 reference. Liquidity: how far depth near the touch (`liquidity_fast_halflife_s`) is below its own mean
@@ -11,15 +12,19 @@ rate. What made it wide seldom comes alone, and whoever quotes tight first in be
 """
 
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
+from mmbot.strategy.glft import Glft
 from mmbot.strategy.vitals import Vitals
 from mmbot.units import SECOND
 
 
 class SpreadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`model`: whose half spread and skew are quoted, `adaptive` ones or those of `strategy.glft`."""
+
+    model: Literal["adaptive", "glft"]
     base_bps: float
     min_bps: float
     max_bps: float
@@ -48,23 +53,28 @@ class Scores(NamedTuple):
 class AdaptiveSpread:
     """Half spread with memory: the last value, from which it may move only slowly."""
 
-    __slots__ = ("_cool_off_ns", "_last_bps", "_now_ns", "_settings", "_tightens_ns")
+    __slots__ = ("_cool_off_ns", "_glft", "_last_bps", "_now_ns", "_settings", "_tightens_ns")
 
-    def __init__(self, settings: SpreadSettings) -> None:
-        self.reconfigure(settings)
+    def __init__(self, settings: SpreadSettings, glft: Glft | None = None) -> None:
+        """`glft`: the model that is asked for in place of base, volatility and liquidity."""
+        self.reconfigure(settings, glft)
         self._last_bps = 0.0
         self._now_ns = 0
         self._tightens_ns = 0.0
         """From when on it may tighten."""
 
-    def reconfigure(self, settings: SpreadSettings) -> None:
+    def reconfigure(self, settings: SpreadSettings, glft: Glft | None = None) -> None:
         """From the next tick on. The last half spread stays: from it to the new one it moves as slowly."""
         self._settings = settings
+        self._glft = glft
         self._cool_off_ns = settings.cool_off_s * SECOND
 
     def wanted_bps(self, volatility_bps: float | None, liquidity_score: float, own_bps: float = 0.0) -> float:
         """Half spread of these scores, before it is slowed. `own_bps`: what the bot's vitals add."""
         settings = self._settings
+        if self._glft is not None:
+            wanted = self._glft.half_spread_bps(volatility_bps) + own_bps
+            return min(max(wanted, settings.min_bps), settings.max_bps)
         wanted = settings.base_bps + settings.liquidity_weight_bps * liquidity_score + own_bps
         if volatility_bps is not None and volatility_bps > settings.volatility_reference_bps:
             excess = volatility_bps / settings.volatility_reference_bps - 1.0
@@ -74,11 +84,12 @@ class AdaptiveSpread:
         return wanted if wanted < settings.max_bps else settings.max_bps  # noqa: FURB136 (every tick)
 
     def scores(self, volatility_bps: float | None, liquidity_score: float, vitals: Vitals) -> Scores:
-        """The scores that these numbers make."""
+        """The scores that these numbers make; a model knows no score of volatility and liquidity."""
         settings = self._settings
+        adaptive = self._glft is None
         return Scores(
-            _excess(volatility_bps, settings.volatility_reference_bps),
-            liquidity_score,
+            _excess(volatility_bps, settings.volatility_reference_bps) if adaptive else 0.0,
+            liquidity_score if adaptive else 0.0,
             _excess(vitals.latency_ms, settings.latency_reference_ms),
             _excess(vitals.drawdown_quote, settings.drawdown_reference_quote),
         )
@@ -90,8 +101,8 @@ class AdaptiveSpread:
 
     @property
     def calm_bps(self) -> float:
-        """Volatility below which it does not widen the spread."""
-        return self._settings.volatility_reference_bps
+        """Volatility below which it does not widen the spread; every one does in the model."""
+        return self._settings.volatility_reference_bps if self._glft is None else 0.0
 
     def settled(self, volatility_bps: float | None, liquidity_score: float) -> bool:
         """The last half spread is the wanted one, and free to move: nothing is slowed or cooling off."""

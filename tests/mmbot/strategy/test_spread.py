@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.mmbot.builders import START_NS, shipped_settings
 
+from mmbot.strategy.glft import Glft, GlftSettings
 from mmbot.strategy.spread import AdaptiveSpread, SpreadSettings
 from mmbot.strategy.vitals import Rest, Vitals
 from mmbot.units import MS, SECOND
@@ -26,6 +27,15 @@ class Step(NamedTuple):
     guarded: bool
 
 
+models = st.none() | st.builds(
+    Glft,
+    st.builds(GlftSettings, st.floats(1e-3, 100), st.floats(0.01, 5), st.floats(0.02, 5)),
+    st.just(500.0),
+    st.just(5_000.0),
+    st.floats(-1, 10),
+)
+
+
 steps = st.builds(
     Step,
     st.integers(1, 5 * SECOND),
@@ -38,6 +48,7 @@ steps = st.builds(
 paths = st.lists(steps, min_size=1, max_size=30)
 settings_drawn = st.builds(
     SpreadSettings,
+    model=st.just("adaptive"),
     base_bps=st.floats(0.5, 40),
     min_bps=st.floats(0.1, 5),
     max_bps=st.floats(5, 50),
@@ -70,8 +81,8 @@ def vitals_of(
 CALM = vitals_of()
 
 
-def played(settings: SpreadSettings, path: list[Step]) -> list[float]:
-    spread, now_ns, found = AdaptiveSpread(settings), START_NS, []
+def played(settings: SpreadSettings, path: list[Step], model: Glft | None = None) -> list[float]:
+    spread, now_ns, found = AdaptiveSpread(settings, model), START_NS, []
     for step in path:
         now_ns += step.elapsed_ns
         vitals = vitals_of(step.latency_ms, step.drawdown_quote, settings)
@@ -81,14 +92,18 @@ def played(settings: SpreadSettings, path: list[Step]) -> list[float]:
     return found
 
 
-@given(settings_drawn, paths)
-def test_the_half_spread_never_leaves_its_bounds(settings: SpreadSettings, path: list[Step]):
-    assert all(settings.min_bps <= half <= settings.max_bps for half in played(settings, path))
+@given(settings_drawn, paths, models)
+def test_the_half_spread_never_leaves_its_bounds(
+    settings: SpreadSettings, path: list[Step], model: Glft | None
+):
+    assert all(settings.min_bps <= half <= settings.max_bps for half in played(settings, path, model))
 
 
-@given(settings_drawn, paths)
-def test_the_half_spread_moves_no_faster_than_its_slew_limit(settings: SpreadSettings, path: list[Step]):
-    for (before, now), step in zip(pairwise(played(settings, path)), path[1:], strict=True):
+@given(settings_drawn, paths, models)
+def test_the_half_spread_moves_no_faster_than_its_slew_limit(
+    settings: SpreadSettings, path: list[Step], model: Glft | None
+):
+    for (before, now), step in zip(pairwise(played(settings, path, model)), path[1:], strict=True):
         assert abs(now - before) <= settings.slew_bps_per_s * step.elapsed_ns / SECOND + 1e-9
 
 
@@ -168,6 +183,14 @@ def test_the_half_spread_is_the_weighted_sum_of_the_scores_it_names(settings: Sp
     )
     clamped = min(max(wanted, settings.min_bps), settings.max_bps)
     assert spread(START_NS, step.volatility_bps, step.liquidity, vitals) == pytest.approx(clamped)
+
+
+def test_our_own_latency_and_losses_widen_a_model_too_and_it_has_no_score_of_volatility():
+    model = Glft(GlftSettings(1.0, 0.5, 1.0), 500.0, 5_000.0, 2.0)
+    late = vitals_of(75.0)
+    calm, widened = (AdaptiveSpread(SETTINGS, model)(START_NS, 2.0, 0.5, vitals) for vitals in (CALM, late))
+    assert widened == pytest.approx(calm + 0.5 * SETTINGS.latency_weight_bps)
+    assert AdaptiveSpread(SETTINGS, model).scores(2.0, 0.5, late) == (0.0, 0.0, 0.5, 0.0)
 
 
 def test_a_wide_spread_comes_back_no_faster_than_it_may():
