@@ -46,8 +46,8 @@ class PipelineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(slots=True)
 class Stages:
-    """The six stages of one symbol, in order; what their model needs to know of it; what they know of the bot
-    itself; and fast_cancel, whose time counts into the guards'.
+    """The six stages of one symbol, in order; what they know of the bot itself; fast_cancel, whose time
+    counts into the guards'; and what their model needs to know of the symbol.
     """
 
     fetch_md: FetchMd
@@ -56,10 +56,10 @@ class Stages:
     inventory: Callable[[float], float]
     queue_aware: QueueAware
     emit: Emit
-    market: Market
-    maker_fee_bps: float
     vitals: Vitals
     fast_cancel: FastCancel
+    market: Market
+    maker_fee_bps: float
 
     def reconfigure(self, settings: "BotSettings") -> None:
         """From the next tick on; what each remembers stays."""
