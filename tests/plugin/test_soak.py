@@ -167,6 +167,27 @@ def test_a_part_that_is_halted_ends_the_run_for_all(soak):
     assert times == sorted(times)
 
 
+def test_a_part_whose_worker_was_killed_over_its_halt_is_played_again(soak):
+    """Its note is there, its rows are not: it halts by its own rule once more, and no other part is begun."""
+    ill = {"ill": {"open_share": 1}, "from_h": 0.3}
+    scenario(soak, hours=1, parts=["ONE", "TWO"], of_part={"TWO": ill})
+    bot = soak.path / "soak_bot.py"
+    dies = "        self.directory.mkdir(parents=True)\n        note(self)\n"
+    text = bot.read_text().replace("        self.directory.mkdir(parents=True)\n", dies)
+    bot.write_text(f"{text}\n\n{LEAVES_A_NOTE}")
+    soak.run("-m", "soak").assert_outcomes(failed=9)
+    assert [part["name"] for part in manifest(soak)["parts"]] == ["ONE", "TWO"]
+    assert rules(soak)["breaker.open_time stop"]["reason"].startswith("part TWO: breaker.open_time[6m] ")
+    assert manifest(soak, "runs/soak-demo/parts/TWO")["counts"]["ticks"] > 1000
+
+
+LEAVES_A_NOTE = """
+def note(run):
+    if run.request["part"] == "TWO":
+        (run.directory.parent / "TWO.halt.txt").write_text("stop rule of a worker that was killed")
+"""
+
+
 def test_two_workers_stop_together(soak):
     ill = {"ill": {"open_share": 1}, "from_h": 0.5}
     scenario(soak, hours=3, parts=["ONE", "TWO"], of_part={"ONE": ill, "TWO": ill})
