@@ -114,6 +114,17 @@ def test_a_run_too_short_is_no_data_whatever_was_watched(soak):
     assert manifest(soak)["status"] == "complete"
 
 
+def test_too_few_fills_decide_nothing(soak):
+    gate = soak.path / "gates" / "soak.yaml"
+    gate.write_text(gate.read_text().replace('">= 24h"', '">= 2h"'))
+    scenario(soak, hours=2, ill={"fills_per_h": 50.0}, from_h=0)
+    soak.run("-m", "soak", "-k", "stop-taker").assert_outcomes(failed=1)
+    taker = rules(soak)["taker_share stop"]
+    assert taker["verdict"] == "INCONCLUSIVE"
+    assert taker["reason"] == f"never more than {taker['n']} fills in 1h, asked for 100"
+    assert 40 < taker["n"] < 100
+
+
 def test_progress_is_told_before_it_fires_where_somebody_reads(soak):
     scenario(soak, ill={"miss": 0.09}, from_h=1)
     quiet = soak.run("-m", "soak")
