@@ -65,7 +65,7 @@ def paper(
 
 
 async def _serve(request: PaperRequest, port: int, speed: Speed) -> None:
-    exchange, kind = open_exchange(request, wall_ns())
+    exchange, kind = open_exchange(request, wall_ns)
     async with PaperServer(exchange, speed, wall_ns).running(port) as server:
         typer.echo(f"paper exchange of {request.scenario} ({kind}) on http://127.0.0.1:{server.port}")
         for market in exchange.markets:

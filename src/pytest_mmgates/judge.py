@@ -229,6 +229,11 @@ def _unmet(run: RunLog, evidence: Sequence[EvidenceVerdict]) -> str | None:
     skipped = run.manifest.counts.get("skipped_ticks", 0)
     if skipped:
         return f"{skipped} ticks were left out of the run by a wake filter"
+    if run.manifest.data.injected:
+        return f"faults were put into the data: {', '.join(run.manifest.data.injected)}"
+    changes = len(run.manifest.configs) - 1
+    if changes > 0:
+        return f"the configuration was changed during the run, times: {changes}"
     missing = [f"{line.name} is {line.found}, asked for {line.asked}" for line in evidence if not line.met]
     return "; ".join(missing) or None
 

@@ -81,9 +81,12 @@ class Feed(msgspec.Struct, frozen=True):
 
 
 class Data(msgspec.Struct, frozen=True):
+    """`injected`: faults that were put into it."""
+
     kind: DataKind
     sha256: str
     feeds: list[Feed]
+    injected: list[str] = []
 
 
 class Instrument(msgspec.Struct, frozen=True):
@@ -101,6 +104,13 @@ class PartEntry(msgspec.Struct, frozen=True):
     name: str
     status: str
     run_digest: str | None = None
+
+
+class ConfigInForce(msgspec.Struct, frozen=True):
+    """A configuration that a run had, from its first tick on."""
+
+    first_tick_ns: Ns | None
+    config_sha256: str
 
 
 class Markets(msgspec.Struct, frozen=True):
@@ -122,7 +132,7 @@ class Markets(msgspec.Struct, frozen=True):
 
 class Manifest(Markets, frozen=True):
     """`manifest.json`: where the run came from. Times are virtual under a virtual clock. `parts` is empty for
-    a run that was played whole.
+    a run that was played whole; `configs` has more than one entry for a run whose settings were changed.
     """
 
     schema: Literal[1]
@@ -144,6 +154,7 @@ class Manifest(Markets, frozen=True):
     counts: dict[str, int]
     run_digest: str | None = None
     parts: list[PartEntry] = []
+    configs: list[ConfigInForce] = []
 
     @property
     def duration_ns(self) -> int:

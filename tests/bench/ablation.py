@@ -3,9 +3,11 @@
     python -m tests.bench.ablation --scenario nexo-24h                  the table of docs/ablation.md
     python -m tests.bench.ablation --scenario demo --duration 60m --jobs 2
 
-Under two queue models and two latencies, since a simulated fill is worth what its assumptions are. Every
-number is of one whole run in the compiled engine, and runs that were made are kept by what they were made of
-(configuration, data, code), so that a study that was stopped goes on where it was.
+Under two queue models and two latencies, since a simulated fill is worth what its assumptions are. What
+follows a +- is a standard error, from leaving out one hour after the other (jackknife); that of a difference
+pairs the hours of both runs. Every number is of one whole run in the compiled engine, and runs that were made
+are kept by what they were made of (configuration, data, code), so that a study that was stopped goes on where
+it was.
 """
 
 import argparse
@@ -29,7 +31,7 @@ from mmbot.edge.markout import Markouts
 from mmbot.model.records import FillRow, Row, TickRow
 from mmbot.runtime.run import EngineKind, Run, RunRequest
 from mmbot.runtime.tape import cache_folder
-from mmbot.units import SECOND, parse_duration
+from mmbot.units import BPS, SECOND, parse_duration
 
 ROOT = Path(__file__).parents[2]
 NOT_ABOUT_QUOTES = frozenset({"pipeline", "taker_cap", "async_batch", "trace"})
@@ -46,7 +48,11 @@ _KEYS = ("entry", "response")
 
 
 class Result(msgspec.Struct, frozen=True):
-    """Of one run. bps are means by weight over the fills that have a mid 60 s later; None is NO_DATA."""
+    """Of one run. bps are means by weight over the fills that have a mid 60 s later; None is NO_DATA.
+
+    `hours`: start of each hour with such fills -> what they netted, and their weight, both in settlement
+    currency.
+    """
 
     net_bps: float | None
     gross_bps: float | None
@@ -58,6 +64,7 @@ class Result(msgspec.Struct, frozen=True):
     inventory_p99_quote: float
     pnl: float | None
     digest: str
+    hours: dict[int, tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +114,10 @@ class Seen:
             inventory_p99_quote=float(np.quantile(self._positions, 0.99)) if self._positions else 0.0,
             pnl=None if mark is None else position.pnl(mark),
             digest=run.digest,
+            hours={
+                start_ns: (hour.net.settled, hour.net.weight)
+                for start_ns, hour in self._markouts.intervals.items()
+            },
         )
 
 
@@ -156,10 +167,18 @@ def played(case: Case) -> Result:
 def _key(case: Case, run: Run) -> str:
     """Hash of everything that a result depends on: settings, market, length, and the source of the bot."""
     facts = [run.settings.sha256(), str(case.duration_s), *(feed.sha256 for feed in run.tape.feeds)]
+    return hashlib.sha256("\n".join([*facts, _SOURCE]).encode()).hexdigest()
+
+
+def _source_sha256() -> str:
     source = hashlib.sha256()
     for path in sorted((ROOT / "src" / "mmbot").rglob("*.py")):
         source.update(path.read_bytes())
-    return hashlib.sha256("\n".join([*facts, source.hexdigest()]).encode()).hexdigest()
+    return source.hexdigest()
+
+
+_SOURCE = _source_sha256()
+"""Of the code that was imported, whatever becomes of the files while the study runs."""
 
 
 def table(results: Mapping[tuple[str, str, str | None], Result]) -> Iterator[str]:
@@ -174,8 +193,8 @@ def table(results: Mapping[tuple[str, str, str | None], Result]) -> Iterator[str
         cells = [
             f"{queue}, {latency}",
             off or "nothing",
-            _bps(one.net_bps),
-            "same orders" if same else _difference(one.net_bps, everything.net_bps) if off else "",
+            with_error(one),
+            "same orders" if same else with_error(one, everything) if off else "",
             *map(_bps, (one.gross_bps, one.fees_bps, one.adverse_bps)),
             f"{one.fills}",
             f"{one.orders}",
@@ -190,8 +209,30 @@ def _bps(value: float | None) -> str:
     return "NO_DATA" if value is None else f"{value:+.2f}"
 
 
-def _difference(value: float | None, against: float | None) -> str:
-    return "NO_DATA" if value is None or against is None else f"{value - against:+.2f}"
+def with_error(one: Result, against: Result | None = None) -> str:
+    """Net bps, or how much better it is than another's, with its standard error."""
+    hours = sorted(one.hours.keys() | (against.hours if against else {}).keys())
+    found = _net(one, against, None)
+    left_out = [_net(one, against, hour) for hour in hours]
+    if found is None:
+        return "NO_DATA"
+    if len(hours) < 2 or None in left_out:
+        return f"{found:+.2f} ± NO_DATA"
+    spread = np.var(np.asarray(left_out, float)) * (len(hours) - 1)
+    return f"{found:+.2f} ± {math.sqrt(spread):.2f}"
+
+
+def _net(one: Result, against: Result | None, left_out: int | None) -> float | None:
+    """Net bps without the fills of one hour, less the other's."""
+    kept = [values for hour, values in one.hours.items() if hour != left_out]
+    weight = sum(weight for _, weight in kept)
+    if not weight:
+        return None
+    net_bps = BPS * sum(settled for settled, _ in kept) / weight
+    if against is None:
+        return net_bps
+    other_bps = _net(against, None, left_out)
+    return None if other_bps is None else net_bps - other_bps
 
 
 def cases(scenario: str, duration_s: float | None, data: Path) -> list[Case]:

@@ -70,7 +70,7 @@ def kept(event: MarketEvent) -> MarketEvent:
 
 
 def yielded(paths: list[Path], traded: Instrument, trade_stream: str) -> Iterator[MarketEvent]:
-    session = open_session(traded, trade_stream)
+    session = open_session([traded], trade_stream)
     for frame in frames(paths):
         yield from session.receive(frame.payload, frame.recv_ns)
 

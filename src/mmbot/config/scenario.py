@@ -2,7 +2,8 @@
 
 `scenarios/<name>.yaml`. `kind: recorded` lists feeds, each an instrument and its capture files (relative to
 the data directory; the files of a feed, a day each for example, are one tape). `kind: synthetic` describes a
-market for the generator, or with `symbols` several that differ in name and seed alone:
+market for the generator, or with `symbols` several that differ in name and seed alone (or lists feeds, which
+were recorded from such a market):
 
     market:
       start_ns: 1767225600000000000
@@ -45,6 +46,10 @@ from mmbot.units import MS, Ns, parse_duration
 
 _FIRST_NS, _LAST_NS = 10**18, 9 * 10**18
 """Receive times that a recording can hold: 19 digits, 63 bits."""
+
+
+_MADE_OF = {"recorded": [["feeds"]], "synthetic": [["market"], ["feeds"]], "live": [["live"]]}
+"""What a scenario of each kind is made of."""
 
 
 class FeedSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -174,14 +179,14 @@ def load_scenario(name: str, folder: Path) -> tuple[Scenario, Document]:
     except ValueError as error:
         raise ConfigError(f"{document.where(('duration',))}: {error}") from error
     there = {
-        "recorded": bool(written.feeds),
-        "synthetic": written.market is not None,
+        "feeds": bool(written.feeds),
+        "market": written.market is not None,
         "live": written.live is not None,
     }
-    if [kind for kind, given in there.items() if given] != [written.kind]:
+    if [name for name, given in there.items() if given] not in _MADE_OF[written.kind]:
         raise ConfigError(
-            f"{path}: kind was {written.kind}: expected feeds for recorded, market for synthetic,"
-            " live for live, and none of the others"
+            f"{path}: kind was {written.kind}: expected feeds for recorded, market (or feeds that were"
+            " recorded from one) for synthetic, live for live, and none of the others"
         )
     if written.kind == "live" and written.parts:
         raise ConfigError(f"{document.where(('parts',))}: parts: a live market cannot be cut into parts")

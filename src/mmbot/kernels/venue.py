@@ -200,6 +200,9 @@ def _request(c, orders, answers, delays, bids, asks, request):
                 return
         _answer(c, answers, delays, now_ns, L.CANCEL_REJECT, order_id, side, tick, 0, 0, 0)
         return
+    if not c[L.MIN_LOTS] <= lots <= c[L.MAX_LOTS]:
+        _answer(c, answers, delays, now_ns, L.REJECT_SIZE, order_id, side, tick, lots, 0, 0)
+        return
     if not c[L.VENUE_SYNCED]:
         _answer(c, answers, delays, now_ns, L.REJECT_NO_BOOK, order_id, side, tick, lots, 0, 0)
         return

@@ -74,6 +74,8 @@ class Trouble(StrEnum):
     """Why a book cannot be trusted, or a frame was not used. Each is counted; none is repaired in silence."""
 
     GAP = "gap"
+    LOST = "lost"
+    """The connection ended: nothing is known until the next snapshot."""
     CROSSED = "crossed"
     DEPTH = "depth"
     DUPLICATE = "duplicate"
@@ -81,7 +83,7 @@ class Trouble(StrEnum):
 
     @property
     def breaks_book(self) -> bool:
-        return self in (Trouble.GAP, Trouble.CROSSED, Trouble.DEPTH)
+        return self in (Trouble.GAP, Trouble.LOST, Trouble.CROSSED, Trouble.DEPTH)
 
 
 class BookTrouble(msgspec.Struct, frozen=True, gc=False):
@@ -138,8 +140,13 @@ class CancelReject(msgspec.Struct, frozen=True, gc=False):
 
 
 class Fill(msgspec.Struct, frozen=True, gc=False):
-    """Our execution. `mid_x2` is best bid + best ask in ticks at the venue just before it (None on a
-    one-sided book).
+    """Our execution. `fill_id` is a running number within its symbol (of a real venue: in the order in which
+    the order log booked them). `mid_x2` is best bid + best ask in ticks at the venue just before it (None on
+    a one-sided book, or where it is not known).
+
+    `fee` is what the venue charged, in settlement currency, positive = paid; None: the fee tier says it.
+    `late_tick` is the limit price of an order that was already done with when it filled, after "cancelled",
+    after "lost" or before a restart; None for an order that works.
     """
 
     symbol: str
@@ -152,6 +159,8 @@ class Fill(msgspec.Struct, frozen=True, gc=False):
     lots: Lots
     maker: bool
     mid_x2: int | None
+    fee: float | None = None
+    late_tick: Ticks | None = None
 
 
 class Funding(msgspec.Struct, frozen=True, gc=False):

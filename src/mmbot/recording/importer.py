@@ -12,16 +12,18 @@ from typing import Protocol
 from mmbot.errors import RecordingError, RemoteProtocolError
 from mmbot.model.events import MarketEvent
 from mmbot.model.instrument import Instrument
+from mmbot.model.notes import Happened, noted
 from mmbot.recording.builder import ColumnsBuilder
 from mmbot.recording.cache import cached
 from mmbot.recording.columns import Columns
+from mmbot.recording.manifest import recorded_together
 from mmbot.recording.reader import frames, sha256
 from mmbot.units import Ns
 from mmbot.venues.binance.session import VENUES as BINANCE_VENUES
 from mmbot.venues.binance.session import BinanceSession
 from mmbot.venues.bybit.session import BybitSession
 
-CODEC_VERSION = 3
+CODEC_VERSION = 4
 """Raise it when a codec, a session or the column layout changes what comes out: old caches are then left
 alone.
 """
@@ -36,16 +38,17 @@ class Session(Protocol):
     def receive(self, payload: bytes, recv_ns: Ns) -> list[MarketEvent]: ...
 
 
-def open_session(instrument: Instrument, trade_stream: str = "trade") -> Session:
-    """The session that reads this instrument's venue. Raises RecordingError for a venue that we have no codec
-    for.
+def open_session(instruments: Sequence[Instrument], trade_stream: str = "trade") -> Session:
+    """The session that reads these instruments of one venue. Raises RecordingError for a venue that we have
+    no codec for.
     """
-    if instrument.venue in BINANCE_VENUES:
-        return BinanceSession([instrument], trade_stream)
-    if instrument.venue in BYBIT_VENUES:
-        return BybitSession([instrument], None)
+    venue = instruments[0].venue
+    if venue in BINANCE_VENUES:
+        return BinanceSession(instruments, trade_stream)
+    if venue in BYBIT_VENUES:
+        return BybitSession(instruments, None)
     known = ", ".join((*BINANCE_VENUES, *BYBIT_VENUES))
-    raise RecordingError(f"venue was {instrument.venue!r}, expected one of {known}")
+    raise RecordingError(f"venue was {venue!r}, expected one of {known}")
 
 
 def columns_of(
@@ -56,28 +59,38 @@ def columns_of(
     Raises RecordingError for a recording that cannot be read, OutputError for a cache that cannot be written.
     """
     raw_hash = sha256(paths)
-    facts = (
-        raw_hash,
-        instrument.key,
-        instrument.tick_size,
-        instrument.lot_size,
-        trade_stream,
-        str(CODEC_VERSION),
-    )
-    session = open_session(instrument, trade_stream)
+    together = recorded_together(paths[0], instrument)
+    grids = (fact for one in together for fact in (one.key, one.tick_size, one.lot_size))
+    facts = (raw_hash, instrument.key, *grids, trade_stream, str(CODEC_VERSION))
+    session = open_session(together, trade_stream)
     return cached(cache, facts, functools.partial(_import, paths, instrument.key, session)), raw_hash
 
 
 def _import(paths: Sequence[Path], key: str, session: Session, builder: ColumnsBuilder) -> None:
+    """Frames of other instruments on the same connection say nothing of this one. A frame that cannot be read
+    is an error, unless its recorder could not read it either: then it noted the connection as lost.
+    """
+    refused: RecordingError | None = None
     for frame in frames(paths):
+        if refused is not None and not _gave_up(frame.payload):
+            raise refused
+        refused = None
         try:
-            builder.add(session.receive(frame.payload, frame.recv_ns))
+            events = session.receive(frame.payload, frame.recv_ns)
         except RemoteProtocolError as error:
-            raise RecordingError(f"{frame.path}:{frame.line}: {error}") from error
-        except OverflowError as error:
-            raise RecordingError(f"{frame.path}:{frame.line}: a price or size did not fit 32 bits") from error
+            refused = RecordingError(f"{frame.path}:{frame.line}: {error}")
+            refused.__cause__ = error
+        else:
+            builder.add(event for event in events if event.symbol == key)
+    if refused is not None:
+        raise refused
     if not builder.snapshots:
         names = ", ".join(path.name for path in paths)
         raise RecordingError(
             f"{names}: no book snapshot in {builder.frames} frames of {key}; a book cannot be built"
         )
+
+
+def _gave_up(payload: bytes) -> bool:
+    note = noted(payload)
+    return note is not None and note.mmbot is Happened.LOST

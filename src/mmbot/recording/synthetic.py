@@ -8,6 +8,7 @@ may differ from version to version.
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -33,9 +34,9 @@ def synthetic_columns(
     Raises ConfigError or RecordingError for an instrument that no recording could be of, RecordingError for a
     market that does not fit columns, OutputError for a cache that cannot be written.
     """
-    open_session(instrument)  # knows venues and grids
+    open_session([instrument])  # knows venues and grids
     versions = (GENERATOR_VERSION, CODEC_VERSION, np.__version__)
-    facts = msgspec.json.encode([settings, instrument, seed, start_ns, versions])
+    facts = msgspec.json.encode([settings, _made_from(instrument), seed, start_ns, versions])
     name = hashlib.sha256(facts).hexdigest()
 
     def generate(builder: ColumnsBuilder) -> None:
@@ -48,3 +49,9 @@ def synthetic_columns(
             ) from error
 
     return cached(cache, [name], generate), name
+
+
+def _made_from(instrument: Instrument) -> dict[str, Any]:
+    """What of an instrument may shape a market: not the sizes that its venue takes from us."""
+    facts: dict[str, Any] = msgspec.to_builtins(instrument)
+    return {name: value for name, value in facts.items() if name not in ("min_lots", "max_lots")}

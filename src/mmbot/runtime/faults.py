@@ -11,7 +11,8 @@ from mmbot.errors import ConfigError
 from mmbot.recording.columns import Columns
 from mmbot.recording.faults import stamped, with_gap, with_silence
 from mmbot.runtime.tape import Tape, TapeFeed
-from mmbot.units import parse_duration
+from mmbot.sim.latency import LatencySettings
+from mmbot.units import MS, parse_duration
 
 _EXPECTED = "silence@<when>+<how long> or gap@<when>, as silence@10m+5s"
 
@@ -46,12 +47,16 @@ def parse_fault(text: str) -> Fault:
     raise ConfigError(f"fault was {text!r}, expected {_EXPECTED}")
 
 
-def injected(tape: Tape, faults: Sequence[Fault], behind_ns: int) -> Tape:
-    """A tape with these faults in every feed. `behind_ns`: how long market data takes to us, where the tape
-    does not say. Raises RecordingError for a fault outside the tape.
+def injected(tape: Tape, faults: Sequence[Fault], market_data: LatencySettings) -> Tape:
+    """A tape with these faults in every feed. `market_data`: how long it takes to us, where the tape does not
+    say. Raises RecordingError for a fault outside the tape, ConfigError for a latency that is drawn anew for
+    every message: a silence would be drawn into, too.
     """
     if not faults:
         return tape
+    if market_data.model != "constant" and not all(feed.exchange_clock for feed in tape.feeds):
+        raise ConfigError(f"sim.market_data: was {market_data.name}, faults in this tape need constant")
+    behind_ns = round(market_data.median_ms * MS)
     start_ns = max(feed.columns.meta.first_ns for feed in tape.feeds)
     return replace(tape, feeds=[_injected(feed, faults, start_ns, behind_ns) for feed in tape.feeds])
 

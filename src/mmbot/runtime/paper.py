@@ -4,7 +4,7 @@ A tape of another venue is served as Bybit's: its inverse contracts under `inver
 all else under `linear`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -36,8 +36,8 @@ class PaperRequest(msgspec.Struct, frozen=True):
     faults: FaultSettings = FaultSettings()
 
 
-def open_exchange(request: PaperRequest, start_ns: int) -> tuple[PaperExchange, str]:
-    """The exchange, and the kind of its data: recorded or synthetic. The tape starts at `start_ns`.
+def open_exchange(request: PaperRequest, clock: Callable[[], int]) -> tuple[PaperExchange, str]:
+    """The exchange, and the kind of its data: recorded or synthetic. The tape starts when it is opened.
 
     Raises ConfigError or RecordingError.
     """
@@ -48,7 +48,7 @@ def open_exchange(request: PaperRequest, start_ns: int) -> tuple[PaperExchange, 
     balances = _balances([feed.instrument for feed in feeds]) | dict(request.balances)
     keys = [ApiKey(key, secret, balances) for key, secret in request.keys.items()]
     paper = PaperSettings(queue=settings.sim.queue, limit_factor=request.limit_factor)
-    exchange = PaperExchange(feeds, keys, paper, start_ns // MS * MS, request.faults)
+    exchange = PaperExchange(feeds, keys, paper, clock() // MS * MS, request.faults)
     return exchange, tape.kind
 
 

@@ -75,10 +75,10 @@ class Run(KeptRun):
         self._request = request
         part = None if request.part is None else _part(scenario, request)
         tape = open_tape(scenario, request.scenario, request.data, cache_folder(), part)
-        behind_ns = round(self.settings.sim.market_data.median_ms * MS)
-        self.tape: Tape = injected(tape, request.faults, behind_ns)
-        self.instruments = [feed.instrument for feed in self.tape.feeds]
-        self.data_kind = self.tape.kind
+        self._market_data_recorded = all(feed.exchange_clock for feed in tape.feeds)
+        self.tape: Tape = injected(tape, request.faults, self.settings.sim.market_data)
+        self.instruments = [feed.instrument for feed in tape.feeds]
+        self.data_kind = tape.kind
         self._seed = scenario.seed if request.seed is None else request.seed
         duration_ns = planned_duration_ns(request.duration_s, scenario.duration_ns)
         first_ns = max(feed.columns.meta.first_ns for feed in self.tape.feeds)
@@ -140,7 +140,7 @@ class Run(KeptRun):
 
     def _facts(self) -> dict[str, Any]:
         request, sim = self._request, self.settings.sim
-        recorded = all(feed.exchange_clock for feed in self.tape.feeds)
+        market_data = "recorded in the tape" if self._market_data_recorded else sim.market_data.name
         return {
             "step": request.step,
             "scenario": request.scenario,
@@ -149,7 +149,7 @@ class Run(KeptRun):
             "clock": "virtual",
             "seed": self._seed,
             "data": self._data(),
-            "models": models(sim, "recorded in the tape" if recorded else sim.market_data.name),
+            "models": models(sim, market_data),
         }
 
     def _data(self) -> dict[str, Any]:

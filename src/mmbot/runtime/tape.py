@@ -89,7 +89,7 @@ def parts_of(scenario: Scenario, name: str, data: Path | None, cache: Path) -> l
         symbols = [instrument.key for instrument in scenario.instruments]
     if "day" not in scenario.parts:
         return [Part(symbol) for symbol in symbols]
-    if scenario.kind == "synthetic":
+    if scenario.markets:
         days = {symbol: _generated_days(scenario) for symbol in symbols}
     else:
         days = {symbol: _recorded_days(_feeds(scenario, name, data, cache, symbol)) for symbol in symbols}
@@ -110,7 +110,7 @@ def open_tape(
     part = part or Part()
     feeds = _feeds(scenario, name, data, cache, part.symbol)
     if part.day is not None:
-        days = _generated_days(scenario) if scenario.kind == "synthetic" else _recorded_days(feeds)
+        days = _generated_days(scenario) if scenario.markets else _recorded_days(feeds)
         start_ns, stop_ns = _span(days, part.day, name)
         feeds = [replace(feed, columns=feed.columns.cut(start_ns, stop_ns)) for feed in feeds]
     return Tape(scenario.kind, feeds)
@@ -127,7 +127,7 @@ def _feeds(
     def wanted(spec: FeedSpec | SyntheticSpec) -> bool:
         return symbol in (None, spec.instrument.key)
 
-    if scenario.kind == "synthetic":
+    if scenario.markets:
         return [_generated(spec, cache) for spec in filter(wanted, scenario.markets)]
     if data is None:
         raise RecordingError(

@@ -11,6 +11,7 @@ Assumptions, each of which decides numbers:
   the rest is cancelled: what we took is still displayed, since the recording does not react, and must not
   fill us twice. Where the rest is asked to stay (`enter`), it is filled by trades at once, but by the display
   only after the display has once left its price.
+* An order below the venue's least size or above its largest is rejected.
 * Without a book that can be believed (before a snapshot, after a gap or a cross) new orders are rejected, and
   resting ones wait.
 """
@@ -32,7 +33,7 @@ from mmbot.model.events import (
     OrderReject,
     Trade,
 )
-from mmbot.model.instrument import Side
+from mmbot.model.instrument import Instrument, Side
 from mmbot.sim.queue import Place, QueueSettings
 from mmbot.units import Lots, Ns, Ticks
 
@@ -58,8 +59,9 @@ class SimVenue:
     Answers carry `recv_ns` = 0: whoever delivers them knows when they arrive and stamps them.
     """
 
-    def __init__(self, symbol: str, queue: QueueSettings) -> None:
-        self._symbol = symbol
+    def __init__(self, instrument: Instrument, queue: QueueSettings) -> None:
+        self._symbol = instrument.key
+        self._allowed_lots = instrument.allowed_lots
         self._queue = queue
         self._book = L2Book()
         self._in_sync = False
@@ -171,6 +173,9 @@ class SimVenue:
                     yield self._fill(now_ns, order, ours, mid_x2)
 
     def _submit(self, now_ns: Ns, command: SubmitOrder, *, rests: bool) -> Iterator[OrderEvent]:
+        if self._allowed_lots(command.lots) != command.lots:
+            yield OrderReject(self._symbol, command.client_id, Ns(0), "size is not one that the venue takes")
+            return
         if not self._in_sync:
             yield OrderReject(self._symbol, command.client_id, Ns(0), _NO_BOOK)
             return

@@ -87,7 +87,7 @@ FEED: dict[str, Any] = {
 )
 def test_a_kind_needs_what_it_plays_and_nothing_else(tmp_path: Path, changes: dict[str, Any]):
     scenario_file(tmp_path, **changes)
-    assert "expected feeds for recorded, market for synthetic, live for live, and none" in refused(tmp_path)
+    assert "live for live, and none of the others" in refused(tmp_path)
 
 
 def test_an_instrument_listed_twice_is_refused(tmp_path: Path):

@@ -1,6 +1,7 @@
 """The HTTP client against bare sockets: what it sends is what was given, and errors name the phase."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -33,7 +34,8 @@ async def host(
         else:
             writer.write(answer)
         writer.close()
-        await writer.wait_closed()
+        with contextlib.suppress(ConnectionError):  # the client has gone
+            await writer.wait_closed()
         served.set()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
@@ -104,6 +106,9 @@ async def test_a_body_that_drips_for_ever_is_given_up() -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{")
         await dripping.wait()
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+        served.set()
 
     async with await asyncio.start_server(drip, "127.0.0.1", 0) as listening:
         url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"

@@ -14,7 +14,7 @@ from mmbot.recording import synthetic
 from mmbot.recording.columns import Columns
 from mmbot.recording.importer import columns_of
 from mmbot.recording.synthetic import synthetic_columns
-from mmbot.recording.writer import write_recording
+from mmbot.recording.writer import RecordingWriter
 from mmbot.sim.market import MarketSettings, SyntheticMarket
 from mmbot.units import Ns
 from mmbot.venues.bybit.feed import BybitFeed
@@ -50,9 +50,12 @@ def test_it_holds_the_events_that_the_market_told(tmp_path: Path):
 
 
 def test_its_frames_read_back_through_the_session_are_the_same_columns(tmp_path: Path):
-    path = tmp_path / "market.zst"
-    write_recording(path, pushed(), kind="synthetic", source="a test", instruments=[linear()])
-    read_back, _ = columns_of([path], linear(), tmp_path)
+    folder = tmp_path / "market"
+    writer = RecordingWriter(folder, kind="synthetic", source="a test", instruments=[linear()])
+    for recv_ns, frame in pushed():
+        writer.add(recv_ns, frame)
+    (file,) = writer.finish("complete").files
+    read_back, _ = columns_of([folder / file.name], linear(), tmp_path)
     made, _ = generated(tmp_path)
     assert made.meta == read_back.meta
     for name, column in made.arrays.items():

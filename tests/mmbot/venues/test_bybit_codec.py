@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mmbot.errors import ConfigError, MmbotError, RemoteProtocolError
 from mmbot.model.events import BookDelta, BookSnapshot, Confirmed, Trade
-from mmbot.model.instrument import Contract, Fees, Instrument, Side, formatter, parser
+from mmbot.model.instrument import MOST_STEPS, Contract, Fees, Instrument, Side, formatter, parser
 from mmbot.units import MS, Lots, Ns, Ticks
 from mmbot.venues.bybit.codec import (
     AliveFrame,
@@ -57,8 +57,8 @@ millis = st.integers(1, 4_000_000_000_000)
 @st.composite
 def book_events(draw: st.DrawFn, key: str) -> BookSnapshot | BookDelta:
     kind = draw(st.sampled_from([BookSnapshot, BookDelta]))
-    lots = st.integers(1 if kind is BookSnapshot else 0, 10**12)
-    levels = st.lists(st.tuples(st.integers(1, 10**10), lots), max_size=8)
+    lots = st.integers(1 if kind is BookSnapshot else 0, MOST_STEPS)
+    levels = st.lists(st.tuples(st.integers(1, MOST_STEPS), lots), max_size=8)
     exch_ns = Ns(draw(millis) * MS)
     return kind(key, exch_ns, RECV, draw(levels), draw(levels), draw(counts))
 
@@ -70,8 +70,8 @@ def prints(draw: st.DrawFn, key: str) -> Print:
         Ns(draw(millis) * MS),
         RECV,
         draw(st.sampled_from(Side)),
-        Ticks(draw(st.integers(1, 10**10))),
-        Lots(draw(st.integers(1, 10**12))),
+        Ticks(draw(st.integers(1, MOST_STEPS))),
+        Lots(draw(st.integers(1, MOST_STEPS))),
     )
     words = ["PlusTick", "ZeroPlusTick", "MinusTick", "ZeroMinusTick"]
     return Print(trade, draw(st.text(max_size=12)), draw(counts), draw(st.sampled_from(words)))
@@ -101,7 +101,7 @@ def test_trades_survive_the_wire(data, instrument):
     assert Codec(instrument).trades(frame, RECV) == [one.trade for one in some]
 
 
-@given(step=st.sampled_from(STEPS), stripped=st.booleans(), steps=st.integers(0, 10**15))
+@given(step=st.sampled_from(STEPS), stripped=st.booleans(), steps=st.integers(0, MOST_STEPS))
 def test_formatting_is_the_inverse_of_parsing(step, stripped, steps):
     assert parser(step, "price")(formatter(step, stripped=stripped)(steps)) == steps
 
@@ -114,7 +114,8 @@ def test_numbers_are_written_as_the_venue_writes_them():
     assert formatter("1", stripped=False)(6_200) == "6200"
 
 
-@given(st.binary(max_size=200))
+# Hypothesis draws on the constants of the source too, our ping among them, which is no noise
+@given(st.binary(max_size=200).filter(lambda payload: b'"op"' not in payload))
 def test_noise_is_a_protocol_error_never_a_crash(payload):
     with pytest.raises(RemoteProtocolError, match="frame was"):
         decode(payload)

@@ -14,8 +14,11 @@ from mmbot.model.account import (
     AccountStale,
     AccountTrouble,
     Asked,
+    LookUpOrder,
+    OrderAbsent,
     Outcome,
     PositionReport,
+    RequestAnswer,
 )
 from mmbot.model.commands import CancelOrder, OrderBatch, SubmitOrder
 from mmbot.model.instrument import Side
@@ -46,6 +49,7 @@ class Bench:
             [BTC], AccountSettings(), self.clock, self.budget, now_ns=self.now, since_ns=self.now
         )
         self.recorded: list[bytes] = []
+        self.others: list[Any] = []
         hello = login(Credentials("testkey", Secret("testsecret")), self.clock)
         self.private = PrivateStream(
             self.account, hello, settings, lambda _, payload: self.recorded.append(payload)
@@ -57,6 +61,7 @@ class Bench:
             self.clock,
             self.budget,
             settings,
+            lambda _, payload: self.recorded.append(payload),
             recv_window_ms=5000,
             req_id_prefix="r",
         )
@@ -83,8 +88,21 @@ class Bench:
     def sent(self) -> list[Any]:
         return [msgspec.json.decode(one) for one in self.entry.outgoing()]
 
+    def answers(self) -> list[RequestAnswer]:
+        """What was answered about orders since the last time; the rest waits in `others`."""
+        said = self.account.drain()
+        self.others += [one for one in said if not isinstance(one, RequestAnswer)]
+        return [one for one in said if isinstance(one, RequestAnswer)]
+
     def told(self) -> list[tuple[str, Outcome, int, str]]:
-        return [(one.client_id, one.outcome, one.code, one.reason) for one in self.entry.drain()]
+        return [(one.client_id, one.outcome, one.code, one.reason) for one in self.answers()]
+
+    def trouble(self) -> AccountTrouble:
+        """The one trouble that was told."""
+        self.others += self.account.drain()
+        (found,) = self.others
+        assert isinstance(found, AccountTrouble)
+        return found
 
 
 def submit(number: int = 1, **changes: Any) -> SubmitOrder:
@@ -151,8 +169,7 @@ def test_a_refused_login_is_told_and_ends_the_connection():
     bench.private.connected(bench.now, bench.now)
     with pytest.raises(TransportError, match="auth was refused: bad sign"):
         bench.hears(b'{"success":false,"ret_msg":"bad sign","op":"auth","conn_id":"c"}')
-    (trouble,) = bench.account.drain()
-    assert isinstance(trouble, AccountTrouble)
+    trouble = bench.trouble()
     assert (trouble.fault, trouble.detail) == (AccountFault.CREDENTIALS, "auth: bad sign")
 
 
@@ -237,7 +254,7 @@ def test_an_order_goes_by_the_connection_and_is_answered():
     assert (sent["reqId"], sent["op"]) == ("r-1", "order.create")
     assert sent["header"]["X-BAPI-TIMESTAMP"] == str(bench.now // MS + 300)
     bench.says(answer("r-1", data={"orderLinkId": "mmA-1"}, header=limits(20, 3, 0)))
-    (said,) = bench.entry.drain()
+    (said,) = bench.answers()
     assert (said.client_id, said.asked, said.outcome) == ("mmA-1", Asked.CREATE, ACCEPTED)
     assert bench.budget.order_room("linear", Operation.CREATE, bench.now, http=False) == 3
 
@@ -314,10 +331,9 @@ def test_a_rest_request_that_broke_off(arrived, proves):
 def test_a_banned_address_is_told_and_nothing_goes_out():
     bench = Bench()
     bench.entry.rest_answered(bench.send(submit()), 403, {}, b"access too frequent", bench.now)
-    (trouble,) = bench.account.drain()
-    assert isinstance(trouble, AccountTrouble)
-    assert (trouble.fault, trouble.until_ns) == (AccountFault.BANNED, bench.now + 600 * SECOND)
     assert bench.told() == [("mmA-1", REFUSED, 0, "HTTP 403")]
+    trouble = bench.trouble()
+    assert (trouble.fault, trouble.until_ns) == (AccountFault.BANNED, bench.now + 600 * SECOND)
     assert bench.send(cancels(1)) is None
     bench.logged_in()
     assert bench.send(cancels(1)) is None
@@ -331,8 +347,7 @@ def test_the_venues_rate_limit_refuses_until_its_reset():
     reset_ms = bench.now // MS + 2_500
     bench.says(answer("r-1", code=10006, header=limits(10, 0, reset_ms)))
     assert bench.told() == [("mmA-1", REFUSED, 10006, "said")]
-    (trouble,) = bench.account.drain()
-    assert isinstance(trouble, AccountTrouble)
+    trouble = bench.trouble()
     assert (trouble.fault, trouble.until_ns) == (AccountFault.RATE_LIMITED, reset_ms * MS)
     bench.now_ms = 2_499
     bench.send(submit(2))
@@ -341,6 +356,18 @@ def test_the_venues_rate_limit_refuses_until_its_reset():
     bench.sent()
     bench.send(submit(3))
     assert len(bench.sent()) == 1
+
+
+def test_http_429_refuses_for_a_second():
+    bench = Bench()
+    bench.entry.rest_answered(bench.send(submit(1)), 429, {}, b"", bench.now)
+    assert bench.told() == [("mmA-1", REFUSED, 0, "HTTP 429")]
+    trouble = bench.trouble()
+    assert (trouble.fault, trouble.until_ns) == (AccountFault.RATE_LIMITED, bench.now + SECOND)
+    bench.now_ms = 999
+    assert bench.send(submit(2)) is None
+    bench.now_ms = 1_000
+    assert bench.send(submit(3)).client_ids == ("mmA-3",)
 
 
 def test_a_batch_larger_than_the_room_is_cut():
@@ -358,8 +385,7 @@ def test_a_refused_clock_is_asked_for_again():
     bench.send(submit())
     bench.says(answer("r-1", code=10002))
     assert bench.told() == [("mmA-1", REFUSED, 10002, "said")]
-    (trouble,) = bench.account.drain()
-    assert isinstance(trouble, AccountTrouble)
+    trouble = bench.trouble()
     assert trouble.fault is AccountFault.CLOCK
     assert len(bench.account.queries(bench.now)) == 1
 
@@ -379,8 +405,7 @@ def test_a_refused_login_of_the_trade_connection():
     bench.entry.connected(bench.now, bench.now)
     with pytest.raises(TransportError, match="auth was refused: retCode 10004 sign"):
         bench.says(b'{"retCode":10004,"retMsg":"sign","op":"auth","connId":"c"}')
-    (trouble,) = bench.account.drain()
-    assert isinstance(trouble, AccountTrouble)
+    trouble = bench.trouble()
     assert trouble.fault is AccountFault.CREDENTIALS
     assert not bench.entry.ready
 
@@ -413,6 +438,20 @@ def test_odd_messages_are_refused_and_the_order_stays_open(payload, complaint):
     assert bench.told() == []
     bench.entry.lost(bench.now, "odd")
     assert bench.told() == [("mmA-1", UNKNOWN, 0, "odd")]
+
+
+@pytest.mark.parametrize(("message", "absent"), [(submit(), False), (CancelOrder(BTC.key, "mmA-1"), True)])
+def test_only_a_create_may_still_be_on_its_way(message, absent):
+    bench = Bench().logged_in()
+    bench.now_ms = 100_000
+    bench.send(message)
+    bench.account.look_up(LookUpOrder(BTC.key, "mmA-1"), bench.now)
+    nothing = b'{"retCode":0,"retMsg":"OK","result":{"list":[]}}'
+    for _ in range(3):
+        for query in bench.account.queries(bench.now):
+            if query.client_id:
+                bench.account.answered(query, 200, nothing, sent_ns=bench.now, now_ns=bench.now)
+    assert (OrderAbsent in map(type, bench.account.drain())) is absent
 
 
 def test_what_breaks_the_venues_rules_is_not_sent():
@@ -451,6 +490,7 @@ def test_examples_of_the_documentation(data_dir):
         bench.clock,
         bench.budget,
         SETTINGS,
+        lambda _, payload: bench.recorded.append(payload),
         recv_window_ms=5000,
         req_id_prefix="nfm",
     )

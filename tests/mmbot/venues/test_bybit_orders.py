@@ -98,8 +98,8 @@ instruments = st.builds(
 @given(
     instruments,
     st.sampled_from(Side),
-    st.integers(1, 10**12),
-    st.integers(1, 10**12),
+    st.integers(1, 2**31 - 1),
+    st.integers(1, 2**31 - 1),
     st.booleans(),
     st.from_regex(r"[A-Za-z0-9_-]{1,36}", fullmatch=True),
 )

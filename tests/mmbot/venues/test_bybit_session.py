@@ -1,6 +1,5 @@
 """Bybit session: the book rule, one clause a test, on a two-level book that fits on a line."""
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +9,7 @@ from mmbot.model.events import BookDelta, BookSnapshot, BookTrouble, Confirmed, 
 from mmbot.model.instrument import Fees, Instrument, Side
 from mmbot.units import MS, Ns
 from mmbot.venues.bybit.codec import Codec, Print
-from mmbot.venues.bybit.session import BybitSession, subscribe, topics
+from mmbot.venues.bybit.session import BybitSession, topics
 
 DEPTH = 2
 RECV = Ns(1_786_310_819_720_003_100)
@@ -255,13 +254,40 @@ def test_a_connection_has_one_category_and_each_instrument_once():
         BybitSession([BTC, BTC], DEPTH)
 
 
-def test_topics_are_subscribed_ten_at_a_time():
-    instruments = [make(f"C{number}USDT") for number in range(6)]
-    requests = [msgspec.json.decode(frame) for frame in subscribe(topics(instruments, 50), 7)]
+def test_the_topics_are_book_and_trades_of_each():
+    assert topics([BTC, make("ETHUSDT")], 50) == [
+        *("orderbook.50.BTCUSDT", "publicTrade.BTCUSDT"),
+        *("orderbook.50.ETHUSDT", "publicTrade.ETHUSDT"),
+    ]
 
-    assert [request["req_id"] for request in requests] == ["7", "8"]
-    assert [len(request["args"]) for request in requests] == [10, 2]
-    assert requests[0]["args"][:2] == ["orderbook.50.C0USDT", "publicTrade.C0USDT"]
+
+def test_a_lost_connection_ends_every_chain_until_the_next_snapshot():
+    eth = make("ETHUSDT")
+    session = BybitSession([BTC, eth], DEPTH)
+    session.receive(snapshot(100), RECV)
+
+    told = session.receive(b'{"mmbot":"lost","detail":"cut"}', RECV)
+
+    assert told == [BookTrouble(instrument.key, RECV, RECV, Trouble.LOST, "cut") for instrument in (BTC, eth)]
+    (late,) = session.receive(delta(101), RECV)
+    assert isinstance(late, BookTrouble)
+    assert late.trouble is Trouble.BEFORE_SNAPSHOT
+    assert kinds(session.receive(snapshot(7), RECV)) == [BookSnapshot]
+
+
+@pytest.mark.parametrize("kind", ["connected", "unreachable", "resubscribed"])
+def test_other_notes_say_nothing_of_the_market(kind):
+    session = BybitSession([BTC], DEPTH)
+    session.receive(snapshot(100), RECV)
+
+    assert session.receive(f'{{"mmbot":"{kind}"}}'.encode(), RECV) == []
+    assert kinds(session.receive(delta(101), RECV)) == [BookDelta]
+
+
+@pytest.mark.parametrize("note", [b'{"mmbot":"found"}', b'{"mmbot":"lost","at":1}', b'{"mmbot":"lo'])
+def test_a_note_of_no_known_kind_is_refused(note):
+    with pytest.raises(RemoteProtocolError, match="note was"):
+        BybitSession([BTC], DEPTH).receive(note, RECV)
 
 
 levels = st.lists(st.tuples(st.integers(1, 12), st.integers(0, 3)), max_size=4)

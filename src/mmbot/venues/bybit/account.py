@@ -36,6 +36,7 @@ from mmbot.model.account import (
     LookUpOrder,
     OrderAbsent,
     OrderReport,
+    RequestAnswer,
 )
 from mmbot.model.events import Funding
 from mmbot.model.instrument import Instrument
@@ -133,6 +134,11 @@ class AccountSession:
         said, self._said = self._said, []
         return said
 
+    @property
+    def waiting(self) -> bool:
+        """Something can be drained."""
+        return bool(self._said)
+
     def subscribed(self, now_ns: Ns) -> None:
         """The private stream is up: ask for what happened before it."""
         self._connection += 1
@@ -167,6 +173,10 @@ class AccountSession:
             self._held += reports
         else:
             self._say(reports)
+
+    def told(self, answers: Sequence[RequestAnswer]) -> None:
+        """Order entry says so."""
+        self._said += answers
 
     def creating(self, client_ids: Sequence[str], now_ns: Ns) -> None:
         """A request to create these is being sent."""

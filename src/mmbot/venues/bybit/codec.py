@@ -74,6 +74,7 @@ class _Head(msgspec.Struct, frozen=True, gc=False):
     op: str | None = None
     success: bool | None = None
     ret_msg: str | None = None
+    req_id: str | None = None
     sent: msgspec.Raw | msgspec.UnsetType = msgspec.field(name="_sent", default=msgspec.UNSET)
     rest: msgspec.Raw | msgspec.UnsetType = msgspec.field(name="_rest", default=msgspec.UNSET)
 
@@ -171,6 +172,15 @@ class AliveFrame(msgspec.Struct, frozen=True, gc=False):
     """Another topic, an accepted request or a pong: the connection lives, and no more is read from it."""
 
 
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """What the venue says to a request: an ack or a pong. `req_id` is ours again; spot may leave it out."""
+
+    op: str
+    success: bool
+    req_id: str
+    ret_msg: str
+
+
 class NoteFrame(msgspec.Struct, frozen=True, gc=False):
     """A recorder's note in a capture (`{"_sent": ...}`, `{"_rest": ...}`): the venue did not send it."""
 
@@ -196,6 +206,17 @@ def decode(payload: bytes) -> Frame:
         raise RemoteProtocolError(
             f"frame was {_shown(payload)}, expected a Bybit v5 message: {error}"
         ) from error
+
+
+def answer(payload: bytes) -> Answer | None:
+    """The answer that a message is, accepted or refused; None for any other. `decode` refuses refusals."""
+    try:
+        head = _head.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if head.op is None:
+        return None
+    return Answer(head.op, head.success is not False, head.req_id or "", head.ret_msg or "")
 
 
 def _answer(head: _Head, payload: bytes) -> AliveFrame:

@@ -5,18 +5,19 @@ and answers in its own words: `{"retCode":0,"retMsg":"OK","op":"auth","connId":"
 `reqId` of ours, never used again, and its answer repeats it; an answer without one, or with one that we never
 sent, breaks the protocol and ends the connection.
 
-Every order gets one answer from here: the venue's; REFUSED when the budget has no room, since nothing was
-sent; UNKNOWN when the connection ended first, or when `answer_s` went by. An answer that comes after that is
-counted and dropped: the order is being looked up already. 10019 says that the service restarts and takes
-nothing new: the connection is given up.
+Every order gets one answer, told through the account session: the venue's; REFUSED when the budget has no
+room, since nothing was sent; UNKNOWN when the connection ended first, or when `answer_s` went by. An answer
+that comes after that is counted and dropped: the order is being looked up already. 10019 says that the
+service restarts and takes nothing new: the connection is given up.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
 
 from mmbot.errors import RemoteProtocolError, TransportError
-from mmbot.model.account import AccountFault, Outcome, RequestAnswer
+from mmbot.model.account import AccountFault, Outcome
 from mmbot.model.commands import OrderBatch, OrderCommand
 from mmbot.units import SECOND, Ns
 from mmbot.venues.bybit.account import AccountSession
@@ -35,7 +36,7 @@ from mmbot.venues.clock_offset import ClockOffset
 
 _AUTHED = (0, 20001)
 _RESTARTING = 10019
-_OK, _FORBIDDEN = 200, 403
+_OK, _FORBIDDEN, _TOO_MANY = 200, 403, 429
 _EMPTY = msgspec.Raw(b"{}")
 
 
@@ -71,16 +72,20 @@ class OrderEntry:
         clock: ClockOffset,
         budget: Budget,
         settings: ConnectionSettings,
+        record: Callable[[Ns, bytes], None],
         *,
         recv_window_ms: int,
         req_id_prefix: str,
     ) -> None:
-        """`req_id_prefix`: a short word of its own for each process of ours."""
+        """`record` takes every message, exactly as received, before it is read. `req_id_prefix`: a short word
+        of its own for each process of ours.
+        """
         self._writer = writer
         self._account = account
         self._login = login
         self._clock = clock
         self._budget = budget
+        self._record = record
         self._window_ms = recv_window_ms
         self._answer_ns = round(settings.answer_s * SECOND)
         self._pulse = Pulse(settings)
@@ -93,12 +98,6 @@ class OrderEntry:
         """Logged in: requests go by this connection."""
         self._auth_until_ns: int | None = None
         self._outgoing: list[bytes] = []
-        self._said: list[RequestAnswer] = []
-
-    def drain(self) -> list[RequestAnswer]:
-        """Answers, in order; each is returned once."""
-        said, self._said = self._said, []
-        return said
 
     def send(self, message: OrderCommand | OrderBatch, recv_ns: Ns, now_ns: int) -> OrderRequest | None:
         """Put it on the connection, or return what is to go by REST now. As much of a batch as the budget has
@@ -130,16 +129,18 @@ class OrderEntry:
             found = rest_answers(request, status, body, recv_ns)
             if status == _OK:
                 self._codes(request, rest_reply(body), headers, recv_ns)
+            elif status == _TOO_MANY:
+                self._limited(request, f"HTTP {status}", headers, recv_ns)
         except RemoteProtocolError as error:
             found = request.answered(Outcome.UNKNOWN, 0, str(error), recv_ns)
         if status == _FORBIDDEN:
             self._account.banned(f"HTTP {status}", recv_ns)
-        self._said += found
+        self._account.told(found)
 
     def rest_failed(self, request: OrderRequest, reason: str, recv_ns: Ns, *, arrived: bool) -> None:
         """No HTTP answer came. `arrived`: the venue may have got it."""
         found = Outcome.UNKNOWN if arrived else Outcome.REFUSED
-        self._said += request.answered(found, 0, reason, recv_ns)
+        self._account.told(request.answered(found, 0, reason, recv_ns))
 
     def connected(self, recv_ns: Ns, now_ns: int) -> None:
         self._pulse.begun(now_ns)
@@ -150,6 +151,7 @@ class OrderEntry:
         """Raises RemoteProtocolError for a message that cannot be read, TransportError for one that ends the
         connection.
         """
+        self._record(recv_ns, payload)
         self._pulse.heard(now_ns)
         try:
             message = _message.decode(payload)
@@ -172,7 +174,7 @@ class OrderEntry:
         for req_id in overdue:
             request = self._pending.pop(req_id).request
             self._given_up.add(req_id)
-            self._said += request.answered(Outcome.UNKNOWN, 0, "no answer in time", recv_ns)
+            self._account.told(request.answered(Outcome.UNKNOWN, 0, "no answer in time", recv_ns))
         if self._pulse.ping_due(now_ns):
             self._outgoing.append(b'{"op":"ping"}')
 
@@ -185,7 +187,7 @@ class OrderEntry:
         self._auth_until_ns = None
         self._outgoing.clear()
         for pending in self._pending.values():
-            self._said += pending.request.answered(Outcome.UNKNOWN, 0, reason, recv_ns)
+            self._account.told(pending.request.answered(Outcome.UNKNOWN, 0, reason, recv_ns))
         self._pending.clear()
         self._given_up.clear()
 
@@ -201,7 +203,7 @@ class OrderEntry:
             return request
         reason = f"venue's rate limit: room for {room} of {wanted} {request.operation} now"
         refused = request.answered(Outcome.REFUSED, 0, reason, recv_ns)
-        self._said += refused[room:]
+        self._account.told(refused[room:])
         if not room or not isinstance(message, OrderBatch):
             return None
         return self._writer.request(OrderBatch(message.symbol, message.orders[:room]))
@@ -230,7 +232,7 @@ class OrderEntry:
         found = answers(request, reply, recv_ns)
         state = limit_state(message.header)
         del self._pending[req_id]
-        self._said += found
+        self._account.told(found)
         if state is not None:
             self._budget.stated(request.category, request.operation, state, recv_ns)
         self._codes(request, reply, message.header, recv_ns)
@@ -239,12 +241,16 @@ class OrderEntry:
 
     def _codes(self, request: OrderRequest, reply: Reply, headers: dict[str, str], recv_ns: Ns) -> None:
         """What an answer says beyond its orders."""
+        detail = f"retCode {reply.code}: {reply.reason}"
         if reply.code in RATE_LIMITED:
-            state = limit_state(headers)
-            reset_ns = self._clock.our_ns(state.reset_ms) if state is not None else recv_ns
-            until_ns = max(reset_ns, Ns(recv_ns + SECOND))
-            self._budget.limited(request.category, request.operation, until_ns)
-            detail = f"retCode {reply.code}: {reply.reason}"
-            self._account.trouble(AccountFault.RATE_LIMITED, detail, until_ns, recv_ns)
+            self._limited(request, detail, headers, recv_ns)
         elif reply.code:
             self._account.code(reply.code, reply.reason, recv_ns)
+
+    def _limited(self, request: OrderRequest, detail: str, headers: dict[str, str], recv_ns: Ns) -> None:
+        """Nothing of this kind until the stated reset, and a second at least."""
+        state = limit_state(headers)
+        reset_ns = self._clock.our_ns(state.reset_ms) if state is not None else recv_ns
+        until_ns = max(reset_ns, Ns(recv_ns + SECOND))
+        self._budget.limited(request.category, request.operation, until_ns)
+        self._account.trouble(AccountFault.RATE_LIMITED, detail, until_ns, recv_ns)

@@ -17,9 +17,9 @@ looked up, are time-outs and internal errors; *duplicates* too, because an id of
 duplicate means that the venue has seen this very request; and every code that is not known here.
 
 There is no amend, see `execution.batcher`. Batches are of at most 10, the smaller of what the pages say.
-Quotes are one-way orders without leverage: positionIdx and isLeverage keep the venue's defaults. Text is
-built from parts made once an instrument, since a generic encoder costs several times as much on the way from
-tick to order.
+Quotes are one-way orders without leverage: positionIdx and isLeverage keep the venue's defaults. Text is put
+together from parts that are made once an instrument; a client id is checked, so that none can leave
+its quotes.
 """
 
 import re

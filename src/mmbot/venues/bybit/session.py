@@ -19,22 +19,22 @@ To check the last rule the session keeps which prices hold a level, not how much
 
 A trade is stamped with `T`, a book with `cts`: the matching engine's clock. The trade arrives before the book
 delta that contains its effect. Which prints are no trades says the codec. Every frame that is neither book
-nor trade confirms every instrument of the connection.
+nor trade confirms every instrument of the connection. A note that the connection was lost (`model.notes`)
+ends every chain: LOST.
 """
 
 from collections.abc import Sequence
-
-import msgspec
 
 from mmbot.book.sequencer import Sequencer
 from mmbot.errors import ConfigError, RemoteProtocolError
 from mmbot.model.events import BookDelta, BookSnapshot, BookTrouble, Confirmed, Level, MarketEvent, Trouble
 from mmbot.model.instrument import Instrument, Side
+from mmbot.model.notes import Happened, noted
 from mmbot.units import Ns
 from mmbot.venues.bybit.codec import BookFrame, Codec, NoteFrame, TradesFrame, category, decode
 
 _RESTART_ID = 1
-_ARGS_A_REQUEST = 10
+ARGS_A_REQUEST = 10
 """Spot takes at most 10 args a request: https://bybit-exchange.github.io/docs/v5/ws/connect"""
 
 
@@ -55,6 +55,9 @@ class BybitSession:
 
     def receive(self, payload: bytes, recv_ns: Ns) -> list[MarketEvent]:
         """What one websocket message says. Raises RemoteProtocolError if it may not be said."""
+        note = noted(payload)
+        if note is not None:
+            return self._lost(note.detail, recv_ns) if note.mmbot is Happened.LOST else []
         frame = decode(payload)
         if isinstance(frame, BookFrame):
             return [self._book(frame.symbol).receive(frame, recv_ns)]
@@ -63,6 +66,14 @@ class BybitSession:
         if isinstance(frame, NoteFrame):
             return []
         return [Confirmed(book.codec.instrument.key, recv_ns) for book in self._books.values()]
+
+    def _lost(self, reason: str, recv_ns: Ns) -> list[MarketEvent]:
+        for book in self._books.values():
+            book.forget()
+        return [
+            BookTrouble(book.codec.instrument.key, recv_ns, recv_ns, Trouble.LOST, reason)
+            for book in self._books.values()
+        ]
 
     def _book(self, symbol: str) -> "_Book":
         book = self._books.get(symbol)
@@ -96,6 +107,10 @@ class _Book:
             return event
         trouble, detail = fault
         return BookTrouble(event.symbol, event.exch_ns, recv_ns, trouble, detail)
+
+    def forget(self) -> None:
+        """The connection was lost: only a snapshot can be believed."""
+        self._sequencer.last = None
 
     def _snapshot(self, event: BookSnapshot) -> tuple[Trouble, str] | None:
         self._sequencer.snapshot(event.update_id)
@@ -180,19 +195,4 @@ def topics(instruments: Sequence[Instrument], depth: int) -> list[str]:
         topic
         for instrument in instruments
         for topic in (f"orderbook.{depth}.{instrument.symbol}", f"publicTrade.{instrument.symbol}")
-    ]
-
-
-def subscribe(args: Sequence[str], first_req_id: int) -> list[bytes]:
-    """Requests for these topics, in the order to send them: `{"req_id":"1","op":"subscribe","args":[...]}`.
-
-    Acks name no topic and are told apart by req_id only
-    (https://bybit-exchange.github.io/docs/v5/ws/connect), hence a number of its own for each request.
-    """
-    starts = range(0, len(args), _ARGS_A_REQUEST)
-    return [
-        msgspec.json.encode(
-            {"req_id": str(req_id), "op": "subscribe", "args": list(args[start : start + _ARGS_A_REQUEST])}
-        )
-        for req_id, start in enumerate(starts, first_req_id)
     ]

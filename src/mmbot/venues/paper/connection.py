@@ -8,6 +8,8 @@ from mmbot.venues.paper.faults import Faults, Kind
 from mmbot.venues.paper.wire import Row, encoded
 
 MOST_ARGS_CHARACTERS = 21_000
+MOST_WAITING = 20_000
+"""Frames that may wait for a client: half an hour of a busy book."""
 
 
 class Connection:
@@ -31,8 +33,10 @@ class Connection:
             self.outbox.append(encoded(row))
 
     def data(self, topic: str, frame: bytes) -> None:
-        """A frame of a topic."""
-        if not self.faults.now.silent:
+        """A frame of a topic. A client that leaves too many unread is cut off."""
+        if len(self.outbox) >= MOST_WAITING:
+            self.closing = True
+        elif not self.faults.now.silent:
             self.outbox += self.faults.frames(self.kind, topic, frame, self._held)
 
 

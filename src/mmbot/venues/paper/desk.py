@@ -43,7 +43,7 @@ class Desk:
         """Spot: quote coin that went out, after fees."""
         self.opened_ns = 0
         self._number = number
-        self._venue = SimVenue(market.instrument.key, settings.queue)
+        self._venue = SimVenue(market.instrument, settings.queue)
         self._ids = 0
         self._over = False
 

@@ -111,6 +111,8 @@ class Market:
         for view in self._views.values():
             view.follow(self.book)
             view.update_id = _RESTART_ID
+        if not self.in_sync:
+            return []
         watched = [(self._topic(view), view) for view in self._views.values()]
         return [(topic, self._snapshot(view)) for topic, view in watched if self.watched[topic]]
 

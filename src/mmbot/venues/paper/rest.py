@@ -32,6 +32,7 @@ _ORDERS = {
 }
 _LEAST_WINDOW_MS, _MOST_WINDOW_MS = 3_000, 300_000
 _FAR_MS = 1 << 50
+_TIME = ("GET", "/v5/market/time")
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -87,30 +88,32 @@ class Rest:
         faults = self._exchange.faults
         if faults.used("http_429"):
             return Reply(429, b"Too Many Requests", {"Retry-After": "1"})
+        if not self._serves(request):
+            return Reply(404, b"404, path not found")
         now_ns = self._exchange.skewed_ns(wall_ns)
         headers: dict[str, str] = {}
         try:
             answer, headers = self._answer(request, now_ns)
         except Refused as refused:
             answer = refusal(refused)
-        if answer.code == _NO_ROUTE:
-            return Reply(404, b"404, path not found")
         self._exchange.publish()
         if request.path in _ORDERS and faults.used("http_502"):
             return Reply(502, b"502 Bad Gateway")
         reply: Row = {"retCode": answer.code, "retMsg": answer.message, "result": answer.result}
         return Reply(200, encoded({**reply, "retExtInfo": answer.ext, "time": now_ns // MS}), headers)
 
+    def _serves(self, request: Request) -> bool:
+        known = self._public if request.method == "GET" else _ORDERS
+        return request.path in known or (request.method, request.path) in (_TIME, *self._private)
+
     def _answer(self, request: Request, now_ns: int) -> tuple[Answer, dict[str, str]]:
         """The answer and its limit headers. Raises Refused."""
         query: Row = dict(parse_qsl(request.query, keep_blank_values=True))
         path, route = request.path, (request.method, request.path)
-        if route == ("GET", "/v5/market/time"):
+        if route == _TIME:
             return _time(now_ns), {}
         if request.method == "GET" and path in self._public:
             return self._public[path](query), {}
-        if route not in self._private and not (request.method == "POST" and path in _ORDERS):
-            raise Refused(_NO_ROUTE, path)
         member = self._signer(request, now_ns)
         args = query if request.method == "GET" else _object(request.body)
         if path in _ORDERS:
@@ -317,9 +320,6 @@ class Rest:
         if symbol and not found:
             raise Refused(10001, f"params error: symbol invalid {symbol}")
         return [desk for desk in found if settle in (None, "", desk.instrument.settled_in)]
-
-
-_NO_ROUTE = -404
 
 
 def _time(now_ns: int) -> Answer:

@@ -2,7 +2,8 @@
 
 REST signs the very bytes that it sends: hex HMAC-SHA256(secret, timestamp + key + recv_window + query string
 or body) (https://bybit-exchange.github.io/docs/v5/guide). A socket signs "GET/realtime" + expires
-(https://bybit-exchange.github.io/docs/v5/ws/connect).
+(https://bybit-exchange.github.io/docs/v5/ws/connect). Written apart from the client's half
+(`venues.bybit.signing`), so that each holds the other to the rule.
 """
 
 import hashlib

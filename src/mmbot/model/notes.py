@@ -1,0 +1,56 @@
+"""What happened to a connection, as a line of its own among the frames: `{"mmbot":"lost","detail":"..."}`.
+
+A recording holds frames exactly as received; what became of the connection is told between them, by whoever
+received them, in the one shape that no venue uses. A session takes a note like a frame, so that live and in a
+replay the same happens at the same place. Requests that we sent stand as `{"_sent":{...}}`, answers of REST
+as `{"_rest":url,"body":{...}}`, as in the captures of other recorders.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from mmbot.errors import RemoteProtocolError
+
+_MARK = b'{"mmbot":'
+
+
+class Happened(StrEnum):
+    CONNECTED = "connected"
+    LOST = "lost"
+    """From here on nothing that was known is current. Also follows a frame that could not be read."""
+    UNREACHABLE = "unreachable"
+    RESUBSCRIBED = "resubscribed"
+    """A book was asked for anew, and came."""
+
+
+class Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    mmbot: Happened
+    detail: str = ""
+
+    def encoded(self) -> bytes:
+        return _encoder.encode(self)
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Note)
+
+
+def noted(payload: bytes) -> Note | None:
+    """The note that a line is; None for a frame. Raises RemoteProtocolError for a note of no known kind."""
+    if not payload.startswith(_MARK):
+        return None
+    try:
+        return _decoder.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RemoteProtocolError(f"note was {payload[:120]!r}, expected one of ours: {error}") from error
+
+
+def sent(request: bytes) -> bytes:
+    """A JSON request of ours, as a line."""
+    return b'{"_sent":%s}' % request
+
+
+def rest(url: str, body: bytes) -> bytes:
+    """A JSON answer of REST, as a line."""
+    return b'{"_rest":%s,"body":%s}' % (_encoder.encode(url), body)

@@ -1,0 +1,87 @@
+"""What a recording says of itself, and the scenario that plays it."""
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import yaml
+
+from mmbot.errors import RecordingError
+from mmbot.model.instrument import Instrument
+from mmbot.recording.gaps import Gap
+from mmbot.units import SECOND
+
+MANIFEST = "recording.json"
+SCHEMA = 1
+
+
+class RecordedFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One file: `sha256` is of its bytes, times are receive times of its first and last line."""
+
+    name: str
+    bytes: int
+    frames: int
+    first_ns: int
+    last_ns: int
+    sha256: str
+
+
+class RecordingManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`kind` says whose market it was and is never guessed. `status` is `recording` while it is made, and
+    stays so where it was cut off by force.
+    """
+
+    schema: int
+    kind: Literal["recorded", "synthetic"]
+    source: str
+    status: Literal["recording", "complete", "failed"]
+    reason: str
+    instruments: list[Instrument]
+    files: list[RecordedFile]
+    gaps: list[Gap]
+
+
+def read_manifest(folder: Path) -> RecordingManifest:
+    """Raises RecordingError for a folder that is no recording."""
+    path = folder / MANIFEST
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=RecordingManifest)
+    except OSError as error:
+        raise RecordingError(f"{path}: cannot be read: {error.strerror}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RecordingError(f"{path}: was no manifest of a recording: {error}") from error
+
+
+def recorded_together(path: Path, instrument: Instrument) -> list[Instrument]:
+    """The instruments whose frames a file holds: those of the recording that it belongs to, else this one.
+
+    Raises RecordingError if a recording has the file, and not the instrument.
+    """
+    if not (path.parent / MANIFEST).is_file() or not path.name.startswith("frames_"):
+        return [instrument]
+    manifest = read_manifest(path.parent)
+    keys = [one.key for one in manifest.instruments]
+    if instrument.key not in keys:
+        raise RecordingError(f"{path}: the recording is of {', '.join(keys)}, expected {instrument.key}")
+    return [instrument if one.key == instrument.key else one for one in manifest.instruments]
+
+
+def scenario(manifest: RecordingManifest) -> str:
+    """The recording as a scenario file. Clocks of venue and recorder are two: unsynchronised."""
+    names = [file.name for file in manifest.files]
+    length_s = (manifest.files[-1].last_ns - manifest.files[0].first_ns) / SECOND
+    facts = {
+        "title": f"{manifest.source}, {length_s / 60:.1f} min",
+        "kind": manifest.kind,
+        "duration": f"{max(1, int(length_s))}s",
+        "seed": 1,
+        "feeds": [
+            {
+                "instrument": msgspec.to_builtins(instrument),
+                "files": list(names),  # of its own: YAML would write an anchor for a shared one
+                "exchange_clock": "unsynchronised",
+            }
+            for instrument in manifest.instruments
+        ],
+    }
+    return yaml.safe_dump(facts, sort_keys=False, allow_unicode=True)
