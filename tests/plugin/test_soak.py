@@ -117,7 +117,7 @@ def test_a_run_too_short_is_no_data_whatever_was_watched(soak):
 def test_too_few_fills_decide_nothing(soak):
     gate = soak.path / "gates" / "soak.yaml"
     gate.write_text(gate.read_text().replace('">= 24h"', '">= 2h"'))
-    scenario(soak, hours=2, ill={"fills_per_h": 50.0}, from_h=0)
+    scenario(soak, hours=3, ill={"fills_per_h": 50.0}, from_h=0)
     soak.run("-m", "soak", "-k", "stop-taker").assert_outcomes(failed=1)
     taker = rules(soak)["taker_share stop"]
     assert taker["verdict"] == "INCONCLUSIVE"
