@@ -185,16 +185,6 @@ class LatencySample(msgspec.Struct, frozen=True, gc=False):
     latency_ns: int
 
 
-class TicksDropped(msgspec.Struct, frozen=True, gc=False):
-    """Ticks from `first_ns` on that a live shell never played, because it was late by more than the deadline;
-    `recv_ns` is when it found out.
-    """
-
-    recv_ns: Ns
-    first_ns: Ns
-    ticks: int
-
-
 class Tick(msgspec.Struct, frozen=True, gc=False):
     """The pipeline is due."""
 
