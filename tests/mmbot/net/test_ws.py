@@ -177,7 +177,7 @@ async def test_a_status_instead_of_a_websocket_is_named() -> None:
 
 
 async def test_a_host_that_never_answers_is_given_up_in_time() -> None:
-    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read()
 
     async with bare(silent) as port:
