@@ -16,6 +16,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     if not pluginmanager.hasplugin("mmgates"):
         for key in ("mmgates_sut", "mmgates_parts"):
             parser.addini(key, "of pytest_mmgates, which is not loaded", default="")
+        parser.addini("mmgates_config", "of pytest_mmgates, which is not loaded", type="linelist", default=[])
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -3,21 +3,33 @@
 Without the plugin (`-p no:mmgates`) there is nothing to run here, and collection stays clean.
 """
 
-from collections.abc import Iterator
+import json
+import math
+import shlex
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 
 from mmbot.clock import wall_ns
-from mmbot.errors import MmbotError
+from mmbot.config.scenario import load_scenario
+from mmbot.config.settings import load_config, settings_of
+from mmbot.config.snapshot import SNAPSHOT, load_snapshot
+from mmbot.errors import ConfigError, MmbotError
 from mmbot.ops.prep import Asked, Prep, PrepRequest, prepare, write
 from mmbot.runtime import provenance
+from mmbot.units import SECOND
 from pytest_mmgates.errors import MmgatesError
 from pytest_mmgates.gatefile import read_gate
 from pytest_mmgates.options import Options, read_options
+from pytest_mmgates.report.files import write_atomically
+from pytest_mmgates.report.soak_start import Readiness, SoakStart
+from pytest_mmgates.report.soak_start import soak_start as soak_start_files
 
-_CONFIG = ("config.yaml", "config.soak_overrides.yaml")
-"""What a release runs on: the base, and what a soak changes."""
+GB = 1e9
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -37,11 +49,122 @@ def prep(pytestconfig: pytest.Config) -> Prep:
     return prepared
 
 
+@pytest.fixture(scope="session")
+def soak_start(pytestconfig: pytest.Config) -> None:
+    """What the soak starts from, written before it plays."""
+    options = read_options(pytestconfig)
+    try:
+        start = _soak_start(options)
+        reports = options.out_dir / "reports"
+        write_atomically({reports / name: text for name, text in soak_start_files(start).items()})
+    except (MmbotError, MmgatesError) as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+def _soak_start(options: Options) -> SoakStart:
+    path, config = options.gates_dir / "soak.yaml", options.config_of("soak")
+    code = provenance.code()
+    return SoakStart(
+        gate=read_gate(path, shown_as=options.shown(path)),
+        at=f"{datetime.fromtimestamp(wall_ns() // SECOND, tz=UTC):%Y-%m-%d %H:%M:%S} UTC",
+        code=f"version {code['version']}, commit {code['commit']}"
+        + (", with uncommitted changes" if code["dirty"] else ""),
+        launch={name: options.rerun("soak", name) for name in options.selected},
+        runs={name: options.out_dir / "runs" / f"soak-{name}" for name in options.selected},
+        duration=options.duration or "the scenario's own",
+        config=[options.shown(path) for path in config],
+        readiness=list(_readiness(options, config)),
+        rollback=list(_rollback(options)),
+    )
+
+
+def _readiness(options: Options, config: Sequence[Path]) -> Iterator[Readiness]:
+    """Of the steps before this one, of the configuration, the data and the disk."""
+    sha256 = settings_of(load_config(config)).sha256()
+    for step in ("prep", "shadow"):
+        verdict = _json(options.out_dir / "verdicts" / f"{step}.json")
+        found = "never run" if verdict is None else verdict.get("label", verdict["verdict"])
+        yield Readiness(
+            f"{step} verdict", found, "PASS", None if verdict is None else verdict["verdict"] == "PASS"
+        )
+        if verdict is not None and step == "prep":
+            prepared = verdict["config_sha256"]
+            yield Readiness(
+                "configuration", f"sha256 {sha256}", f"as prepared: {prepared}", sha256 == prepared
+            )
+    snapshot = options.out_dir / "release" / SNAPSHOT
+    yield Readiness("way back", *_snapshot(snapshot))
+    for name in options.selected:
+        scenario, _ = load_scenario(name, options.scenarios_dir)
+        if scenario.kind == "recorded":
+            held = options.data_dir is not None and all(
+                (options.data_dir / file).is_file() for feed in scenario.feeds for file in feed.files
+            )
+            where = "no --mmgates-data" if options.data_dir is None else str(options.data_dir)
+            yield Readiness(f"captures of {name}", where, "every file of the scenario", held)
+    yield _disk(options)
+
+
+def _snapshot(path: Path) -> tuple[str, str, bool | None]:
+    expected = "a snapshot as it was taken"
+    if not path.is_file():
+        return f"no {path}", expected, None
+    try:
+        taken = load_snapshot(path)
+    except MmbotError as error:
+        return str(error), expected, False
+    return f"{path}, {len(taken.flags)} flags", expected, True
+
+
+def _disk(options: Options) -> Readiness:
+    """Room for the rows, at the rate at which the shadow runs of this directory wrote theirs."""
+    free_gb = psutil.disk_usage(str(options.root)).free / GB
+    rates = list(_gb_per_h(options.out_dir / "runs"))
+    hours = options.duration_s / 3600 if options.duration_s and math.isfinite(options.duration_s) else None
+    found = f"{free_gb:.1f} GB free"
+    if not rates or hours is None:
+        return Readiness(
+            "disk", found, "not known: no shadow run, or no --mmgates-duration, to reckon from", None
+        )
+    needed_gb = max(rates) * hours * len(options.selected)
+    expected = (
+        f"{needed_gb:.1f} GB: {max(rates):.2f} GB an hour, as the largest shadow run wrote, for {hours:g} h"
+    )
+    return Readiness("disk", found, expected, free_gb > needed_gb)
+
+
+def _gb_per_h(runs: Path) -> Iterator[float]:
+    for path in runs.glob("shadow-*/manifest.json"):
+        manifest = _json(path) or {}
+        if manifest.get("ended_ns") and manifest.get("started_ns"):
+            size = sum(file.stat().st_size for file in path.parent.rglob("*.jsonl"))
+            hours = (manifest["ended_ns"] - manifest["started_ns"]) / SECOND / 3600
+            if hours > 0:
+                yield size / GB / hours
+
+
+def _rollback(options: Options) -> Iterator[str]:
+    out = shlex.quote(options.shown(options.out_dir))
+    yield f"`mmbot rollback --out {out} --dry-run` shows what would be set back"
+    yield f"`mmbot rollback --out {out}` sets the flags back to `{out}/release/{SNAPSHOT}`"
+    yield "start the bot again: it reads its configuration when it starts"
+    yield f"`pytest -m shadow --mmgates-out={out}`: what was gone back to holds its gates"
+
+
+def _json(path: Path) -> dict[str, Any] | None:
+    try:
+        content: dict[str, Any] = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    return content
+
+
 def _request(options: Options) -> PrepRequest:
     """What the person asked for, and what the gates ask of it."""
-    config = options.config or [options.root / name for name in _CONFIG]
     return PrepRequest(
-        config=[_from_here(path) for path in config],
+        config=[_from_here(path) for path in options.config_of("prep")],
         scenarios=options.selected,
         folder=options.scenarios_dir,
         data=options.data_dir,

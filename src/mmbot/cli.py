@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from mmbot import cli_record
+from mmbot.cli_paper import paper
 from mmbot.clock import wall_ns
 from mmbot.config.explain import Explained
 from mmbot.config.explain import explain as explained
@@ -21,10 +22,13 @@ from mmbot.config.settings import load_config, settings_of
 from mmbot.config.snapshot import SNAPSHOT, Snapshot, load_snapshot
 from mmbot.errors import ConfigError, MmbotError
 from mmbot.ops.audit import broken_line
+from mmbot.ops.calibrate import calibrate_glft, overlay
+from mmbot.ops.files import write_atomically
 from mmbot.ops.plan import plan
 from mmbot.ops.reloads import Outcome, using
 from mmbot.ops.rollback import Rollback, Values, apply, ask_running, targets, work_out
 from mmbot.ops.steps import run_step
+from mmbot.runtime.faults import parse_fault
 from mmbot.runtime.run import EngineKind, Run, RunRequest
 from mmbot.runtime.running import announced
 from mmbot.runtime.summary import Summary
@@ -35,6 +39,9 @@ config_app = typer.Typer(
     no_args_is_help=True, help="What the bot is told: show it, check it, list its flags."
 )
 app.add_typer(config_app, name="config")
+app.command()(paper)
+calibrate_app = typer.Typer(no_args_is_help=True, help="Measure the numbers of a model from recorded data.")
+app.add_typer(calibrate_app, name="calibrate")
 app.command("record")(cli_record.command)
 _DATA = Path("../shared/data")
 
@@ -73,6 +80,10 @@ def run(
     ] = False,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the latency models.")] = None,
     scenarios: Scenarios = Path("scenarios"),
+    inject: Annotated[
+        list[str] | None,
+        typer.Option(help="Fault from the start of the tape on: silence@10m+5s, gap@15m; repeatable."),
+    ] = None,
     running: Annotated[
         Path, typer.Option(help="Folder in which a bot says that it runs; `mmbot rollback` looks there.")
     ] = Path("artifacts/running"),
@@ -95,6 +106,7 @@ def run(
         seed=seed,
         engine=EngineKind.COMPILED if wake_filter and engine is EngineKind.AUTO else engine,
         wake_filter=wake_filter,
+        faults=tuple(map(parse_fault, inject or [])),
     )
     console = Console()
     opened = Run(request)
@@ -168,6 +180,45 @@ def flags(
             f"{flag.name}: {flag.key} = {value} (default {default}, rollback {rollback}, {flag.owner})"
         )
         typer.echo(f"    {flag.effect}")
+
+
+@calibrate_app.command()
+def glft(
+    scenario: Scenario = "demo",
+    symbol: Annotated[
+        str | None, typer.Option(help="venue:SYMBOL. Needed where the scenario has several.")
+    ] = None,
+    window: Annotated[str, typer.Option(help="How long a virtual quote waits to be reached.")] = "1s",
+    duration: Annotated[
+        str | None, typer.Option(help="Of the data, from its beginning. Default: all.")
+    ] = None,
+    nearest_bps: Annotated[
+        float, typer.Option(min=0.0, help="Fit from this distance on: where quotes would pay.")
+    ] = 0.0,
+    out: Annotated[Path | None, typer.Option(help="Overlay to write. Default: print it.")] = None,
+    data: Data = None,
+    scenarios: Scenarios = Path("scenarios"),
+) -> None:
+    """Fit the fill intensities A exp(-k distance) of spread.model glft, and write them as an overlay for
+    --config-override that says what they were measured from.
+
+    Refuses, with what was found, where the data does not show them: exit code 2, and nothing written.
+    """
+    done = calibrate_glft(
+        scenario,
+        scenarios,
+        _captures(data),
+        symbol=symbol,
+        window_ns=_nanoseconds("--window", window),
+        duration_ns=None if duration is None else _nanoseconds("--duration", duration),
+        nearest_bps=nearest_bps,
+    )
+    text = overlay(done)
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    write_atomically({out: text.encode()})
+    typer.echo(f"written to {out}")
 
 
 @app.command()
@@ -311,8 +362,12 @@ def _duration_s(duration: str | None) -> float | None:
 
 
 def _seconds(option: str, duration: str) -> float:
+    return _nanoseconds(option, duration) / SECOND
+
+
+def _nanoseconds(option: str, duration: str) -> int:
     try:
-        return parse_duration(duration) / SECOND
+        return parse_duration(duration)
     except ValueError as error:
         raise ConfigError(f"{option}: {error}") from error
 

@@ -9,5 +9,6 @@ from pytest_mmgates.fixtures import GateCheck
 from pytest_mmgates.judge import RuleVerdict, Verdict
 from pytest_mmgates.rules import Rule
 from pytest_mmgates.runlog import RunLog
+from pytest_mmgates.watchrules import WatchRule
 
-__all__ = ["GateCheck", "Rule", "RuleVerdict", "RunLog", "Verdict"]
+__all__ = ["GateCheck", "Rule", "RuleVerdict", "RunLog", "Verdict", "WatchRule"]

@@ -12,6 +12,7 @@ from pytest_mmgates.properties import item_properties
 from pytest_mmgates.rules import Rule
 from pytest_mmgates.state import STATE, State
 from pytest_mmgates.steps import RUN_FIXTURES, STEPS
+from pytest_mmgates.watchrules import WatchRule
 
 _NOT_SELECTED = "not-selected"
 
@@ -48,7 +49,8 @@ def _parametrize(metafunc: pytest.Metafunc, state: State) -> None:
         _parametrize_runs(metafunc, state, mark, asked)
     if "rule" in metafunc.fixturenames:
         gate = state.gate(mark.gate)
-        metafunc.parametrize("rule", gate.require, ids=_rule_ids(gate.require), indirect=True)
+        ids = [*_rule_ids(gate.require), *(f"stop-{name}" for name in _rule_ids(gate.stop))]
+        metafunc.parametrize("rule", gate.judged, ids=ids, indirect=True)
 
 
 def _parametrize_runs(metafunc: pytest.Metafunc, state: State, mark: StepMark, asked: Sequence[str]) -> None:
@@ -57,14 +59,18 @@ def _parametrize_runs(metafunc: pytest.Metafunc, state: State, mark: StepMark, a
     reason = options.missing_scenario((*mark.named, *scenarios))
     if reason:
         raise MarkError(reason)
-    state.gate(mark.gate)  # a gate file that cannot be read is an error before any run
+    gate = state.gate(mark.gate)  # a gate file that cannot be read is an error before any run
+    if mark.gate != mark.step and (gate.stop or gate.warn):
+        raise MarkError(
+            f"gate {mark.gate} has stop or warn rules: a {mark.step} run is watched by gates/{mark.step}.yaml"
+        )
     specs = [RunSpec(mark.step, name, str(mark.duration or "")) for name in scenarios]
     ids = [spec.name for spec in specs] or [_NOT_SELECTED]
     values = [[spec] * len(asked) for spec in specs] if specs else [[None] * len(asked)]
     metafunc.parametrize(tuple(asked), values, ids=ids, indirect=True, scope="session")
 
 
-def _rule_ids(rules: Sequence[Rule]) -> list[str]:
+def _rule_ids(rules: Sequence[Rule | WatchRule]) -> list[str]:
     """The metric alone where that names the rule, else the whole rule."""
     metrics = [rule.metric for rule in rules]
     return [rule.metric if metrics.count(rule.metric) == 1 else str(rule).replace(" ", "") for rule in rules]

@@ -5,6 +5,8 @@ report of the one green rule that somebody looked at would be a lie about the ga
 NO_DATA artifacts, so that an older PASS does not stay.
 """
 
+from pathlib import Path
+
 import pytest
 
 from pytest_mmgates.errors import OutputError
@@ -13,6 +15,7 @@ from pytest_mmgates.making import RunSpec
 from pytest_mmgates.properties import read_item, read_rules
 from pytest_mmgates.report.artifacts import artifacts
 from pytest_mmgates.report.files import write_atomically
+from pytest_mmgates.report.publish import publish
 from pytest_mmgates.report.result import RunResult
 from pytest_mmgates.report.table import short, table
 from pytest_mmgates.runlog import RunLog
@@ -62,8 +65,22 @@ def _finish(state: State) -> None:
     try:
         write_atomically(files)
         state.written = [state.options.shown(path) for path in files]
+        state.written += [state.options.shown(path) for path in _publish(state)]
     except OutputError as error:
         state.error = f"--mmgates-out {error}"
+
+
+def _publish(state: State) -> list[Path]:
+    """The feeds of the soak that owns the workflow's names, if it came to an end."""
+    soaks = [
+        result.log
+        for result in state.results
+        if result.step == "soak" and result.name == state.options.selected[0] and result.log
+    ]
+    target = state.options.out_dir / "edge" / "feeds"
+    for log in soaks:
+        publish(log, target)
+    return [target for _ in soaks]
 
 
 def _result(state: State, spec: RunSpec) -> RunResult | None:
@@ -111,6 +128,11 @@ def _write_table(state: State, terminal: pytest.TerminalReporter) -> None:
     rows += [row for row in state.inline if (row[0], row[1].gate, row[1].rule) not in known]
     for line in table(rows):
         terminal.write_line(line)
+    for result in state.results:
+        for verdict in result.verdicts:
+            for record in verdict.warnings:
+                first = record.fired.why if record.fired else ""
+                terminal.write_line(f"warning on {result.name}, {record.times} times, first {first}")
     for path in state.written:
         terminal.write_line(f"wrote {path}")
 

@@ -16,6 +16,7 @@ from pytest_mmgates.rows import (
     EventRow,
     FillRow,
     Manifest,
+    Markets,
     Row,
     RowT,
     SampleRow,
@@ -26,6 +27,7 @@ from pytest_mmgates.rows import (
 from pytest_mmgates.tables import CACHE_CODES, DURATIONS, NO_SYMBOL, Fills, Samples, Ticks, joined
 
 _NAN = float("nan")
+_BREAKER_STATES = ("closed", "open", "half_open")
 
 
 class Feeds:
@@ -34,7 +36,7 @@ class Feeds:
     def __init__(self, directory: Path, manifest: Manifest) -> None:
         self._directory = directory
         self._manifest = manifest
-        self._codes = _codes(manifest)
+        self._codes = symbol_codes(manifest)
 
     def ticks(self) -> Iterator[Ticks]:
         for rows in self._blocks("pipeline_ticks", TickRow):
@@ -65,14 +67,27 @@ class Feeds:
     def funding(self) -> dict[int, list[float]]:
         """Payments by symbol code, positive where we paid."""
         payments: dict[int, list[float]] = {}
-        for rows in self._blocks("events", EventRow):
-            for row in (row for row in rows if row.kind == "funding"):
-                payment = row.detail.get("payment")
-                if isinstance(payment, bool) or not isinstance(payment, int | float):
-                    where = f"{self._directory}: funding of {row.symbol} at {row.ts_ns}"
-                    raise RunlogError(f"{where}: payment was {payment!r}, expected a number")
-                payments.setdefault(self._codes[row.symbol], []).append(float(payment))
+        for row in self._events_of("funding"):
+            payment = row.detail.get("payment")
+            if isinstance(payment, bool) or not isinstance(payment, int | float):
+                where = f"{self._directory}: funding of {row.symbol} at {row.ts_ns}"
+                raise RunlogError(f"{where}: payment was {payment!r}, expected a number")
+            payments.setdefault(self._codes[row.symbol], []).append(float(payment))
         return payments
+
+    def breaker_open_ns(self, ended_ns: int) -> dict[str, int]:
+        """How long the breaker of each venue was not closed, until it closed or the run ended."""
+        total_ns: dict[str, int] = {}
+        since_ns: dict[str, int] = {}
+        for row in self._events_of("breaker"):
+            venue, closed = breaker_state(row)
+            if not closed:
+                since_ns.setdefault(venue, row.ts_ns)
+            elif venue in since_ns:
+                total_ns[venue] = total_ns.get(venue, 0) + row.ts_ns - since_ns.pop(venue)
+        for venue, at_ns in since_ns.items():
+            total_ns[venue] = total_ns.get(venue, 0) + max(0, ended_ns - at_ns)
+        return total_ns
 
     def all_ticks(self) -> Ticks:
         return joined([self._ticks([]), *self.ticks()])
@@ -123,6 +138,10 @@ class Feeds:
             value=np.array([row.value for row in rows], dtype=np.float64),
         )
 
+    def _events_of(self, kind: str) -> Iterator[EventRow]:
+        for rows in self._blocks("events", EventRow):
+            yield from (row for row in rows if row.kind == kind)
+
     def _codes_of(self, rows: Sequence[Row]) -> list[int]:
         return [self._codes[row.symbol] for row in rows]
 
@@ -151,7 +170,7 @@ class Feeds:
                 )
 
 
-def _codes(manifest: Manifest) -> dict[str | None, int]:
+def symbol_codes(manifest: Markets) -> dict[str | None, int]:
     """Code by symbol as rows may name it: in full, or short where that is one instrument only."""
     symbols = manifest.symbols
     named = {feed.symbol: symbols.index(full_name(feed.venue, feed.symbol)) for feed in manifest.data.feeds}
@@ -159,6 +178,17 @@ def _codes(manifest: Manifest) -> dict[str | None, int]:
     codes: dict[str | None, int] = {None: NO_SYMBOL}
     codes |= {symbol: code for symbol, code in named.items() if venues[symbol] == 1}
     return codes | {full: code for code, full in enumerate(symbols)}
+
+
+def breaker_state(row: EventRow) -> tuple[str, bool]:
+    """Venue of a `breaker` event, and whether its breaker is closed now. Raises RunlogError."""
+    venue, state = row.detail.get("venue"), row.detail.get("state")
+    if not isinstance(venue, str) or state not in _BREAKER_STATES:
+        expected = ", ".join(_BREAKER_STATES)
+        raise RunlogError(
+            f"breaker at {row.ts_ns}: venue {venue!r}, state {state!r}: expected one of {expected}"
+        )
+    return venue, state == "closed"
 
 
 def _check_order(times: list[int], last: int, path: Path, line: int) -> int:

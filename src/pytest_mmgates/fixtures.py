@@ -12,6 +12,7 @@ from pytest_mmgates.report.table import sentence
 from pytest_mmgates.rules import Rule, parse_rule
 from pytest_mmgates.runlog import RunLog
 from pytest_mmgates.state import STATE
+from pytest_mmgates.watchrules import WatchRule
 
 
 class GateCheck:
@@ -20,7 +21,7 @@ class GateCheck:
     def __init__(self, item: pytest.Item) -> None:
         self._item = item
 
-    def __call__(self, run: RunLog, rule: Rule | str) -> RuleVerdict:
+    def __call__(self, run: RunLog, rule: Rule | WatchRule | str) -> RuleVerdict:
         __tracebackhide__ = True
         verdict = self._judge(run, rule)
         self._item.user_properties += rule_properties(verdict)
@@ -28,7 +29,7 @@ class GateCheck:
             pytest.fail(self._message(run, verdict), pytrace=False)
         return verdict
 
-    def _judge(self, run: RunLog, rule: Rule | str) -> RuleVerdict:
+    def _judge(self, run: RunLog, rule: Rule | WatchRule | str) -> RuleVerdict:
         __tracebackhide__ = True
         try:
             mark = mark_of(self._item, run.manifest.step)
@@ -62,9 +63,11 @@ def gate(request: pytest.FixtureRequest) -> GateCheck:
 
 
 @pytest.fixture
-def rule(request: pytest.FixtureRequest) -> Rule:
-    """One rule of the gate file named by the test's marker: the test becomes one item per `require` line."""
-    found: Rule = _param(request)
+def rule(request: pytest.FixtureRequest) -> Rule | WatchRule:
+    """One rule of the gate file named by the test's marker: the test becomes one item per line of `require`
+    and of `stop`.
+    """
+    found: Rule | WatchRule = _param(request)
     return found
 
 
@@ -82,6 +85,18 @@ def shadow_run(request: pytest.FixtureRequest) -> RunLog:
     A run in parts has no columns of its own: each of its `parts` is a run that has them. One engine run per
     scenario and session, whatever the number of rules, tests and xdist workers.
     """
+    return _run(request)
+
+
+@pytest.fixture(scope="session")
+def soak_run(request: pytest.FixtureRequest) -> RunLog:
+    """The bot's long run on the scenario, watched by the `stop` and `warn` rules of `gates/soak.yaml` while
+    it played; otherwise as `shadow_run`.
+    """
+    return _run(request)
+
+
+def _run(request: pytest.FixtureRequest) -> RunLog:
     try:
         return request.config.stash[STATE].runs.run(_param(request))
     except MmgatesError as error:

@@ -2,29 +2,34 @@
 
 A gate is text that people trust, so nothing in it is guessed: an unknown or duplicate key, an alias, a value
 that YAML would turn into something else than the text written, an empty `require`, a rule that cannot be
-checked are all errors with file, line and caret. `stop`, `safety`, `accept` and `regress` sections are
-refused by name: a section that is read but not judged would look like a gate. All keys are required; a gate
-without evidence rules could pass on ten ticks.
+checked are all errors with file, line and caret. `safety`, `accept` and `regress` sections are
+refused by name: a section that is read but not judged would look like a gate. `stop` and `warn` watch a run
+while it plays and may be absent; all other keys are required: a gate without evidence rules could pass on ten
+ticks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, get_args
+from typing import Protocol, TypeVar, get_args
 
 import yaml
 
 from pytest_mmgates.errors import GateError, Place
+from pytest_mmgates.grammar import Bound
 from pytest_mmgates.rows import DataKind
-from pytest_mmgates.rules import Bound, Rule, parse_bound, parse_rule
+from pytest_mmgates.rules import Rule, parse_bound, parse_rule
 from pytest_mmgates.units import Dimension
+from pytest_mmgates.watchrules import WatchRule, parse_watch_rule
 
 DATA_KINDS: tuple[str, ...] = get_args(DataKind)
 _KEYS = ("gate", "evidence", "owner", "runbook", "require")
-_LATER_KEYS = ("stop", "safety", "accept", "regress")
+_WATCH_KEYS = ("stop", "warn")
+_LATER_KEYS = ("safety", "accept", "regress")
 _EVIDENCE_KEYS = ("duration", "ticks", "source")
 _LARGEST_BYTES = 256 * 1024
 _DEEPEST = 6
+AnyRule = TypeVar("AnyRule", Rule, WatchRule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,9 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """One gate file. `lines[i]` is where rule i stands."""
+    """One gate file. `lines[i]` is where rule i of `require` stands. `stop` rules halt a run while it plays,
+    `warn` rules only say so.
+    """
 
     name: str
     file: str
@@ -47,6 +54,13 @@ class Gate:
     runbook: str
     require: tuple[Rule, ...]
     lines: tuple[int, ...]
+    stop: tuple[WatchRule, ...] = ()
+    warn: tuple[WatchRule, ...] = ()
+
+    @property
+    def judged(self) -> tuple[Rule | WatchRule, ...]:
+        """Every rule that has a verdict."""
+        return (*self.require, *self.stop)
 
 
 def read_gate(path: Path, *, shown_as: str | None = None) -> Gate:
@@ -82,7 +96,7 @@ class _Document:
         self._root = self._compose(text)
 
     def gate(self, stem: str) -> Gate:
-        keys = self._mapping(self._root, _KEYS)
+        keys = self._mapping(self._root, _KEYS, _WATCH_KEYS)
         name = self._text(keys["gate"])
         if name != stem:
             raise self._error(f"gate {name!r} stands in a file named {stem!r}", keys["gate"])
@@ -93,8 +107,10 @@ class _Document:
             evidence=self._evidence(keys["evidence"]),
             owner=self._text(keys["owner"]),
             runbook=self._text(keys["runbook"]),
-            require=self._require(rules),
+            require=self._rules(rules, parse_rule),
             lines=tuple(node.start_mark.line + 1 for node in rules),
+            stop=self._watch(keys.get("stop")),
+            warn=self._watch(keys.get("warn")),
         )
 
     def _evidence(self, node: yaml.Node) -> Evidence:
@@ -113,16 +129,23 @@ class _Document:
             raise self._error(f"evidence asks for a minimum: expected >=, found {bound.op}", node)
         return bound
 
-    def _require(self, nodes: Sequence[yaml.Node]) -> tuple[Rule, ...]:
-        rules: list[Rule] = []
+    def _watch(self, node: yaml.Node | None) -> tuple[WatchRule, ...]:
+        return () if node is None else self._rules(self._sequence(node), parse_watch_rule)
+
+    def _rules(
+        self, nodes: Sequence[yaml.Node], parse: Callable[[str, Place], AnyRule]
+    ) -> tuple[AnyRule, ...]:
+        rules: list[AnyRule] = []
         for node in nodes:
-            rule = parse_rule(self._text(node), self._text_place(node))
+            rule = parse(self._text(node), self._text_place(node))
             if rule in rules:
                 raise self._error(f"rule {rule} stands here twice", node)
             rules.append(rule)
         return tuple(rules)
 
-    def _mapping(self, node: yaml.Node, expected: tuple[str, ...]) -> dict[str, yaml.Node]:
+    def _mapping(
+        self, node: yaml.Node, expected: tuple[str, ...], optional: tuple[str, ...] = ()
+    ) -> dict[str, yaml.Node]:
         if not isinstance(node, yaml.MappingNode):
             raise self._error(f"expected the keys {', '.join(expected)}", node)
         found: dict[str, yaml.Node] = {}
@@ -130,8 +153,9 @@ class _Document:
             key = self._text(key_node)
             if key in _LATER_KEYS:
                 raise self._error(f"`{key}` rules are not supported here yet", key_node)
-            if key not in expected:
-                raise self._error(f"unknown key {key!r}: expected {', '.join(expected)}", key_node)
+            if key not in (*expected, *optional):
+                known = ", ".join((*expected, *optional))
+                raise self._error(f"unknown key {key!r}: expected {known}", key_node)
             if key in found:
                 raise self._error(f"key {key!r} stands here twice", key_node)
             found[key] = value

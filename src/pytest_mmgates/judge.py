@@ -5,11 +5,16 @@ measured on less than the gate's evidence asks for; never a pass. INCONCLUSIVE: 
 measured cannot decide (too many fills without a markout). Evidence comes first: where it is not met, every
 rule is NO_DATA with that reason and without a value, because a value beside NO_DATA would be read as a
 result. Only PASS is green. On synthetic data every label says so.
+
+A stop rule was judged while the run played (`pytest_mmgates.watch`); here its record becomes a verdict. One
+that fired is FAIL whatever the evidence: it halted the run, and what was seen cannot be unseen. The others,
+and every `require` rule, of a run that was halted are NO_DATA. One that never had a value is NO_DATA, or
+INCONCLUSIVE where it had observations, only never as many as it asks for.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from pytest_mmgates.gatefile import Gate
@@ -18,6 +23,8 @@ from pytest_mmgates.rules import Rule
 from pytest_mmgates.runlog import RunLog
 from pytest_mmgates.tally import SymbolTally
 from pytest_mmgates.units import Dimension, in_unit, show
+from pytest_mmgates.watch.record import Held, WatchRecord, clock_text, moment_text
+from pytest_mmgates.watchrules import Condition, WatchRule
 
 _LEAST_COVERED = 0.9
 _MODELLED_ABOVE = 0.5
@@ -67,6 +74,7 @@ class RuleVerdict:
     modelled: float | None = None
     mark: str | None = None
     reason: str | None = None
+    section: str = "require"
 
     @property
     def label(self) -> str:
@@ -75,7 +83,9 @@ class RuleVerdict:
 
 @dataclass(frozen=True, slots=True)
 class GateVerdict:
-    """The whole gate file's outcome: the worst of its rules."""
+    """The whole gate file's outcome: the worst of its rules. `warnings` are the `warn` rules that fired; they
+    change no verdict.
+    """
 
     gate: Gate
     verdict: Verdict
@@ -83,6 +93,7 @@ class GateVerdict:
     evidence: tuple[EvidenceVerdict, ...]
     rules: tuple[RuleVerdict, ...]
     reason: str | None = None
+    warnings: tuple[WatchRecord, ...] = ()
 
     @property
     def label(self) -> str:
@@ -100,12 +111,15 @@ def label(verdict: Verdict, data_kind: str | None) -> str:
 def judge(gate: Gate, run: RunLog) -> GateVerdict:
     """Judge the whole gate."""
     evidence = check_evidence(gate, run)
-    rules = tuple(judge_rule(rule, gate, run) for rule in gate.require)
-    return GateVerdict(gate, worst(rules), run.data_kind, evidence, rules, _unmet(run, evidence))
+    rules = tuple(judge_rule(rule, gate, run) for rule in gate.judged)
+    warnings = tuple(record for record in run.watched if record.section == "warn" and record.fired)
+    return GateVerdict(gate, worst(rules), run.data_kind, evidence, rules, _unmet(run, evidence), warnings)
 
 
-def judge_rule(rule: Rule, gate: Gate, run: RunLog) -> RuleVerdict:
+def judge_rule(rule: Rule | WatchRule, gate: Gate, run: RunLog) -> RuleVerdict:
     """Judge one rule, of the gate file or not, on the gate's evidence."""
+    if isinstance(rule, WatchRule):
+        return _judge_watched(rule, gate, run)
     unmet = _unmet(run, check_evidence(gate, run))
     found = absent(unmet) if unmet else _measure(rule, run)
     if found.value is None:
@@ -117,9 +131,60 @@ def judge_rule(rule: Rule, gate: Gate, run: RunLog) -> RuleVerdict:
     return _compare(rule, gate, run.data_kind, found, found.value)
 
 
+def _judge_watched(rule: WatchRule, gate: Gate, run: RunLog) -> RuleVerdict:
+    found = [record for record in run.watched if record.rule == str(rule) and record.section == "stop"]
+    record = (
+        found[0]
+        if found
+        else WatchRecord(str(rule), "stop", above=rule.above, absent_why="the run was not watched by it")
+    )
+    fired, unmet = record.fired, _unmet(run, check_evidence(gate, run))
+    if fired is not None:
+        where = "" if fired.part is None else f"part {fired.part}: "
+        verdict = _watched(rule, gate, run.data_kind, Verdict.FAIL, f"{where}{fired.why}")
+        return _with_value(verdict, rule, fired.value, fired.n)
+    if unmet or not record.judged:
+        why = unmet or record.absent_why or "never was a window full"
+        too_few = record.most_n > 0 and not unmet
+        outcome = Verdict.INCONCLUSIVE if too_few else Verdict.NO_DATA
+        return replace(_watched(rule, gate, run.data_kind, outcome, why), n=record.most_n)
+    verdict = _watched(rule, gate, run.data_kind, Verdict.PASS, nearest(rule, record))
+    return _with_value(verdict, rule, record.worst, record.worst_n)
+
+
+def nearest(rule: WatchRule, record: WatchRecord) -> str:
+    """How near a rule came to firing, and how often it could not be judged."""
+    looks = f"{record.judged} looks, {record.absent} without data"
+    held = _held("held", rule.slow, record.slow)
+    fast = _held("fast held", rule.fast, record.fast) if rule.fast and record.fast else None
+    return "; ".join(text for text in (held, fast, looks) if text)
+
+
+def _held(word: str, condition: Condition, held: Held) -> str | None:
+    if held.at_ns is None:
+        return None
+    hold = f" of {clock_text(condition.hold_ns)}" if condition.hold else ""
+    return f"{word} {clock_text(held.longest_ns)}{hold} until {moment_text(held.at_ns)}"
+
+
+def _watched(rule: WatchRule, gate: Gate, data_kind: str, verdict: Verdict, reason: str) -> RuleVerdict:
+    return replace(_no_data(rule, gate, data_kind, reason), verdict=verdict)
+
+
+def _with_value(verdict: RuleVerdict, rule: WatchRule, value: float | None, n: int) -> RuleVerdict:
+    """The value that decided, or the worst seen; its margin is room to the limit."""
+    if value is None:
+        return replace(verdict, n=n)
+    unit, dimension = rule.bound.limit.unit, rule.definition.dimension
+    room = _margin(rule, value)
+    return replace(
+        verdict, n=n, value=in_unit(value, dimension, unit), margin=None if room is None else -room
+    )
+
+
 def judge_failed_run(gate: Gate, reason: str) -> GateVerdict:
     """The verdict on a run that did not come to an end: NO_DATA throughout, so that no older PASS stays."""
-    rules = tuple(_no_data(rule, gate, None, reason) for rule in gate.require)
+    rules = tuple(_no_data(rule, gate, None, reason) for rule in gate.judged)
     return GateVerdict(gate, Verdict.NO_DATA, None, (), rules, reason)
 
 
@@ -163,6 +228,11 @@ def _unmet(run: RunLog, evidence: Sequence[EvidenceVerdict]) -> str | None:
     skipped = run.manifest.counts.get("skipped_ticks", 0)
     if skipped:
         return f"{skipped} ticks were left out of the run by a wake filter"
+    if run.manifest.data.injected:
+        return f"faults were put into the data: {', '.join(run.manifest.data.injected)}"
+    changes = len(run.manifest.configs) - 1
+    if changes > 0:
+        return f"the configuration was changed during the run, times: {changes}"
     missing = [f"{line.name} is {line.found}, asked for {line.asked}" for line in evidence if not line.met]
     return "; ".join(missing) or None
 
@@ -173,7 +243,9 @@ def _measure(rule: Rule, run: RunLog) -> Measurement:
     return rule.definition.measure(run, rule.symbol)
 
 
-def _no_data(rule: Rule, gate: Gate, data_kind: str | None, reason: str, n: int = 0) -> RuleVerdict:
+def _no_data(
+    rule: Rule | WatchRule, gate: Gate, data_kind: str | None, reason: str, n: int = 0
+) -> RuleVerdict:
     limit = rule.bound.limit
     return RuleVerdict(
         gate=gate.name,
@@ -184,6 +256,7 @@ def _no_data(rule: Rule, gate: Gate, data_kind: str | None, reason: str, n: int 
         unit=limit.unit,
         n=n,
         reason=reason,
+        section="stop" if isinstance(rule, WatchRule) else "require",
     )
 
 
@@ -211,7 +284,7 @@ def _part(value: float | None, dimension: Dimension, unit: str) -> float | None:
     return None if value is None else in_unit(value, dimension, unit)
 
 
-def _margin(rule: Rule, value: float) -> float | None:
+def _margin(rule: Rule | WatchRule, value: float) -> float | None:
     limit = rule.bound.limit.base(rule.definition.dimension)
     if limit == 0:
         return None

@@ -6,7 +6,7 @@ what `feeds` checks, there must be as many ticks and fills as the manifest count
 end of a line is noticed too. A run in parts is the tallies of its parts, merged in their order.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import reduce
 from pathlib import Path
 
@@ -20,9 +20,11 @@ from pytest_mmgates.runlog import RunLog
 from pytest_mmgates.tally import Tally, merged
 from pytest_mmgates.tally.fold import tally_of
 from pytest_mmgates.tally.tally import decoded, encoded
+from pytest_mmgates.watch.record import WatchRecord, decoded_records, encoded_records, merged_records
 
 PARTS = "parts"
 _TALLY = "tally.json"
+_WATCH = "watch.json"
 
 
 def load(directory: Path, *, run_id: str | None = None) -> RunLog:
@@ -39,6 +41,11 @@ def keep_tally(run: RunLog) -> None:
     write_atomically({run.directory / _TALLY: encoded(run.tally).decode()})
 
 
+def keep_watch(directory: Path, records: Sequence[WatchRecord]) -> None:
+    """Keep what a watch saw beside the rows that it saw."""
+    write_atomically({directory / _WATCH: encoded_records(records)})
+
+
 def is_tallied(directory: Path) -> bool:
     return (directory / _TALLY).is_file()
 
@@ -48,14 +55,15 @@ def _load(directory: Path, run_id: str | None, read: Callable[[Path, Manifest], 
     if run_id is not None and manifest.run_id != run_id:
         raise RunlogError(f"{directory}: holds run {manifest.run_id}, expected {run_id}")
     if not manifest.parts:
-        return RunLog(directory, manifest, read(directory, manifest))
+        return RunLog(directory, manifest, read(directory, manifest), watched=_read_watch(directory))
     parts = tuple(_load(directory / PARTS / entry.name, manifest.run_id, read) for entry in manifest.parts)
     for entry, part in zip(manifest.parts, parts, strict=True):
         if entry.run_digest != part.manifest.run_digest:
             raise RunlogError(
                 f"{part.directory}: holds run digest {part.manifest.run_digest}, expected {entry.run_digest}"
             )
-    return RunLog(directory, manifest, reduce(merged, (part.tally for part in parts)), parts)
+    watched = merged_records([(part.directory.name, part.watched) for part in parts])
+    return RunLog(directory, manifest, reduce(merged, (part.tally for part in parts)), parts, watched)
 
 
 def _read_rows(directory: Path, manifest: Manifest) -> Tally:
@@ -76,4 +84,13 @@ def _read_tally(directory: Path, _manifest: Manifest) -> Tally:
     except OSError as error:
         raise RunlogError(f"{path}: {error.strerror}") from error
     except msgspec.MsgspecError as error:
+        raise RunlogError(f"{path}: {error}") from error
+
+
+def _read_watch(directory: Path) -> tuple[WatchRecord, ...]:
+    """Nothing where a run was not watched."""
+    path = directory / _WATCH
+    try:
+        return decoded_records(path.read_bytes()) if path.is_file() else ()
+    except (OSError, msgspec.MsgspecError) as error:
         raise RunlogError(f"{path}: {error}") from error

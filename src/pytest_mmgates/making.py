@@ -15,25 +15,36 @@ A run in parts is played by whoever is there: the worker that holds the lock and
 each take the next part that nobody has taken, until none is left. The one with the lock then waits for the
 parts of the others, plays again what a killed worker left, and puts them together. A part that failed is
 played by nobody again and ends the run.
+
+Each part is watched by itself, its windows begin with it. When a stop rule fires in one of them the run is
+over for all: the part is halted and leaves a note, parts in play elsewhere see the note at their next batch
+and are halted too, no other part is begun. The whole is then what was played; which parts that is depends on
+who played, its verdict (FAIL, by the rule that fired) does not.
 """
 
 import json
 import shutil
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from pytest_mmgates.errors import OutputError
-from pytest_mmgates.loader import PARTS, is_tallied, keep_tally, load
+from pytest_mmgates.gatefile import read_gate
+from pytest_mmgates.loader import PARTS, is_tallied, keep_tally, keep_watch, load
 from pytest_mmgates.options import Options
 from pytest_mmgates.parts import write_whole_manifest
 from pytest_mmgates.report.files import write_atomically
+from pytest_mmgates.rows import read_markets
 from pytest_mmgates.sut import drive, is_user_error, load_callable, parts_of
 from pytest_mmgates.units import NS_PER_S, Dimension, parse_duration
+from pytest_mmgates.watch.watch import Watch
+
+_HALT_NOTE = ".halt.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +77,9 @@ class Outcome:
 class Making:
     """How this session makes one run, seen from one of its processes."""
 
-    def __init__(self, options: Options, session_id: str, spec: RunSpec) -> None:
+    def __init__(self, options: Options, session_id: str, spec: RunSpec, tell: Callable[[str], None]) -> None:
         self._options = options
+        self._tell = tell
         self._spec = spec
         self.run_id = f"{spec}-{session_id}"
         self.directory = options.out_dir / "runs" / str(spec)
@@ -125,17 +137,21 @@ class Making:
         for name in parts:
             locks.enter_context(_lock(self._part_lock(name)))
         for name in parts:
+            halted = halted_parts(self._partial / PARTS)
+            if halted and name not in halted:
+                continue
             failed = self._failed_part(parts) or self._play_part(name)
             if failed:
                 return failed
-        write_whole_manifest(self._partial, parts)
+        played = [name for name in parts if is_tallied(self._partial / PARTS / name)]
+        write_whole_manifest(self._partial, played)
         return Outcome(self.run_id)
 
     def _play_free_parts(self, parts: Sequence[str]) -> None:
         """One part after the other that no other worker has, until the run is over or none is left."""
         for name in parts:
             with _lock(self._part_lock(name), blocking=False) as free:
-                if self.outcome() or self._failed_part(parts):
+                if self.outcome() or self._failed_part(parts) or halted_parts(self._partial / PARTS):
                     return
                 if free:
                     self._play_part(name)
@@ -169,9 +185,22 @@ class Making:
         if run_dir.exists():
             shutil.rmtree(run_dir)
         run_dir.parent.mkdir(parents=True, exist_ok=True)
+        watch = self._watch(run_dir)
+        others = HaltNotes(self._partial / PARTS, part)
         request = self._request(run_dir, part)
-        drive(load_callable("mmgates_sut", self._options.sut), request)
+        drive(load_callable("mmgates_sut", self._options.sut), request, partial(_judged, watch, others))
+        watch.finish()
+        keep_watch(run_dir, watch.records)
         keep_tally(load(run_dir, run_id=self.run_id))
+
+    def _watch(self, run_dir: Path) -> Watch:
+        """The stop rules of a run are those of the gate file named like its step: whoever else judges it,
+        they belong to the run.
+        """
+        path = self._options.gates_dir / f"{self._spec.step}.yaml"
+        gate = read_gate(path, shown_as=self._options.shown(path)) if path.is_file() else None
+        stop, warn = (gate.stop, gate.warn) if gate else ((), ())
+        return Watch(stop, warn, lambda: read_markets(run_dir), self._tell)
 
     def _parts(self) -> tuple[str, ...]:
         if not self._options.parts:
@@ -181,12 +210,12 @@ class Making:
 
     def _end(self, outcome: Outcome) -> Outcome:
         """Move the directory to where it is to be looked for, then say so."""
-        partial, failed = self._partial, self._beside("failed")
+        made, failed = self._partial, self._beside("failed")
         if outcome.error is None:
-            _move(partial, self.directory)
+            _move(made, self.directory)
         else:
-            _move(partial, failed)
-            outcome = replace(outcome, error=outcome.error.replace(str(partial), str(failed)))
+            _move(made, failed)
+            outcome = replace(outcome, error=outcome.error.replace(str(made), str(failed)))
         _write_outcome(self._beside("outcome.json"), outcome)
         return outcome
 
@@ -208,8 +237,39 @@ class Making:
             "data_dir": None if options.data_dir is None else str(options.data_dir),
             "duration_s": options.duration_s if marked is None else marked,
             "seed": options.seed,
-            "config": [str(path) for path in options.config],
+            "config": [str(path) for path in options.config_of(spec.step)],
         }
+
+
+class HaltNotes:
+    """What parts of one run tell each other: that one of them was halted by a stop rule, and why."""
+
+    def __init__(self, directory: Path, part: str | None) -> None:
+        self._directory = directory
+        self._part = part
+
+    def leave(self, reason: str) -> None:
+        if self._part is not None:
+            write_atomically({self._directory / f"{self._part}{_HALT_NOTE}": reason})
+
+    def other(self) -> str | None:
+        """Why another part was halted."""
+        if self._part is None:
+            return None
+        return next((f"part {name} was halted" for name in halted_parts(self._directory)), None)
+
+
+def halted_parts(directory: Path) -> list[str]:
+    """Parts that were halted by a stop rule of their own."""
+    return sorted(path.name.removesuffix(_HALT_NOTE) for path in directory.glob(f"*{_HALT_NOTE}"))
+
+
+def _judged(watch: Watch, others: HaltNotes, feed: str, lines: bytes) -> str | None:
+    """Why the run has to be halted after this batch, or None."""
+    watch.batch(feed, lines)
+    if watch.halt_reason is not None:
+        others.leave(watch.halt_reason)
+    return watch.halt_reason or others.other()
 
 
 @contextmanager

@@ -2,12 +2,14 @@
 
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
+from pytest_mmgates.steps import STEPS
 from pytest_mmgates.units import NS_PER_S, Dimension, parse_duration
 
 _ALL = "all"
@@ -40,11 +42,15 @@ def add_options(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="configuration of the bot: a base, then overrides, repeatable (default: the bot's)",
+        help="configuration of the bot: a base, then overrides, repeatable (default: the step's, in the ini"
+        " mmgates_config, else the bot's)",
     )
     group.addoption("--mmgates-seed", type=int, metavar="N", help="seed of the run (default: the scenario's)")
     parser.addini("mmgates_sut", "system under test, as package.module:callable", default="")
     parser.addini("mmgates_parts", "names the parts of a run, as package.module:callable", default="")
+    parser.addini(
+        "mmgates_config", "configuration of a step, a line each: STEP: FILE...", type="linelist", default=[]
+    )
     parser.addini("mmgates_gates", "directory of gate files", default="gates")
     parser.addini("mmgates_scenarios", "directory of scenario files", default="scenarios")
     parser.addini("mmgates_default_scenario", "scenario of a bare run", default="demo")
@@ -66,7 +72,12 @@ class Options:
     duration: str | None
     duration_s: float | None
     config: tuple[Path, ...]
+    step_config: Mapping[str, tuple[Path, ...]]
     seed: int | None
+
+    def config_of(self, step: str) -> tuple[Path, ...]:
+        """Files to load: those that were asked for, else those of the step; none = the bot's own default."""
+        return self.config or self.step_config.get(step, ())
 
     @property
     def existing(self) -> tuple[str, ...]:
@@ -105,20 +116,26 @@ class Options:
         for path in self.config:
             if not path.is_file():
                 raise pytest.UsageError(f"--mmgates-config: no file {path}")
+        for step, paths in self.step_config.items():
+            for path in paths:
+                if not path.is_file():
+                    raise pytest.UsageError(f"ini mmgates_config: {step}: no file {path}")
 
     def shown(self, path: Path) -> str:
         """A path as people write it: relative to the root where it lies inside."""
         return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
 
     def rerun(self, step: str, scenario: str) -> str:
-        """The command that makes this run again."""
+        """The command that makes this run again. A path stands in one word with its option: pytest takes an
+        existing path of an option that it does not know yet for a place to find tests in.
+        """
         words = ["pytest", "-m", step, "--mmgates-scenario", scenario]
         words += ["--mmgates-duration", self.duration] if self.duration else []
         if self.data_dir not in (None, _captures_beside(self.root)):
-            words += ["--mmgates-data", self.shown(self.data_dir)]
+            words += [f"--mmgates-data={self.shown(self.data_dir)}"]
         words += ["--mmgates-seed", str(self.seed)] if self.seed is not None else []
         for path in self.config:
-            words += ["--mmgates-config", self.shown(path)]
+            words += [f"--mmgates-config={self.shown(path)}"]
         return shlex.join(words)
 
 
@@ -138,8 +155,23 @@ def read_options(config: pytest.Config) -> Options:
         duration=duration,
         duration_s=_seconds(duration),
         config=tuple(here / path for path in config.getoption("mmgates_config")),
+        step_config=_step_config(config.getini("mmgates_config"), root),
         seed=config.getoption("mmgates_seed"),
     )
+
+
+def _step_config(lines: Sequence[str], root: Path) -> Mapping[str, tuple[Path, ...]]:
+    """Configuration files by step; the files of the ini belong to the project."""
+    found: dict[str, tuple[Path, ...]] = {}
+    for line in lines:
+        step, colon, files = line.partition(":")
+        step = step.strip()
+        if not colon or step not in STEPS or step in found or not files.split():
+            raise pytest.UsageError(
+                f"ini mmgates_config: found {line!r}: expected STEP: FILE..., each step at most once"
+            )
+        found[step] = tuple(root / name for name in files.split())
+    return MappingProxyType(found)
 
 
 def _data_dir(asked: str | None, root: Path, here: Path) -> Path | None:

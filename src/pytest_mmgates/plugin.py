@@ -10,13 +10,14 @@ import pytest
 
 from pytest_mmgates import collection
 from pytest_mmgates.controller import Controller
-from pytest_mmgates.fixtures import gate, rule, scenario, shadow_run
+from pytest_mmgates.fixtures import gate, rule, scenario, shadow_run, soak_run
 from pytest_mmgates.options import add_options, read_options
+from pytest_mmgates.progress import Progress
 from pytest_mmgates.runs import RunStore
 from pytest_mmgates.state import STATE, State
 from pytest_mmgates.steps import STEPS
 
-__all__ = ["gate", "rule", "scenario", "shadow_run"]
+__all__ = ["gate", "rule", "scenario", "shadow_run", "soak_run"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,7 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
     options = read_options(config)
     worker = _worker_input(config)
     session_id = worker.get("mmgates_session_id") or secrets.token_hex(4)
-    state = State(options, session_id, RunStore(options, session_id))
+    state = State(options, session_id, RunStore(options, session_id, Progress(config).line))
     config.stash[STATE] = state
     if not worker:
         config.pluginmanager.register(Controller(state), "mmgates-controller")

@@ -81,9 +81,12 @@ class Feed(msgspec.Struct, frozen=True):
 
 
 class Data(msgspec.Struct, frozen=True):
+    """`injected`: faults that were put into it."""
+
     kind: DataKind
     sha256: str
     feeds: list[Feed]
+    injected: list[str] = []
 
 
 class Instrument(msgspec.Struct, frozen=True):
@@ -103,9 +106,33 @@ class PartEntry(msgspec.Struct, frozen=True):
     run_digest: str | None = None
 
 
-class Manifest(msgspec.Struct, frozen=True):
+class ConfigInForce(msgspec.Struct, frozen=True):
+    """A configuration that a run had, from its first tick on."""
+
+    first_tick_ns: Ns | None
+    config_sha256: str
+
+
+class Markets(msgspec.Struct, frozen=True):
+    """What a run trades: the part of `manifest.json` that is known before its first row."""
+
+    data: Data
+    instruments: list[Instrument]
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Full names, in the order of their codes."""
+        return tuple(dict.fromkeys(full_name(feed.venue, feed.symbol) for feed in self.data.feeds))
+
+    def instrument(self, symbol: str) -> Instrument | None:
+        """Of a symbol by its full name."""
+        named = (item for item in self.instruments if full_name(item.venue, item.symbol) == symbol)
+        return next(named, None)
+
+
+class Manifest(Markets, frozen=True):
     """`manifest.json`: where the run came from. Times are virtual under a virtual clock. `parts` is empty for
-    a run that was played whole.
+    a run that was played whole; `configs` has more than one entry for a run whose settings were changed.
     """
 
     schema: Literal[1]
@@ -119,21 +146,15 @@ class Manifest(msgspec.Struct, frozen=True):
     started_ns: Ns
     ended_ns: Ns | None
     seed: int
-    data: Data
     config: dict[str, Any]
     config_sha256: str
     code: dict[str, str | bool | None]
     host: dict[str, str | int | None]
     models: dict[str, str]
-    instruments: list[Instrument]
     counts: dict[str, int]
     run_digest: str | None = None
     parts: list[PartEntry] = []
-
-    @property
-    def symbols(self) -> tuple[str, ...]:
-        """Full names, in the order of their codes."""
-        return tuple(dict.fromkeys(full_name(feed.venue, feed.symbol) for feed in self.data.feeds))
+    configs: list[ConfigInForce] = []
 
     @property
     def duration_ns(self) -> int:
@@ -147,11 +168,6 @@ class Manifest(msgspec.Struct, frozen=True):
     @property
     def ttl_ms(self) -> float:
         return self.setting("md_cache", "ttl_ms")
-
-    def instrument(self, symbol: str) -> Instrument | None:
-        """Of a symbol by its full name."""
-        named = (item for item in self.instruments if full_name(item.venue, item.symbol) == symbol)
-        return next(named, None)
 
     def setting(self, section: str, name: str) -> float:
         """An effective value of the bot's configuration, or RunlogError."""
@@ -180,6 +196,17 @@ def read_manifest(directory: Path) -> Manifest:
     except (msgspec.MsgspecError, RunlogError) as error:
         raise RunlogError(f"{path}: {error}") from error
     return manifest
+
+
+def read_markets(directory: Path) -> Markets:
+    """Of a run that may be playing still. Raises RunlogError."""
+    path = directory / "manifest.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Markets)
+    except OSError as error:
+        raise RunlogError(f"{path}: {error.strerror}") from error
+    except msgspec.MsgspecError as error:
+        raise RunlogError(f"{path}: {error}") from error
 
 
 def read_blocks(path: Path, row_type: type[RowT]) -> Iterator[tuple[int, list[RowT]]]:

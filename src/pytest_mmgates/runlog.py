@@ -13,18 +13,20 @@ from pytest_mmgates.feeds import Feeds
 from pytest_mmgates.rows import Manifest
 from pytest_mmgates.tables import Fills, Samples, Ticks
 from pytest_mmgates.tally import SymbolTally, Tally, merged
+from pytest_mmgates.watch.record import WatchRecord
 
 
 @dataclass(frozen=True)
 class RunLog:
     """A run that ended. `parts` are the runs that it was played in, in their order; none where it was played
-    whole.
+    whole. `watched` is what stop rules and warnings came to while it was played.
     """
 
     directory: Path
     manifest: Manifest
     tally: Tally
     parts: tuple["RunLog", ...] = ()
+    watched: tuple[WatchRecord, ...] = ()
 
     @property
     def data_kind(self) -> str:

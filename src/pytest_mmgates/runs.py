@@ -1,5 +1,7 @@
 """The runs of one session, in one process: made once (`pytest_mmgates.making`), loaded once."""
 
+from collections.abc import Callable
+
 from pytest_mmgates.errors import MmgatesError
 from pytest_mmgates.loader import load_tallied
 from pytest_mmgates.making import Making, RunSpec
@@ -14,8 +16,10 @@ class RunFailedError(MmgatesError):
 class RunStore:
     """The runs of one session, in one process."""
 
-    def __init__(self, options: Options, session_id: str) -> None:
+    def __init__(self, options: Options, session_id: str, tell: Callable[[str], None]) -> None:
+        """`tell` is shown what a run says of itself while it plays, a line at a time."""
         self._options = options
+        self._tell = tell
         self._session_id = session_id
         self._loaded: dict[RunSpec, RunLog] = {}
 
@@ -42,4 +46,4 @@ class RunStore:
             return str(error)
 
     def _making(self, spec: RunSpec) -> Making:
-        return Making(self._options, self._session_id, spec)
+        return Making(self._options, self._session_id, spec, self._tell)

@@ -21,4 +21,4 @@ STEPS: Mapping[str, str] = MappingProxyType(
     }
 )
 
-RUN_FIXTURES: Mapping[str, str] = MappingProxyType({"shadow_run": "shadow"})
+RUN_FIXTURES: Mapping[str, str] = MappingProxyType({"shadow_run": "shadow", "soak_run": "soak"})

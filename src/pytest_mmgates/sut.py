@@ -13,7 +13,9 @@ The ini `mmgates_sut = "package.module:callable"` names a callable: one mapping 
     config      files to load: a base, then overrides; empty = the system's default
 
 A run is an iterable of `(feed, lines)`: the very bytes appended to that feed's file, in time order. Iterating
-to the end drives it and leaves the directory complete. `halt(reason)` asks it to stop with its quotes pulled.
+to the end drives it and leaves the directory complete. Its `manifest.json` is there before the first batch.
+`halt(reason)` asks it to stop with its quotes pulled: whoever judges the batches may call it between two of
+them, and goes on iterating until the run has ended.
 
 A long run may be cut into parts, which several processes play at once. The optional ini `mmgates_parts` names
 a second callable: the same mapping in (with `part` None), a list of names out, which are names of folders; an
@@ -30,7 +32,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol, runtime_checkable
 
-from pytest_mmgates.errors import SutError
+from pytest_mmgates.errors import RunlogError, SutError
 
 
 @runtime_checkable
@@ -74,19 +76,41 @@ def parts_of(parts: Door, request: Mapping[str, object]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def drive(open_run: Door, request: Mapping[str, object]) -> None:
-    """Open a run and iterate it to its end. An interrupt is passed on after the run was asked to stop."""
+Judge = Callable[[str, bytes], str | None]
+"""Takes a batch; returns why the run has to be halted, or None."""
+
+
+def drive(open_run: Door, request: Mapping[str, object], judge: Judge) -> None:
+    """Open a run and iterate it to its end. It is halted when the judge of its batches says so, or cannot
+    read them: that error is raised once the run has ended. An interrupt is passed on at once.
+    """
     run = open_run(request)
     if not isinstance(run, Run):
         raise SutError(
             f"the system under test returned {type(run).__name__}: expected an iterable with halt(reason)"
         )
     try:
-        for _batch in run:
-            pass
+        unreadable = _iterate(run, judge)
     except KeyboardInterrupt:
         run.halt("interrupted")
         raise
+    if unreadable is not None:
+        raise unreadable
+
+
+def _iterate(run: Run, judge: Judge) -> RunlogError | None:
+    unreadable, halted = None, False
+    for feed, lines in run:
+        if halted:
+            continue
+        try:
+            reason = judge(feed, lines)
+        except RunlogError as error:
+            unreadable, reason = error, f"rows cannot be judged: {error}"
+        if reason is not None:
+            run.halt(reason)
+            halted = True
+    return unreadable
 
 
 def is_user_error(error: BaseException) -> bool:

@@ -1,8 +1,8 @@
 """Dimensions, units, and numbers that wear them.
 
-Inside, a time is in nanoseconds, a ratio is 0..1, bytes are bytes: one unit per dimension, so that a rule and
-a measurement meet without conversion. A number in a gate text keeps the unit it was written in. Decimals, so
-that 2% is 0.02 and printing returns what was read.
+Inside, a time is in nanoseconds, a ratio is 0..1, bytes are bytes, growth is bytes an hour: one unit per
+dimension, so that a rule and a measurement meet without conversion. A number in a gate text keeps the unit it
+was written in. Decimals, so that 2% is 0.02 and printing returns what was read.
 """
 
 import re
@@ -26,6 +26,7 @@ class Dimension(StrEnum):
     COUNT = "count"
     QUOTE = "quote"
     BYTES = "bytes"
+    GROWTH = "growth"
 
 
 UNITS: Mapping[Dimension, Mapping[str, Decimal]] = MappingProxyType(
@@ -43,6 +44,7 @@ UNITS: Mapping[Dimension, Mapping[str, Decimal]] = MappingProxyType(
         Dimension.COUNT: {"": Decimal(1)},
         Dimension.QUOTE: {"": Decimal(1)},
         Dimension.BYTES: {"MB": Decimal(1_000_000)},
+        Dimension.GROWTH: {"MB/h": Decimal(1_000_000)},
     }
 )
 
@@ -54,6 +56,7 @@ NATURAL_UNIT: Mapping[Dimension, str] = MappingProxyType(
         Dimension.COUNT: "",
         Dimension.QUOTE: "",
         Dimension.BYTES: "MB",
+        Dimension.GROWTH: "MB/h",
     }
 )
 

@@ -1,4 +1,4 @@
-"""What live market data costs, in one run: JSON decoders on recorded frames, websocket clients on loopback."""
+"""What live market data costs: JSON decoders on recorded frames, websocket clients on loopback."""
 
 import asyncio
 import json

@@ -6,6 +6,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from mmbot.execution.order_log import head, read
+from mmbot.execution.order_records import CancelSent, LifecycleState
+from mmbot.execution.tracked import Phase
 from mmbot.model.events import Trouble
 from mmbot.model.records import EventRow, FillRow, SampleRow, TickRow
 
@@ -52,3 +55,13 @@ def test_every_linked_file_exists() -> None:
 
     assert links
     assert [str(link) for path, link in links if not (path.parent / link).exists()] == []
+
+
+def test_the_order_log_page_names_every_phase_and_shows_a_real_line() -> None:
+    page = (ROOT / "docs/order-log.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^    (.+)$", page, re.MULTILINE)
+
+    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == [phase.value for phase in Phase]
+    log = head("mmA-", LifecycleState(symbols={}, positions={})) + f"{line}\n".encode()
+    (record,) = read(log, "docs/order-log.md").records
+    assert isinstance(record, CancelSent)

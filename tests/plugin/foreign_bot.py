@@ -30,6 +30,7 @@ SETTINGS = {
     "fills": 40,
     "decision_mids": True,  # whether fills say at which mid their orders were decided
     "fills_from": 0.0,  # share of the ticks before the first fill
+    "leak_mb_per_h": 0,
     "updates": True,  # whether book updates are sampled
     "events": True,  # whether there is an events feed at all
     "clock": "virtual",
@@ -210,7 +211,10 @@ def fill(index, ts_ns):
 def samples(settings):
     rows = []
     for index, ts_ns in enumerate(list(tick_times(settings))[::60]):
-        rows.append({"ts_ns": ts_ns, "symbol": None, "name": "rss_bytes", "value": 100_000_000 + index})
+        leak = settings["leak_mb_per_h"] * 1e6 * (ts_ns - START_NS) / 3600e9
+        rows.append(
+            {"ts_ns": ts_ns, "symbol": None, "name": "rss_bytes", "value": 100_000_000 + index + leak}
+        )
         if settings["updates"]:
             rows.append(
                 {"ts_ns": ts_ns, "symbol": full(settings), "name": "book_updates", "value": 120 * (index + 1)}

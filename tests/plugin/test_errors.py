@@ -35,8 +35,17 @@ def assert_no_run_and_no_artifact(project, result):
         ("owner: trading-infra\n", "", ["gates/shadow.yaml:*: missing owner"]),
         (
             "require:",
-            "stop:\n  - x\nrequire:",
-            ["gates/shadow.yaml:9:1: `stop` rules are not supported here yet", "  stop:", "  ^"],
+            "safety:\n  - x\nrequire:",
+            ["gates/shadow.yaml:9:1: `safety` rules are not supported here yet", "  safety:", "  ^"],
+        ),
+        (
+            "require:",
+            "stop:\n  - deadline_miss.ratio > 5%\nrequire:",
+            [
+                "gates/shadow.yaml:10:25: expected a window such as [[]5m] after the metric, found '>'",
+                "    - deadline_miss.ratio > 5%",
+                "                          ^",
+            ],
         ),
     ],
 )

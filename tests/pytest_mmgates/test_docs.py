@@ -19,7 +19,9 @@ SOURCES = sorted((ROOT / "src" / "pytest_mmgates").rglob("*.py"))
 def test_the_table_of_metrics_is_the_table_of_metrics():
     rows = [f"| `{metric.name}` | {metric.dimension} | {metric.what} |" for metric in METRICS.values()]
     assert (
-        re.findall(r"^\| `[a-z_0-9.]+` \| (?:time|ratio|bps|count|quote|bytes) \|.*$", GUIDE, re.MULTILINE)
+        re.findall(
+            r"^\| `[a-z_0-9.]+` \| (?:time|ratio|bps|count|quote|bytes|growth) \|.*$", GUIDE, re.MULTILINE
+        )
         == rows
     )
 
@@ -34,7 +36,7 @@ def test_every_verdict_unit_and_fixture_is_named():
         assert f"| {verdict} |" in GUIDE
     for unit in (unit for units in UNITS.values() for unit in units if unit):
         assert f"`{unit}`" in GUIDE
-    for fixture in ("shadow_run", "rule", "gate", "scenario"):
+    for fixture in ("shadow_run", "soak_run", "rule", "gate", "scenario"):
         assert f"| `{fixture}` |" in GUIDE
 
 

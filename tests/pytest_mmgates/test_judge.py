@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pytest_mmgates.judge import Verdict, judge, judge_failed_run, judge_rule, label
 from pytest_mmgates.metrics.measurement import Measurement
+from pytest_mmgates.rows import ConfigInForce
 from pytest_mmgates.rules import parse_rule
 
 
@@ -67,6 +68,30 @@ def test_a_run_whose_quiet_ticks_were_left_out_is_not_judged(make_run, shadow_ga
     gate = judge(shadow_gate, filtered)
     assert gate.verdict is Verdict.NO_DATA
     assert gate.reason == "7 ticks were left out of the run by a wake filter"
+
+
+def test_a_run_whose_configuration_was_changed_is_not_judged(make_run, shadow_gate):
+    run = make_run()
+    first, second = ConfigInForce(1, "a" * 64), ConfigInForce(2, "b" * 64)
+
+    def label(*configs: ConfigInForce) -> tuple[Verdict, str]:
+        manifest = msgspec.structs.replace(run.manifest, configs=list(configs))
+        gate = judge(shadow_gate, replace(run, manifest=manifest))
+        return gate.verdict, gate.reason
+
+    assert label(first)[0] is Verdict.PASS
+    assert label(first, second) == (
+        Verdict.NO_DATA,
+        "the configuration was changed during the run, times: 1",
+    )
+
+
+def test_a_run_with_injected_faults_is_not_judged(make_run, shadow_gate):
+    run = make_run()
+    data = msgspec.structs.replace(run.manifest.data, injected=["gap@10m"])
+    faulty = replace(run, manifest=msgspec.structs.replace(run.manifest, data=data))
+    gate = judge(shadow_gate, faulty)
+    assert (gate.verdict, gate.reason) == (Verdict.NO_DATA, "faults were put into the data: gap@10m")
 
 
 def test_data_of_a_kind_that_was_not_asked_for_is_no_data(make_run, shadow_gate):

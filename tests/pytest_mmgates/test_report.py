@@ -11,7 +11,7 @@ from pytest_mmgates.report.artifacts import artifacts
 from pytest_mmgates.report.budgets import iso_time, stage_budgets
 from pytest_mmgates.report.files import write_atomically
 from pytest_mmgates.report.result import RunResult
-from pytest_mmgates.report.shadow import shadow_report
+from pytest_mmgates.report.run_report import run_report
 from pytest_mmgates.report.table import table
 from pytest_mmgates.rules import parse_rule
 
@@ -76,7 +76,7 @@ def test_recorded_data_carry_no_synthetic_word(result_of, tmp_path):
 
 
 def test_the_report_names_what_made_its_numbers(result_of):
-    text = shadow_report(result_of(wait_ms=5))
+    text = run_report(result_of(wait_ms=5))
     for words in (
         "ttl_ms is 500.",
         "queue: risk_averse",
@@ -91,7 +91,7 @@ def test_the_report_names_what_made_its_numbers(result_of):
 
 
 def test_the_worst_rule_stands_first(result_of):
-    lines = shadow_report(result_of(misses=0.5)).splitlines()
+    lines = run_report(result_of(misses=0.5)).splitlines()
     first = lines[lines.index("|---|---|---|---|---|---|---|---|---|") + 1]
     assert first.startswith("| FAIL (SYNTHETIC) | deadline_miss.ratio < 2% | 49.99% | 2% |")
 

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_mmgates.errors import GateError
+from pytest_mmgates.grammar import Bound
 from pytest_mmgates.metrics import METRICS
-from pytest_mmgates.rules import Bound, Rule, parse_bound, parse_rule
+from pytest_mmgates.rules import Rule, parse_bound, parse_rule
 from pytest_mmgates.units import UNITS, Dimension, Quantity
 
 NUMBERS = st.builds(Decimal, st.from_regex(r"-?[0-9]{1,9}(\.[0-9]{1,6})?", fullmatch=True))

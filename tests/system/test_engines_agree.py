@@ -19,7 +19,7 @@ from mmbot.config.settings import Settings, load_settings
 from mmbot.model.commands import Command
 from mmbot.model.events import BookDelta, BookSnapshot, BookTrouble, Confirmed, MarketEvent, Trade, Trouble
 from mmbot.model.instrument import Contract, Fees, Instrument, Side
-from mmbot.model.records import FillRow, Row, SampleRow
+from mmbot.model.records import EventRow, FillRow, Row, SampleRow
 from mmbot.runtime.assemble import build_engine, feature_settings, plain_markets
 from mmbot.runtime.compiled_world import CompiledWorld
 from mmbot.runtime.plain_world import PlainWorld
@@ -59,8 +59,10 @@ def play(
     compiled: bool,
     shell: type[Replay] = Replay,
     sample_ns: int = SECOND,
+    believed: list[Instrument] | None = None,
 ) -> Played:
-    instruments = [feed.instrument for feed in tape.feeds]
+    """`believed`: what the bot takes the instruments for, if not for what the venue trades."""
+    instruments = believed or [feed.instrument for feed in tape.feeds]
     still: Callable[[], int] = lambda: 0  # noqa: E731
     if compiled:
         features = feature_settings(chosen)
@@ -242,6 +244,24 @@ def test_a_lively_market_moves_queues_alike(seed: int, queue: dict[str, object],
     fills = [row for row in plain.rows if isinstance(row, FillRow)]
     assert len(fills) > 100
     assert any(row.liquidity == "taker" for row in fills) is taking
+    assert compiled == plain
+
+
+@pytest.mark.parametrize("bounds", [{"min_lots": 10**6}, {"max_lots": 1}])
+def test_a_venue_that_takes_other_sizes_than_we_believe_rejects_alike(bounds: dict[str, int]) -> None:
+    market = MarketSettings(symbol=KEY, duration_s=5.0, depth_levels=10)
+    events = list(SyntheticMarket(market, 1, Ns(START)).events())
+    strict = msgspec.structs.replace(instrument(), **bounds)
+    tape = Tape("synthetic", [feed(events, strict, exchange_clock=True)])
+
+    plain, compiled = (
+        play(tape, configured(), compiled=kind, believed=[instrument()]) for kind in (False, True)
+    )
+
+    told = [
+        row.detail["reason"] for row in plain.rows if isinstance(row, EventRow) and row.kind == "order_reject"
+    ]
+    assert set(told) == {"size is not one that the venue takes"}
     assert compiled == plain
 
 

@@ -12,6 +12,7 @@ A price is needed for the tick in bps and the size of an order; without one both
 from dataclasses import dataclass
 
 from mmbot.config.settings import Settings
+from mmbot.engine.pipeline import model_of
 from mmbot.model.instrument import Instrument
 from mmbot.strategy.emit import Emit
 from mmbot.units import BPS
@@ -75,7 +76,7 @@ def economics(settings: Settings, instrument: Instrument, price: float | None) -
 
     widest = earning("widest", ("spread.max_bps", spread.max_bps))
     narrower = (
-        earning("usual", ("spread.base_bps", spread.base_bps)),
+        earning("usual", _usual(settings, instrument)),
         earning("narrowest", ("spread.min_bps", spread.min_bps)),
         earning("nudged", ("queue_aware.min_edge_bps", settings.queue_aware.min_edge_bps)),
     )
@@ -105,6 +106,14 @@ def economics(settings: Settings, instrument: Instrument, price: float | None) -
     )
 
 
+def _usual(settings: Settings, instrument: Instrument) -> tuple[str, float]:
+    """Key and half spread of a flat position in a market at rest."""
+    spread, model = settings.spread, model_of(settings, instrument.fees.maker_bps)
+    if model is None:
+        return "spread.base_bps", spread.base_bps
+    return "spread.model glft", min(max(model.half_spread_bps(None), spread.min_bps), spread.max_bps)
+
+
 def _order(settings: Settings, instrument: Instrument, price: float) -> tuple[str, list[str], list[str]]:
     """The size of an order at this price, what forbids it, and what is odd about it."""
     emit, limits, quote = Emit(settings.emit, instrument), settings.limits, instrument.quote
@@ -116,9 +125,12 @@ def _order(settings: Settings, instrument: Instrument, price: float) -> tuple[st
     if not lots:
         problems.append(
             f"emit.order_notional_quote {asked:g} makes no order at {price:g}: the venue asks for"
-            f" {instrument.min_notional:g} {quote} and whole lots of {instrument.lot_size}"
+            f" {instrument.min_notional:g} {quote} and at least {instrument.min_lots} lots of"
+            f" {instrument.lot_size}"
         )
-    elif not emit.lots(fair_ticks, soft_ratio):
+    elif lots == instrument.max_lots:
+        remarks.append(f"emit.order_notional_quote {asked:g} is cut: the venue takes {lots} lots an order")
+    if lots and not emit.lots(fair_ticks, soft_ratio):
         remarks.append(f"SOFT quotes nothing: guards.soft_size_ratio {soft_ratio:g} of it is too little")
     if notional > limits.max_order_notional_quote:
         limit = f"limits.max_order_notional_quote {limits.max_order_notional_quote:g}"

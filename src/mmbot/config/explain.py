@@ -21,7 +21,7 @@ class Explained:
     key: str
     value: Any
     where: str | None
-    instead: tuple[Flag, Value] | None = None
+    instead: tuple[Flag, Value | str] | None = None
 
     @property
     def written(self) -> str:

@@ -36,7 +36,7 @@ class Flag:
     rollback: Value
     owner: str
     effect: str
-    off: Mapping[str, Value] = field(default_factory=dict)
+    off: Mapping[str, Value | str] = field(default_factory=dict)
 
     @property
     def path(self) -> tuple[str, ...]:
@@ -95,8 +95,13 @@ FLAGS: tuple[Flag, ...] = (
         default=True,
         rollback=True,
         owner="strategy",
-        effect="The half spread follows volatility and liquidity. Off: it is base_bps, within min and max.",
-        off={"spread.volatility_weight_bps": 0.0, "spread.liquidity_weight_bps": 0.0},
+        effect="The half spread follows volatility and liquidity, or the model that spread.model names."
+        " Off: it is base_bps, within min and max, and the skew is that of the adaptive model.",
+        off={
+            "spread.model": "adaptive",
+            "spread.volatility_weight_bps": 0.0,
+            "spread.liquidity_weight_bps": 0.0,
+        },
     ),
     Flag(
         name="queue_aware",
@@ -139,7 +144,7 @@ FLAGS: tuple[Flag, ...] = (
 )
 
 
-def replaced(settings: Settings) -> dict[str, tuple[Flag, Value]]:
+def replaced(settings: Settings) -> dict[str, tuple[Flag, Value | str]]:
     """By key, the settings that a flag which is off replaces: the flag, and the value in force."""
     return {
         key: (flag, value) for flag in FLAGS if flag.of(settings) is False for key, value in flag.off.items()
@@ -148,7 +153,7 @@ def replaced(settings: Settings) -> dict[str, tuple[Flag, Value]]:
 
 def in_force(settings: Settings) -> Settings:
     """The settings to wire a run with: what is off is neutral."""
-    sections: dict[str, dict[str, Value]] = defaultdict(dict)
+    sections: dict[str, dict[str, Value | str]] = defaultdict(dict)
     for key, (_, value) in replaced(settings).items():
         section, _, name = key.partition(".")
         sections[section][name] = value
@@ -169,8 +174,10 @@ def registry_markdown() -> str:
     return "\n".join([_HEAD, *rows, ""])
 
 
-def text(value: Value) -> str:
+def text(value: Value | str) -> str:
     """As YAML writes it."""
+    if isinstance(value, str):
+        return value
     return str(value).lower() if isinstance(value, bool) else f"{value:g}"
 
 

@@ -27,6 +27,7 @@ from mmbot.sim.latency import LatencySettings
 from mmbot.sim.queue import QueueSettings
 from mmbot.strategy.emit import EmitSettings
 from mmbot.strategy.fetch_md import FetchMdSettings
+from mmbot.strategy.glft import GlftSettings
 from mmbot.strategy.guards import GuardSettings
 from mmbot.strategy.inventory import InventorySettings
 from mmbot.strategy.queue_aware import QueueAwareSettings
@@ -88,6 +89,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     md_cache: MdCacheSection
     fetch_md: FetchMdSettings
     spread: SpreadSection
+    glft: GlftSettings
     guards: GuardsSection
     inventory: InventorySection
     queue_aware: QueueAwareSection
@@ -120,6 +122,9 @@ _POSITIVE = (
     "spread.liquidity_fast_halflife_s",
     "spread.liquidity_halflife_s",
     "spread.slew_bps_per_s",
+    "glft.risk_aversion_per_quote",
+    "glft.intensity_per_s",
+    "glft.decay_per_bps",
     "guards.soft_volatility_bps",
     "guards.soft_inventory_ratio",
     "inventory.max_position_quote",

@@ -25,6 +25,7 @@ from mmbot.model.quotes import Quote
 from mmbot.model.records import TickRow
 from mmbot.strategy.emit import Emit
 from mmbot.strategy.fetch_md import FetchMd
+from mmbot.strategy.glft import Glft, GlftSkew
 from mmbot.strategy.guards import Guards, Level
 from mmbot.strategy.inventory import skew_bps
 from mmbot.strategy.queue_aware import Preferred, QueueAware, Working
@@ -42,7 +43,7 @@ class PipelineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(slots=True)
 class Stages:
-    """The six stages of one symbol, in order."""
+    """The six stages of one symbol, in order, and what their model needs to know of it."""
 
     fetch_md: FetchMd
     spread: AdaptiveSpread
@@ -50,15 +51,33 @@ class Stages:
     inventory: Callable[[float], float]
     queue_aware: QueueAware
     emit: Emit
+    market: Market
+    maker_fee_bps: float
 
     def reconfigure(self, settings: "BotSettings") -> None:
         """From the next tick on; what each remembers stays."""
         self.fetch_md.reconfigure(settings.fetch_md)
-        self.spread.reconfigure(settings.spread)
+        glft = model_of(settings, self.maker_fee_bps)
+        self.spread.reconfigure(settings.spread, glft)
         self.guards.reconfigure(settings.guards, settings.md_cache.fresh_ms_for_pricing)
-        self.inventory = functools.partial(skew_bps, settings=settings.inventory)
+        self.inventory = skew_of(settings, glft, self.market)
         self.queue_aware.reconfigure(settings.queue_aware)
         self.emit.reconfigure(settings.emit)
+
+
+def model_of(settings: "BotSettings", maker_fee_bps: float) -> Glft | None:
+    """The model that is asked for in place of the adaptive half spread and skew."""
+    if settings.spread.model == "adaptive":
+        return None
+    order_quote, cap_quote = settings.emit.order_notional_quote, settings.inventory.max_position_quote
+    return Glft(settings.glft, order_quote, cap_quote, maker_fee_bps)
+
+
+def skew_of(settings: "BotSettings", glft: Glft | None, market: Market) -> Callable[[float], float]:
+    """The inventory stage: shift of both quotes by signed position as a share of its cap."""
+    if glft is None:
+        return functools.partial(skew_bps, settings=settings.inventory)
+    return GlftSkew(glft, settings.inventory.max_skew_bps, market)
 
 
 class Pipeline:

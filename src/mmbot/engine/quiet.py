@@ -6,10 +6,11 @@ book, no guard, calm volatility, one order resting on each side and away from th
 ordinary is no band, and the next tick is run. Bounds lie on the safe side of rounding; that orders and
 digests are the same with and without is tested on random markets and on every capture.
 
-How the bounds follow from the stages, with f the fair value, h the half spread and k the skew as ratios: a
-bid wishes f (1 + k) (1 - h) and is rounded down, an ask f (1 + k) (1 + h) and up. h moves with the liquidity
-score alone, k with the mid alone. The score is held to a range, and twice the mid to another, so h and k have
-bounds, and the prices at which the aligner keeps both orders become bounds of f.
+How the bounds follow from the stages, with f the fair value, h the half spread as a ratio and b and a the
+ticks by which skew moves bid and ask: a bid is f (1 - h) rounded down plus b, an ask f (1 + h) rounded up
+plus a. h moves with the liquidity score alone, b and a with the mid and f. The score is held to a range, and
+twice the mid to another, in which f has to stay too; so h, b and a have bounds, and the prices at which the
+aligner keeps both orders become bounds of f.
 """
 
 import math
@@ -20,6 +21,7 @@ from mmbot.engine.pipeline import Stages
 from mmbot.execution.aligner import AlignerSettings
 from mmbot.execution.orders import WorkingOrder
 from mmbot.execution.position import Position
+from mmbot.strategy.inventory import tick_shifts
 from mmbot.units import BPS, SECOND
 
 _SCORE_REACH = 0.03
@@ -27,6 +29,8 @@ _SCORE_REACH = 0.03
 _HAIR = 1e-6
 """Ticks: more than floating point errs, less than any price moves."""
 _ANYWHERE = 1 << 40
+Shifts = tuple[int, int]
+"""Ticks by which skew moves the bid and the ask."""
 
 
 class Band(NamedTuple):
@@ -89,11 +93,11 @@ class Quiet:
         low, high = max(score - _SCORE_REACH, 0.0), score + _SCORE_REACH
         half = stages.spread.wanted_bps(None, low) / BPS, stages.spread.wanted_bps(None, high) / BPS
         mids = self._mids(view.mid_x2, view.ask_tick - view.bid_tick)
-        skew = self._skews(position, mids)
+        shifts = self._shifts(position, mids)
         bids, asks = _away_from(bid.tick, view.bid_tick), _away_from(ask.tick, view.ask_tick)
-        if skew is None or bids is None or asks is None:
+        if shifts is None or bids is None or asks is None:
             return None
-        fair = self._fair(bid, ask, half, skew)
+        fair = self._fair(bid, ask, half, shifts, mids)
         if fair is None or not fair[0] <= stages.fetch_md.fair_ticks <= fair[1]:
             return None
         microprice = stages.fetch_md.microprice
@@ -108,17 +112,26 @@ class Quiet:
         reach = math.ceil((self._aligner.hold_bps + self._aligner.lead_bps) / BPS * mid_x2) + 2 * spread
         return mid_x2 - reach, mid_x2 + reach
 
-    def _skews(self, position: Position, mids: tuple[int, int]) -> tuple[float, float] | None:
-        """Least and most skew while the mid is in its range; None if a guard or the cap might act."""
+    def _shifts(self, position: Position, mids: tuple[int, int]) -> tuple[Shifts, Shifts] | None:
+        """Least and most that skew moves bid and ask, while mid and fair value are in their range; None if a
+        guard or the cap might act.
+        """
         ratios = sorted(position.quote_value(mid) / self._max_position_quote for mid in mids)
         worst = max(abs(ratio) for ratio in ratios)
         if worst >= min(self._stages.guards.soft_inventory_ratio, 1.0):
             return None
-        most, least = (self._stages.inventory(ratio) / BPS for ratio in ratios)
-        return least, most
+        shifts = [
+            tick_shifts(self._stages.inventory(ratio), mid_x2 / 2) for ratio in ratios for mid_x2 in mids
+        ]
+        return min(shifts), max(shifts)
 
     def _fair(
-        self, bid: WorkingOrder, ask: WorkingOrder, half: tuple[float, float], skew: tuple[float, float]
+        self,
+        bid: WorkingOrder,
+        ask: WorkingOrder,
+        half: tuple[float, float],
+        shifts: tuple[Shifts, Shifts],
+        mids: tuple[int, int],
     ) -> tuple[float, float] | None:
         """Fair values at which both orders still serve what would be wanted."""
         behind, ahead = self._aligner.hold_bps / BPS, self._aligner.lead_bps / BPS
@@ -126,11 +139,19 @@ class Quiet:
         bid_high = max(math.floor(bid.tick / (1 - behind) - _HAIR), bid.tick)
         ask_low = min(math.ceil(ask.tick / (1 + behind) + _HAIR), ask.tick)
         ask_high = max(math.floor(ask.tick / (1 - ahead) - _HAIR), ask.tick)
-        up, down = 1 + skew[1], 1 + skew[0]
-        high = min((bid_high + 1 - _HAIR) / (up * (1 - half[0])), (ask_high - _HAIR) / (up * (1 + half[1])))
-        low = max((bid_low + _HAIR) / (down * (1 - half[1])), (ask_low - 1 + _HAIR) / (down * (1 + half[0])))
+        (bid_down, ask_down), (bid_up, ask_up) = shifts
+        high = min(
+            (bid_high - bid_up + 1 - _HAIR) / (1 - half[0]),
+            (ask_high - ask_up - _HAIR) / (1 + half[1]),
+            mids[1] / 2,
+        )
+        low = max(
+            (bid_low - bid_down + _HAIR) / (1 - half[1]),
+            (ask_low - ask_down - 1 + _HAIR) / (1 + half[0]),
+            mids[0] / 2,
+        )
         # a tick of room, or the touch and the fair value itself would have a say in the price
-        roomy = up * (1 - half[0]) <= 1 - 1 / low and down * (1 + half[0]) >= 1 + 1 / low
+        roomy = low * half[0] >= 1 + max(bid_up, -ask_down) + _HAIR
         emit = self._stages.emit
         lots = emit.least_lots(min(low, bid_low), high)
         kept = max(bid.leaves_lots, ask.leaves_lots) <= lots * (1 + self._aligner.hold_size_ratio)

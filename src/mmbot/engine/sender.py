@@ -50,10 +50,10 @@ class Sender:
         "_key",
         "_market",
         "_post_only",
-        "_submitted",
         "_venue",
         "blocks",
         "messages",
+        "orders_sent",
         "requests",
         "rows",
     )
@@ -77,7 +77,8 @@ class Sender:
         self._batcher = Batcher(batch)
         self._id_prefix = id_prefix
         self._post_only = post_only
-        self._submitted = 0
+        self.orders_sent = 0
+        """The running number of the last client id."""
         self.blocks = Blocks(self._key)
         self.requests = Requests(checks.breaker.answer_timeout_ns)
         self.messages: list[Message] = []
@@ -199,8 +200,8 @@ class Sender:
         return CancelOrder(self._key, order.client_id)
 
     def _create(self, now_ns: int, quote: Quote) -> SubmitOrder:
-        self._submitted += 1
-        client_id = f"{self._id_prefix}{self._submitted}"
+        self.orders_sent += 1
+        client_id = f"{self._id_prefix}{self.orders_sent}"
         order = SubmitOrder(self._key, client_id, quote.side, quote.tick, quote.lots, self._post_only)
         self._blotter.submitted(order, quote.slot, self._market.mid_x2)
         self.requests.sent(now_ns, client_id)

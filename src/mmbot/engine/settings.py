@@ -12,6 +12,7 @@ from mmbot.risk.taker_cap import TakerCapSettings
 from mmbot.risk.throttle import ThrottleSettings
 from mmbot.strategy.emit import EmitSettings
 from mmbot.strategy.fetch_md import FetchMdSettings
+from mmbot.strategy.glft import GlftSettings
 from mmbot.strategy.guards import GuardSettings
 from mmbot.strategy.inventory import InventorySettings
 from mmbot.strategy.queue_aware import QueueAwareSettings
@@ -32,6 +33,9 @@ class BotSettings(Protocol):
 
     @property
     def spread(self) -> SpreadSettings: ...
+
+    @property
+    def glft(self) -> GlftSettings: ...
 
     @property
     def guards(self) -> GuardSettings: ...

@@ -13,7 +13,7 @@ from mmbot.errors import LocalProtocolError
 from mmbot.execution.aligner import AlignerSettings, align
 from mmbot.execution.batcher import BatchSettings
 from mmbot.execution.orders import Blotter
-from mmbot.execution.position import Position
+from mmbot.execution.position import Position, PositionState
 from mmbot.model.events import (
     Fill,
     OrderAck,
@@ -66,6 +66,11 @@ class SymbolBot:
         self._price = instrument.pricer()
         self._inverse = instrument.contract is Contract.INVERSE
         self._reference: Reference | None = None
+
+    def resume(self, position: PositionState, orders_sent: int) -> None:
+        """Go on where an order log ends: with that position, and client ids that were never used."""
+        self.position.restore(position)
+        self._sender.orders_sent = orders_sent
 
     def reconfigure(self, settings: BotSettings) -> None:
         """Take other settings between two ticks. Position, orders, counts and what the stages remember
@@ -198,11 +203,22 @@ class SymbolBot:
                 self.expose()
 
     def _filled(self, fill: Fill) -> None:
+        if fill.late_tick is not None:
+            self._book(fill, fill.late_tick, None)
+            self._event(
+                fill.recv_ns, "late_fill", client_id=fill.client_id, fill_id=fill.fill_id, lots=fill.lots
+            )
+            return
         order = self._blotter.filled(fill.client_id, fill.lots)
         if fill.side is not order.side:
             raise LocalProtocolError(
                 f"fill {fill.fill_id} was a {fill.side.word}, order {order.client_id} was not"
             )
+        self._book(fill, order.tick, order.decision_mid_x2)
+        if order.status is OrderStatus.CLOSED:
+            self.market.gone(fill.client_id)
+
+    def _book(self, fill: Fill, order_tick: int, decision_mid_x2: int | None) -> None:
         fee = self.position.book(fill)
         price = self.instrument.price
         self.rows.append(
@@ -217,13 +233,11 @@ class SymbolBot:
                 qty=self.instrument.quantity(fill.lots),
                 liquidity="maker" if fill.maker else "taker",
                 fee=fee,
-                order_price=price(order.tick),
+                order_price=price(order_tick),
                 mid=None if fill.mid_x2 is None else price(fill.mid_x2 / 2),
-                decision_mid=None if order.decision_mid_x2 is None else price(order.decision_mid_x2 / 2),
+                decision_mid=None if decision_mid_x2 is None else price(decision_mid_x2 / 2),
             )
         )
-        if order.status is OrderStatus.CLOSED:
-            self.market.gone(fill.client_id)
 
     def _event(self, now_ns: int, kind: str, **detail: str | float | None) -> None:
         self.rows.append(EventRow(now_ns, self.instrument.key, kind, detail))

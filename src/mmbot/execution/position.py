@@ -11,8 +11,26 @@ inverse position is the harmonic one, as venues state it.
 The second line knows no average; tests hold the first to it.
 """
 
+import msgspec
+
 from mmbot.model.events import Fill, Funding
 from mmbot.model.instrument import Contract, Instrument
+
+
+class PositionState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All that a position remembers, exactly, for a log to restore. Names are those of `Position`; `cost` is
+    the worth of the open lots when they were opened, signed.
+    """
+
+    lots: int
+    cost: float
+    realised: float
+    fees: float
+    funding: float
+    fundings: int
+    fills: int
+    notional: float
+    maker_notional: float
 
 
 class Position:
@@ -53,11 +71,41 @@ class Position:
         self.notional = 0.0
         self.maker_notional = 0.0
 
+    def open(self, lots: int, entry_price: float | None) -> None:
+        """Take over what was held before the first fill that is booked here, at its average entry price."""
+        self._cost = lots * self._instrument.worth(entry_price) if entry_price is not None else 0.0
+        self._hold(lots)
+
+    def state(self) -> PositionState:
+        return PositionState(
+            lots=self.lots,
+            cost=self._cost,
+            realised=self.realised,
+            fees=self.fees,
+            funding=self.funding,
+            fundings=self.fundings,
+            fills=self.fills,
+            notional=self.notional,
+            maker_notional=self.maker_notional,
+        )
+
+    def restore(self, state: PositionState) -> None:
+        """Stand where another one of this instrument stood."""
+        self._cost = state.cost
+        self.realised = state.realised
+        self.fees = state.fees
+        self.funding = state.funding
+        self.fundings = state.fundings
+        self.fills = state.fills
+        self.notional = state.notional
+        self.maker_notional = state.maker_notional
+        self._hold(state.lots)
+
     def book(self, fill: Fill) -> float:
-        """Take a fill; returns its fee."""
+        """Take a fill; returns its fee: what the venue charged, or else what the fee tier says."""
         price = self._instrument.price(fill.tick)
         notional = self._instrument.notional(fill.lots, price)
-        fee = self._instrument.fee(fill.lots, price, maker=fill.maker)
+        fee = self._instrument.fee(fill.lots, price, maker=fill.maker) if fill.fee is None else fill.fee
         self._trade(fill.side * fill.lots, self._instrument.worth(price))
         self.fees += fee
         self.fills += 1
@@ -100,5 +148,8 @@ class Position:
         else:
             opened = lots
         self._cost += opened * worth
-        self.lots = held + lots
-        self.base = self._instrument.quantity(self.lots)
+        self._hold(held + lots)
+
+    def _hold(self, lots: int) -> None:
+        self.lots = lots
+        self.base = self._instrument.quantity(lots)

@@ -92,7 +92,7 @@ class Context:
         self._ints[[L.OWN_BID_HIGH, L.OWN_ASK_HIGH]] = -L.NOWHERE
         self._ints[L.VENUE_MID_X2] = L.NO_MID
         self._ints[L.STATE] = -1
-        self._ints[L.FORGET_ROW] = L.NEVER
+        self._ints[L.FORGET_ROW] = self._ints[L.MAX_LOTS] = L.NEVER
         self.floats[L.VARIANCE] = -1.0
         for which, value in ints.items():
             self._ints[which] = value

@@ -23,6 +23,8 @@ DEPTH_TICKS = 22
 SILENCE_NS = 23
 TTL_NS = 24
 STALE_OK = 25
+MIN_LOTS, MAX_LOTS = 46, 47
+"""Sizes of an order that the venue takes."""
 
 # --- state of the venue's half
 VENUE_ROW = 30
@@ -116,6 +118,8 @@ FLOATS = 19
 
 # --- row kinds of a recording (`recording.columns`), and the bit of a message's last row
 BID_ROW, ASK_ROW, BUY_ROW, SELL_ROW, CONFIRMED_ROW, SNAPSHOT_ROW, TROUBLE_ROW = 0, 1, 2, 3, 4, 5, 6
+BREAKS_BOTH = 1
+"""`tick` of a TROUBLE row after which the venue's book is not known either."""
 LAST_ROW = 0x80
 KIND_MASK = 0x7F
 
@@ -136,6 +140,7 @@ SLOTS = 64
 
 SUBMIT, SUBMIT_POST_ONLY, CANCEL = 1, 2, 3
 ACK, REJECT_NO_BOOK, REJECT_WOULD_TAKE, CANCELLED, CANCEL_REJECT, MAKER_FILL, TAKER_FILL = 1, 2, 3, 4, 5, 6, 7
+REJECT_SIZE = 8
 NO_MID = -(1 << 62)
 NEVER = 1 << 62
 NOWHERE = 1 << 40

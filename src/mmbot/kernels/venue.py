@@ -200,6 +200,9 @@ def _request(c, orders, answers, delays, bids, asks, request):
                 return
         _answer(c, answers, delays, now_ns, L.CANCEL_REJECT, order_id, side, tick, 0, 0, 0)
         return
+    if not c[L.MIN_LOTS] <= lots <= c[L.MAX_LOTS]:
+        _answer(c, answers, delays, now_ns, L.REJECT_SIZE, order_id, side, tick, lots, 0, 0)
+        return
     if not c[L.VENUE_SYNCED]:
         _answer(c, answers, delays, now_ns, L.REJECT_NO_BOOK, order_id, side, tick, lots, 0, 0)
         return
@@ -315,7 +318,7 @@ def venue_until(c, f, exch, recv, kind, tick, lots, until_ns):
                 hits = at >= c[L.OWN_ASK_LOW] if taker > 0 else at <= c[L.OWN_BID_HIGH]
                 if c[L.VENUE_SYNCED] and hits:
                     _venue_trade(c, orders, answers, delays, now_ns, taker, tick[at_row], lots[at_row])
-            elif what == L.TROUBLE_ROW and tick[at_row]:
+            elif what == L.TROUBLE_ROW and tick[at_row] == L.BREAKS_BOTH:
                 c[L.VENUE_SYNCED] = 0
             row += 1  # only books take several rows
         c[L.VENUE_ROW] = row

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
+from mmbot.model.events import Funding
 from mmbot.model.instrument import Side
 from mmbot.units import Lots, Ns, Ticks
 
@@ -69,6 +70,43 @@ class PositionReport(msgspec.Struct, frozen=True, gc=False):
     recv_ns: Ns
 
 
+class OffOrderExecution(msgspec.Struct, frozen=True, gc=False):
+    """A change of our position that came from no order of ours: deleveraging, liquidation, delivery, a moved
+    position. `kind` is the venue's word; the price may be off the tick grid.
+    """
+
+    symbol: str
+    exec_id: str
+    kind: str
+    side: Side
+    price: float
+    lots: Lots
+    fee: float | None
+    venue_ns: Ns
+    recv_ns: Ns
+
+
+class CoinBalance(msgspec.Struct, frozen=True, gc=False):
+    """What the account holds of one coin, in that coin. `equity` = balance + unrealised profit; None where
+    the venue does not say it.
+    """
+
+    coin: str
+    balance: float
+    equity: float | None
+
+
+class WalletReport(msgspec.Struct, frozen=True, gc=False):
+    """Balances of the coins that changed, or of all. Equity and what is free for margin are of the whole
+    account, in USD, None where the venue does not say them.
+    """
+
+    coins: tuple[CoinBalance, ...]
+    equity_usd: float | None
+    available_usd: float | None
+    recv_ns: Ns
+
+
 class Asked(StrEnum):
     """What a request was about."""
 
@@ -114,4 +152,53 @@ class LookUpOrder(msgspec.Struct, frozen=True, gc=False):
     client_id: str
 
 
+class AccountFault(StrEnum):
+    """What keeps requests from being taken."""
+
+    RATE_LIMITED = "rate_limited"
+    """Too many of one kind: none of it until a stated time."""
+    BANNED = "banned"
+    """Too many of all kinds: no traffic at all until a stated time, or the ban grows."""
+    CLOCK_DRIFT = "clock_drift"
+    """Our time is further from the venue's than an honest clock should be."""
+    CLOCK = "clock"
+    """Our time is so far from the venue's that it refuses requests, or soon will."""
+    CREDENTIALS = "credentials"
+    """Key, signature, permission or address: every request will be refused."""
+
+    @property
+    def halts(self) -> bool:
+        """Nothing can be quoted with it."""
+        return self in (AccountFault.BANNED, AccountFault.CLOCK, AccountFault.CREDENTIALS)
+
+
+class AccountTrouble(msgspec.Struct, frozen=True, gc=False):
+    """The venue does not serve us as it should; `until_ns` by our clock, None where it ends by no time."""
+
+    fault: AccountFault
+    detail: str
+    until_ns: Ns | None
+    recv_ns: Ns
+
+
+class AccountCurrent(msgspec.Struct, frozen=True, gc=False):
+    """All open orders, all executions since we last knew, positions and balances have just been told; the
+    stream goes on from there. An order of ours that was not among them is not open.
+    """
+
+    recv_ns: Ns
+
+
+class AccountStale(msgspec.Struct, frozen=True, gc=False):
+    """The stream ended: until the next AccountCurrent, what we know of orders and positions may be old."""
+
+    reason: str
+    recv_ns: Ns
+
+
 AccountEvent = OrderReport | Execution | PositionReport | RequestAnswer | OrderAbsent
+"""What the order lifecycle explains."""
+AccountReport = AccountEvent | OffOrderExecution | WalletReport | Funding
+"""All that a venue says about an account."""
+AccountMessage = AccountReport | AccountTrouble | AccountCurrent | AccountStale
+"""The same, and what became of our connection to it."""

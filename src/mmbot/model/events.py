@@ -87,13 +87,18 @@ class Trouble(StrEnum):
 
 
 class BookTrouble(msgspec.Struct, frozen=True, gc=False):
-    """The sequencer or the book found a fault in the stream; `detail` says expected and found."""
+    """The sequencer or the book found a fault in the stream; `detail` says expected and found.
+
+    `ours_alone`: what is missing was lost on its way to us, and the venue's book is whole; it can be had by
+    asking. A recording cannot know that of its own gaps, an injected one can.
+    """
 
     symbol: str
     exch_ns: Ns
     recv_ns: Ns
     trouble: Trouble
     detail: str
+    ours_alone: bool = False
 
 
 MarketEvent = BookSnapshot | BookDelta | Trade | TopOfBook | Confirmed | BookTrouble
@@ -135,8 +140,13 @@ class CancelReject(msgspec.Struct, frozen=True, gc=False):
 
 
 class Fill(msgspec.Struct, frozen=True, gc=False):
-    """Our execution. `mid_x2` is best bid + best ask in ticks at the venue just before it (None on a
-    one-sided book).
+    """Our execution. `fill_id` is a running number within its symbol (of a real venue: in the order in which
+    the order log booked them). `mid_x2` is best bid + best ask in ticks at the venue just before it (None on
+    a one-sided book, or where it is not known).
+
+    `fee` is what the venue charged, in settlement currency, positive = paid; None: the fee tier says it.
+    `late_tick` is the limit price of an order that was already done with when it filled, after "cancelled",
+    after "lost" or before a restart; None for an order that works.
     """
 
     symbol: str
@@ -149,6 +159,8 @@ class Fill(msgspec.Struct, frozen=True, gc=False):
     lots: Lots
     maker: bool
     mid_x2: int | None
+    fee: float | None = None
+    late_tick: Ticks | None = None
 
 
 class Funding(msgspec.Struct, frozen=True, gc=False):

@@ -43,7 +43,8 @@ class Instrument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One instrument of one venue.
 
     `contract_value`: base units per unit of quantity for a linear contract (1 for spot), quote units per
-    contract for an inverse one. Sizes: quantity = lots * lot_size, price = ticks * tick_size.
+    contract for an inverse one. Sizes: quantity = lots * lot_size, price = ticks * tick_size. An order is of
+    at least `min_lots` and `min_notional`, and of at most `max_lots` where the venue states a most.
     """
 
     venue: str
@@ -56,6 +57,8 @@ class Instrument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fees: Fees
     contract: Contract = Contract.LINEAR
     contract_value: float = 1.0
+    min_lots: int = 1
+    max_lots: int | None = None
 
     def __post_init__(self) -> None:
         for name, step in (("tick_size", self.tick_size), ("lot_size", self.lot_size)):
@@ -63,6 +66,16 @@ class Instrument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 raise ValueError(f"{name} was {step!r}, expected a positive decimal")
         if not (math.isfinite(self.contract_value) and self.contract_value > 0):
             raise ValueError(f"contract_value was {self.contract_value}, expected more than 0")
+        if self.min_lots < 1:
+            raise ValueError(f"min_lots was {self.min_lots}, expected at least 1")
+        if self.max_lots is not None and self.max_lots < self.min_lots:
+            raise ValueError(f"max_lots was {self.max_lots}, expected at least min_lots {self.min_lots}")
+
+    def allowed_lots(self, lots: int) -> Lots:
+        """The most that one order may be of this size: nothing below the venue's least, its most above."""
+        if lots < self.min_lots:
+            return Lots(0)
+        return Lots(lots if self.max_lots is None else min(lots, self.max_lots))
 
     @property
     def settled_in(self) -> str:
@@ -175,6 +188,31 @@ def parser(step: str, what: str) -> Callable[[str], int]:
     return parse
 
 
+def formatter(step: str, *, stripped: bool) -> Callable[[int], str]:
+    """Whole steps -> exact decimal text, the inverse of `parser`.
+
+    With all places of the step (`formatter("0.10", stripped=False)(651142) == "65114.20"`), or without
+    trailing zeros (`formatter("0.1", stripped=True)(762000) == "76200"`). Results are remembered; the memory
+    is bounded.
+    """
+    digits = len(step.partition(".")[2])
+    scaled_step = int(step.replace(".", ""))
+    known: dict[int, str] = {}
+
+    def text(steps: int) -> str:
+        found = known.get(steps)
+        if found is None:
+            figures = str(steps * scaled_step).rjust(digits + 1, "0")
+            whole, fraction = figures[: len(figures) - digits], figures[len(figures) - digits :]
+            fraction = fraction.rstrip("0") if stripped else fraction
+            found = f"{whole}.{fraction}" if fraction else whole
+            if len(known) < _REMEMBERED:
+                known[steps] = found
+        return found
+
+    return text
+
+
 MOST_STEPS = 2**31 - 1
 """What columns and kernels hold: a price or size beyond it is of another grid, or no price."""
 _REMEMBERED = 200_000
@@ -195,11 +233,25 @@ def rate_bps(rate: str) -> float:
     return -bps if unsigned != rate else bps
 
 
-def same_decimal(one: str, other: str) -> bool:
-    """Whether two texts are the same plain decimal, whatever zeros end them; False for what is none."""
-    digits = max(_places(one), _places(other))
-    scaled = _scaled(one, digits)
-    return scaled is not None and scaled == _scaled(other, digits)
+def order_lots(least: str, most: str | None, step: str) -> tuple[int, int | None]:
+    """Least and most of an order in lots, from what a venue states as quantities; no most, or 0, is none.
+
+    Inward where they are off the step, as Bybit's are ("maxOrderQty":"71.73956243" with a step of 0.000001).
+    Raises RemoteProtocolError for text that is no plain decimal.
+    """
+    rounded_down, rest = _divided(least, step)
+    min_lots = max(rounded_down + bool(rest), 1)
+    max_lots = None if most is None else _divided(most, step)[0]
+    return min_lots, max_lots or None
+
+
+def _divided(quantity: str, step: str) -> tuple[int, int]:
+    """Whole steps in a quantity and what is left, exactly."""
+    digits = max(_places(quantity), _places(step))
+    scaled, scaled_step = _scaled(quantity, digits), _scaled(step, digits)
+    if scaled is None or not scaled_step:
+        raise RemoteProtocolError(f"quantity was {quantity!r} in steps of {step!r}, expected plain decimals")
+    return divmod(scaled, scaled_step)
 
 
 def _places(text: str) -> int:

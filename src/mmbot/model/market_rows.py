@@ -2,8 +2,9 @@
 
 A row is `exch_ns, recv_ns, tick, lots, kind`: one level, one trade, one confirmation or one trouble. The rows
 of one message stand together and the last one carries the LAST bit. A snapshot begins with a SNAPSHOT row
-without a price. A TROUBLE row has in `tick` whether it breaks the book, and in `lots` its number in a table
-of what does not fit into integers. Update ids and the venue's own top of book are left out.
+without a price. A TROUBLE row has in `tick` what it breaks (no book, the venue's and ours, or ours alone),
+and in `lots` its number in a table of what does not fit into integers. Update ids and the venue's own top of
+book are left out.
 """
 
 from array import array
@@ -14,6 +15,7 @@ from mmbot.model.events import BookDelta, BookSnapshot, BookTrouble, Confirmed, 
 from mmbot.model.instrument import Side
 
 BID, ASK, BUY, SELL, CONFIRMED, SNAPSHOT, TROUBLE = range(7)
+BREAKS_NOTHING, BREAKS_BOTH, BREAKS_OURS = range(3)
 LAST = 0x80
 KIND = 0x7F
 
@@ -40,9 +42,15 @@ def rows_of(event: MarketEvent, trouble: int) -> MessageRows:
             kinds = bytearray(_SNAPSHOT + _BID * len(bids) + _ASK * len(asks))
             return _message(exch_ns, recv_ns, kinds, chain((0, 0), *bids, *asks))
         case BookTrouble(exch_ns=exch_ns, recv_ns=recv_ns):
-            return _row(exch_ns, recv_ns, TROUBLE, int(event.trouble.breaks_book), trouble)
+            return _row(exch_ns, recv_ns, TROUBLE, _broken(event), trouble)
         case Confirmed(recv_ns=recv_ns) | TopOfBook(recv_ns=recv_ns):
             return _row(recv_ns, recv_ns, CONFIRMED, 0, 0)
+
+
+def _broken(event: BookTrouble) -> int:
+    if not event.trouble.breaks_book:
+        return BREAKS_NOTHING
+    return BREAKS_OURS if event.ours_alone else BREAKS_BOTH
 
 
 def _message(exch_ns: int, recv_ns: int, kinds: bytearray, levels: Iterable[int]) -> MessageRows:

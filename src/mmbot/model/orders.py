@@ -4,9 +4,10 @@ Legal moves are data. An illegal one raises LocalProtocolError and leaves the st
 integers because their hashes are on the hot path.
 """
 
+import re
 from enum import IntEnum, auto
 
-from mmbot.errors import LocalProtocolError
+from mmbot.errors import ConfigError, LocalProtocolError
 
 
 class OrderStatus(IntEnum):
@@ -58,3 +59,27 @@ def moved(status: OrderStatus, move: OrderMove) -> OrderStatus:
 def order_number(client_id: str) -> int:
     """The running number that ends a client id of ours."""
     return int(client_id[client_id.rindex("-") + 1 :])
+
+
+def is_own(client_id: str, prefix: str) -> bool:
+    """Whether it begins as ours do and ends with a running number."""
+    tail = client_id.rpartition("-")[2]
+    return client_id.startswith(prefix) and tail.isascii() and tail.isdecimal()
+
+
+LONGEST_ID = 36
+"""Characters of a client id that every venue takes (Bybit v5 and Binance: 36 of these characters)."""
+NUMBER_DIGITS = 10
+_ID_TEXT = re.compile(r"[A-Za-z0-9_-]*")
+
+
+def checked_id_prefix(prefix: str) -> str:
+    """What client ids begin with, if a venue takes them with a running number behind. Raises ConfigError."""
+    if not _ID_TEXT.fullmatch(prefix):
+        raise ConfigError(f"client ids would begin with {prefix!r}, expected only A-Z a-z 0-9 - _")
+    if len(prefix) + NUMBER_DIGITS > LONGEST_ID:
+        raise ConfigError(
+            f"client ids would begin with {prefix!r}, {len(prefix)} characters, expected at most "
+            f"{LONGEST_ID - NUMBER_DIGITS}: an id has {LONGEST_ID}, its number up to {NUMBER_DIGITS}"
+        )
+    return prefix

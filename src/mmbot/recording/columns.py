@@ -32,7 +32,7 @@ from mmbot.model.events import (
     Trouble,
 )
 from mmbot.model.instrument import Side
-from mmbot.model.market_rows import BUY, KIND, LAST
+from mmbot.model.market_rows import BREAKS_OURS, BUY, KIND, LAST
 from mmbot.units import Lots, Ns, Ticks
 
 BLOCK_ROWS = 1 << 16
@@ -194,7 +194,8 @@ class Columns:
                     yield BookSnapshot(symbol, exch_ns, recv_ns, bids, asks)
                 case _:
                     trouble, detail = self.meta.troubles[lots]
-                    yield BookTrouble(symbol, exch_ns, recv_ns, Trouble(trouble), detail)
+                    ours_alone = tick == BREAKS_OURS
+                    yield BookTrouble(symbol, exch_ns, recv_ns, Trouble(trouble), detail, ours_alone)
 
     def _rows(self) -> Iterator[tuple[int, int, int, int, int]]:
         self._forgotten = 0

@@ -8,6 +8,7 @@ may differ from version to version.
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -35,7 +36,7 @@ def synthetic_columns(
     """
     open_session([instrument])  # knows venues and grids
     versions = (GENERATOR_VERSION, CODEC_VERSION, np.__version__)
-    facts = msgspec.json.encode([settings, instrument, seed, start_ns, versions])
+    facts = msgspec.json.encode([settings, _made_from(instrument), seed, start_ns, versions])
     name = hashlib.sha256(facts).hexdigest()
 
     def generate(builder: ColumnsBuilder) -> None:
@@ -48,3 +49,9 @@ def synthetic_columns(
             ) from error
 
     return cached(cache, [name], generate), name
+
+
+def _made_from(instrument: Instrument) -> dict[str, Any]:
+    """What of an instrument may shape a market: not the sizes that its venue takes from us."""
+    facts: dict[str, Any] = msgspec.to_builtins(instrument)
+    return {name: value for name, value in facts.items() if name not in ("min_lots", "max_lots")}

@@ -75,11 +75,11 @@ class Account:
 
 def reducing(quotes: Iterable[Quote], position_lots: int, instrument: Instrument) -> list[Quote]:
     """Of these wishes, what only reduces the position: the other side alone, together no larger than it is. A
-    rest below the venue's minimum notional is left out.
+    rest below the venue's least size or minimum notional is left out.
     """
     left, kept = abs(position_lots), []
     for quote in quotes:
-        lots = min(quote.lots, left) if quote.side * position_lots < 0 else 0
+        lots = instrument.allowed_lots(min(quote.lots, left)) if quote.side * position_lots < 0 else 0
         if lots and instrument.notional_quote(lots, instrument.price(quote.tick)) >= instrument.min_notional:
             kept.append(msgspec.structs.replace(quote, lots=Lots(lots)))
             left -= lots

@@ -57,10 +57,11 @@ class Standing(msgspec.Struct, gc=False):
 class Limits:
     """Limits of one symbol."""
 
-    __slots__ = ("_inverse", "_lot_quote", "_max_age_ns", "_price", "_settings")
+    __slots__ = ("_instrument", "_inverse", "_lot_quote", "_max_age_ns", "_price", "_settings")
 
     def __init__(self, settings: LimitSettings, instrument: Instrument) -> None:
         self.reconfigure(settings)
+        self._instrument = instrument
         self._price = instrument.pricer()
         self._inverse = instrument.contract is Contract.INVERSE
         self._lot_quote = instrument.notional_quote(1, 1.0)
@@ -74,11 +75,21 @@ class Limits:
     def refusal(self, now_ns: int, side: Side, tick: int, lots: int, standing: Standing) -> str | None:
         """Why this order may not go out, the limit's name before a colon; None if it may."""
         return (
-            self._too_large(tick, lots)
+            self._off_size(lots)
+            or self._too_large(tick, lots)
             or self._too_far(side, tick, lots, standing)
             or self._off_collar(now_ns, tick, standing.reference)
             or _against_our_own(side, tick, standing.open_orders)
         )
+
+    def _off_size(self, lots: int) -> str | None:
+        """What the venue would reject for its size alone."""
+        allowed = self._instrument.allowed_lots(lots)
+        if allowed == lots:
+            return None
+        if allowed:
+            return f"venue_max_lots: {lots} > {allowed}"
+        return f"venue_min_lots: {lots} < {self._instrument.min_lots}"
 
     def _too_large(self, tick: int, lots: int) -> str | None:
         most = self._settings.max_order_notional_quote

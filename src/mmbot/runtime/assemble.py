@@ -1,6 +1,5 @@
 """The only place where rooms are wired together: settings and instruments in, an engine out."""
 
-import functools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -8,11 +7,12 @@ from mmbot.book.market import EventMarket, FeatureSettings, Market, PlainMarket
 from mmbot.clock import Stopwatch, stopwatch
 from mmbot.config.settings import Settings
 from mmbot.engine.engine import Engine
-from mmbot.engine.pipeline import Pipeline, Stages
+from mmbot.engine.pipeline import Pipeline, Stages, model_of, skew_of
 from mmbot.engine.quiet import Quiet
 from mmbot.engine.sender import Checks
 from mmbot.engine.symbol import SymbolBot
 from mmbot.model.instrument import Instrument
+from mmbot.model.orders import checked_id_prefix
 from mmbot.risk.account import Account
 from mmbot.risk.breaker import Breaker
 from mmbot.risk.limits import Limits
@@ -21,7 +21,6 @@ from mmbot.risk.throttle import Throttle
 from mmbot.strategy.emit import Emit
 from mmbot.strategy.fetch_md import FetchMd
 from mmbot.strategy.guards import Guards
-from mmbot.strategy.inventory import skew_bps
 from mmbot.strategy.queue_aware import QueueAware
 from mmbot.strategy.spread import AdaptiveSpread
 from mmbot.units import MS
@@ -53,6 +52,11 @@ def fed_markets(settings: Settings, instruments: Sequence[Instrument]) -> dict[s
 
     features = feature_settings(settings)
     return {instrument.key: FedMarket(settings.md_cache, features) for instrument in instruments}
+
+
+def own_prefix(arm: str) -> str:
+    """What every client id of an arm begins with, whatever the symbol: the mark of our own orders."""
+    return f"mm{arm}-"
 
 
 def build_engine(
@@ -97,17 +101,20 @@ def _checks(settings: Settings, instruments: Sequence[Instrument], account: Acco
 def _symbol_bot(
     settings: Settings, instrument: Instrument, market: Market, checks: Checks, clock: Stopwatch, arm: str
 ) -> SymbolBot:
+    glft = model_of(settings, instrument.fees.maker_bps)
     stages = Stages(
         fetch_md=FetchMd(settings.fetch_md, market),
-        spread=AdaptiveSpread(settings.spread),
+        spread=AdaptiveSpread(settings.spread, glft),
         guards=Guards(settings.guards, settings.md_cache.fresh_ms_for_pricing),
-        inventory=functools.partial(skew_bps, settings=settings.inventory),
+        inventory=skew_of(settings, glft, market),
         queue_aware=QueueAware(settings.queue_aware, market),
         emit=Emit(settings.emit, instrument),
+        market=market,
+        maker_fee_bps=instrument.fees.maker_bps,
     )
     max_position_quote = settings.inventory.max_position_quote
     pipeline = Pipeline(settings.pipeline, max_position_quote, instrument, market, stages, clock)
-    id_prefix = f"mm{arm}-{instrument.symbol}-"
+    id_prefix = checked_id_prefix(f"{own_prefix(arm)}{instrument.symbol}-")
     tick_ns = round(settings.pipeline.tick_interval_ms * MS)
     quiet = Quiet(stages, settings.aligner, market, max_position_quote, tick_ns)
     return SymbolBot(

@@ -28,7 +28,7 @@ from mmbot.model.events import (
     OrderReject,
     Trouble,
 )
-from mmbot.model.instrument import Side
+from mmbot.model.instrument import Instrument, Side
 from mmbot.model.orders import order_number
 from mmbot.recording.columns import BLOCK_ROWS
 from mmbot.runtime.tape import TapeFeed
@@ -81,6 +81,7 @@ class _TapeSymbol(Symbol):
         seed: tuple[int, int],
     ) -> None:
         ints, floats = kernel_settings(cache, features, settings)
+        ints |= order_sizes(feed.instrument)
         ints[L.CLOCK_RECORDED] = int(feed.exchange_clock)
         context = Context(feed.columns.arrays, feed.columns.tick_range, ints, floats)
         super().__init__(feed.instrument.key, context, feed.columns.meta.troubles, settings, seed)
@@ -246,10 +247,14 @@ def _event(symbol: Symbol, answer: Sequence[int]) -> OrderEvent:
         )
     if what == L.CANCEL_REJECT:
         return CancelReject(key, client_id, now_ns, "no such order: filled or never accepted")
-    reason = (
-        "post-only would take" if what == L.REJECT_WOULD_TAKE else "no book in the recording at this time"
-    )
-    return OrderReject(key, client_id, now_ns, reason)
+    return OrderReject(key, client_id, now_ns, _REASONS[what])
+
+
+_REASONS = {
+    L.REJECT_NO_BOOK: "no book in the recording at this time",
+    L.REJECT_WOULD_TAKE: "post-only would take",
+    L.REJECT_SIZE: "size is not one that the venue takes",
+}
 
 
 def _lay_down(context: Context, band: Band, tick_ns: int) -> None:
@@ -269,6 +274,12 @@ def _lay_down(context: Context, band: Band, tick_ns: int) -> None:
 
 def _touch(market: CompiledMarket) -> str:
     return "bid {} ask {}".format(*market.touch)
+
+
+def order_sizes(instrument: Instrument) -> dict[int, int]:
+    """Sizes of an order that the venue takes, by their place in `layout`."""
+    most = L.NEVER if instrument.max_lots is None else instrument.max_lots
+    return {L.MIN_LOTS: instrument.min_lots, L.MAX_LOTS: most}
 
 
 def kernel_settings(

@@ -212,6 +212,8 @@ def _instrument(instrument: Instrument) -> dict[str, Any]:
         "venue": instrument.venue,
         "tick_size": instrument.tick_size,
         "lot_size": instrument.lot_size,
+        "min_lots": instrument.min_lots,
+        "max_lots": instrument.max_lots,
         "contract": instrument.contract.value,
         "contract_value": instrument.contract_value,
         "base": instrument.base,

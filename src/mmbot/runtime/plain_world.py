@@ -84,7 +84,7 @@ class _Symbol:
         self.entry = Channel(settings.entry, (*seed, 1))
         self.response = Channel(settings.response, (*seed, 2))
         self.resync = Channel(settings.resync, (*seed, 3))
-        self.venue = SimVenue(self.key, settings.queue)
+        self.venue = SimVenue(feed.instrument, settings.queue)
         self.events = feed.events()
         self._venue_ns = 0
         self.seq = 0

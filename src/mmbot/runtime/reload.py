@@ -30,6 +30,7 @@ _FIXED_KEYS: Mapping[str, frozenset[str]] = {
     "md_cache": frozenset(),
     "fetch_md": frozenset({"depth_ticks", "volatility_halflife_s", "microprice_refit_ticks"}),
     "spread": frozenset({"liquidity_fast_halflife_s", "liquidity_halflife_s"}),
+    "glft": frozenset(),
     "guards": frozenset(),
     "inventory": frozenset(),
     "queue_aware": frozenset({"rate_halflife_s"}),

@@ -16,6 +16,7 @@ from mmbot.engine.engine import Engine
 from mmbot.errors import ConfigError
 from mmbot.model.records import Row
 from mmbot.runtime.assemble import build_engine, feature_settings, plain_markets
+from mmbot.runtime.faults import Fault, injected
 from mmbot.runtime.filtered import FilteredReplay
 from mmbot.runtime.kept_run import KeptRun, models, rss_bytes
 from mmbot.runtime.plain_world import PlainWorld
@@ -43,7 +44,8 @@ class EngineKind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class RunRequest:
     """What to run and where to write it. `duration_s`: None = the scenario's own, inf = the whole tape.
-    `part`: the name of a part of the scenario, None = all of it at once.
+    `part`: the name of a part of the scenario, None = all of it at once. `faults`: put into a copy of the
+    tape.
     """
 
     scenario: str
@@ -59,6 +61,7 @@ class RunRequest:
     engine: EngineKind = EngineKind.AUTO
     wake_filter: bool = False
     part: str | None = None
+    faults: tuple[Fault, ...] = ()
 
 
 class Run(KeptRun):
@@ -71,9 +74,11 @@ class Run(KeptRun):
         scenario = reloader.scenario
         self._request = request
         part = None if request.part is None else _part(scenario, request)
-        self.tape: Tape = open_tape(scenario, request.scenario, request.data, cache_folder(), part)
-        self.instruments = [feed.instrument for feed in self.tape.feeds]
-        self.data_kind = self.tape.kind
+        tape = open_tape(scenario, request.scenario, request.data, cache_folder(), part)
+        self._market_data_recorded = all(feed.exchange_clock for feed in tape.feeds)
+        self.tape: Tape = injected(tape, request.faults, self.settings.sim.market_data)
+        self.instruments = [feed.instrument for feed in tape.feeds]
+        self.data_kind = tape.kind
         self._seed = scenario.seed if request.seed is None else request.seed
         duration_ns = planned_duration_ns(request.duration_s, scenario.duration_ns)
         first_ns = max(feed.columns.meta.first_ns for feed in self.tape.feeds)
@@ -135,7 +140,7 @@ class Run(KeptRun):
 
     def _facts(self) -> dict[str, Any]:
         request, sim = self._request, self.settings.sim
-        recorded = all(feed.exchange_clock for feed in self.tape.feeds)
+        market_data = "recorded in the tape" if self._market_data_recorded else sim.market_data.name
         return {
             "step": request.step,
             "scenario": request.scenario,
@@ -144,7 +149,7 @@ class Run(KeptRun):
             "clock": "virtual",
             "seed": self._seed,
             "data": self._data(),
-            "models": models(sim, "recorded in the tape" if recorded else sim.market_data.name),
+            "models": models(sim, market_data),
         }
 
     def _data(self) -> dict[str, Any]:
@@ -161,7 +166,8 @@ class Run(KeptRun):
             for feed in self.tape.feeds
         ]
         whole = hashlib.sha256("\n".join(feed.sha256 for feed in self.tape.feeds).encode()).hexdigest()
-        return {"kind": self.tape.kind, "sha256": whole, "feeds": feeds}
+        faults = [fault.text for fault in self._request.faults]
+        return {"kind": self.tape.kind, "sha256": whole, "feeds": feeds, "injected": faults}
 
 
 def part_names(scenario: str, scenarios: Path, data: Path | None) -> list[str]:

@@ -25,7 +25,7 @@ from mmbot.kernels.growing import FIRST_ROWS, GrowingContext
 from mmbot.model.commands import Command, RequestSnapshot
 from mmbot.model.events import BookTrouble, MarketEvent
 from mmbot.model.instrument import Instrument
-from mmbot.runtime.compiled_world import KernelWorld, Symbol, kernel_settings
+from mmbot.runtime.compiled_world import KernelWorld, Symbol, kernel_settings, order_sizes
 
 
 def in_time(settings: SimSettings) -> SimSettings:
@@ -54,7 +54,7 @@ class _LiveSymbol(Symbol):
 
     def __init__(
         self,
-        key: str,
+        instrument: Instrument,
         cache: MdCacheSettings,
         features: FeatureSettings,
         settings: SimSettings,
@@ -62,13 +62,14 @@ class _LiveSymbol(Symbol):
         rows: int,
     ) -> None:
         ints, floats = kernel_settings(cache, features, settings)
+        ints |= order_sizes(instrument)
         self.behind_ns = ints[L.VENUE_BEHIND_NS] = ints[L.MARKET_DATA_NS]
         self._growing = GrowingContext(ints, floats, rows)
         self._on_their_way: dict[int, tuple[str, str]] = {}
         self._told = 0
         self.asked_ns: deque[int] = deque()
         """When we asked for snapshots that the venue's half has not come to."""
-        super().__init__(key, self._growing, self._on_their_way, settings, seed)
+        super().__init__(instrument.key, self._growing, self._on_their_way, settings, seed)
 
     def push(self, event: MarketEvent) -> None:
         if isinstance(event, BookTrouble):
@@ -99,7 +100,7 @@ class ShadowWorld(KernelWorld):
         """`rows`: how many each buffer holds at first. Raises ConfigError for models that are not in time."""
         _check(settings)
         self._live = {
-            instrument.key: _LiveSymbol(instrument.key, cache, features, settings, (seed, index), rows)
+            instrument.key: _LiveSymbol(instrument, cache, features, settings, (seed, index), rows)
             for index, instrument in enumerate(instruments)
         }
         super().__init__(list(self._live.values()), settings)

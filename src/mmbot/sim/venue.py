@@ -9,7 +9,9 @@ Assumptions, each of which decides numbers:
 * Displayed size that vanishes without a trade is shared by the queue model (`sim.queue`).
 * Post-only orders that would take on arrival are rejected. Others take displayed levels at their prices, and
   the rest is cancelled: what we took is still displayed, since the recording does not react, and must not
-  fill us twice.
+  fill us twice. Where the rest is asked to stay (`enter`), it is filled by trades at once, but by the display
+  only after the display has once left its price.
+* An order below the venue's least size or above its largest is rejected.
 * Without a book that can be believed (before a snapshot, after a gap or a cross) new orders are rejected, and
   resting ones wait.
 """
@@ -31,15 +33,19 @@ from mmbot.model.events import (
     OrderReject,
     Trade,
 )
-from mmbot.model.instrument import Side
+from mmbot.model.instrument import Instrument, Side
 from mmbot.sim.queue import Place, QueueSettings
 from mmbot.units import Lots, Ns, Ticks
 
+_NO_BOOK = "no book in the recording at this time"
+
 
 class _Resting:
-    __slots__ = ("client_id", "leaves_lots", "place", "side", "tick")
+    __slots__ = ("client_id", "leaves_lots", "place", "side", "tick", "took")
 
     def __init__(self, command: SubmitOrder, leaves_lots: int, place: Place) -> None:
+        self.took = False
+        """What is displayed across its price is what it took already."""
         self.client_id = command.client_id
         self.side = command.side
         self.tick = command.tick
@@ -53,8 +59,9 @@ class SimVenue:
     Answers carry `recv_ns` = 0: whoever delivers them knows when they arrive and stamps them.
     """
 
-    def __init__(self, symbol: str, queue: QueueSettings) -> None:
-        self._symbol = symbol
+    def __init__(self, instrument: Instrument, queue: QueueSettings) -> None:
+        self._symbol = instrument.key
+        self._allowed_lots = instrument.allowed_lots
         self._queue = queue
         self._book = L2Book()
         self._in_sync = False
@@ -76,14 +83,48 @@ class SimVenue:
                 self._in_sync = True
                 return self._on_book(now_ns, event)
             case BookTrouble():
-                self._in_sync = self._in_sync and not event.trouble.breaks_book
+                broken = event.trouble.breaks_book and not event.ours_alone
+                self._in_sync = self._in_sync and not broken
         return []
 
     def on_order(self, now_ns: Ns, command: OrderCommand) -> list[OrderEvent]:
         """One of our requests arrived."""
         if isinstance(command, CancelOrder):
             return [self._cancel(command)]
-        return list(self._submit(now_ns, command))
+        return list(self._submit(now_ns, command, rests=False))
+
+    def enter(self, now_ns: Ns, command: SubmitOrder, *, rests: bool) -> list[OrderEvent]:
+        """A new order; `rests`: what is left after it took stays, as a good-till-cancelled order's does."""
+        return list(self._submit(now_ns, command, rests=rests))
+
+    def amend(
+        self, now_ns: Ns, client_id: str, tick: Ticks, leaves: Lots, *, post_only: bool
+    ) -> list[OrderEvent]:
+        """Another price or open size for a resting order, whose rest then stays.
+
+        Less at the same price keeps its place in the queue. Anything else is a new order under the old name:
+        it joins behind the display, takes, or is cancelled where it is post-only and would take.
+        """
+        order = next((order for order in self._resting if order.client_id == client_id), None)
+        if order is None or not self._in_sync:
+            why = "no such order: filled or never accepted" if order is None else _NO_BOOK
+            return [CancelReject(self._symbol, client_id, Ns(0), why)]
+        if tick == order.tick and leaves <= order.leaves_lots:
+            order.leaves_lots = leaves
+            return []
+        self._resting.remove(order)
+        if post_only and self._takes(order.side, tick):
+            return [OrderCancelled(self._symbol, client_id, Ns(0), Lots(order.leaves_lots))]
+        command = SubmitOrder(self._symbol, client_id, order.side, tick, leaves, post_only=post_only)
+        return list(self._submit(now_ns, command, rests=True))
+
+    def takeable(self, side: Side, tick: int) -> list[tuple[int, int]]:
+        """Displayed levels (ticks, lots) that a limit order would take now, best first."""
+        if not self._in_sync or not self._takes(side, tick):
+            return []
+        bids, asks = self._book.levels()
+        opposite = asks if side is Side.BUY else bids
+        return [(level, lots) for level, lots in opposite if (tick - level) * side >= 0]
 
     def snapshot(self, now_ns: Ns) -> BookSnapshot | None:
         """Answer to a snapshot request; None while the venue's own book is not whole in the recording."""
@@ -107,8 +148,16 @@ class SimVenue:
             levels = event.bids if order.side is Side.BUY else event.asks
             if isinstance(event, BookSnapshot) or any(tick == order.tick for tick, _ in levels):
                 order.place.on_display(displayed, self._displayed(order))
-        reached = [order for order in self._resting if self._takes(order.side, order.tick)]
+        across = [order for order in self._resting if self._takes(order.side, order.tick)]
+        reached = [order for order in across if not order.took]
+        if len(across) < len(self._resting):
+            self._left(across)
         return [self._fill(now_ns, order, order.leaves_lots, mid_x2) for order in reached]
+
+    def _left(self, across: list[_Resting]) -> None:
+        """The display left the price of every order but these: when it comes back, it is another."""
+        for order in self._resting:
+            order.took = order.took and order in across
 
     def _on_trade(self, now_ns: Ns, trade: Trade) -> Iterator[OrderEvent]:
         mid_x2 = self._book.mid_x2
@@ -123,9 +172,12 @@ class SimVenue:
                 if ours:
                     yield self._fill(now_ns, order, ours, mid_x2)
 
-    def _submit(self, now_ns: Ns, command: SubmitOrder) -> Iterator[OrderEvent]:
+    def _submit(self, now_ns: Ns, command: SubmitOrder, *, rests: bool) -> Iterator[OrderEvent]:
+        if self._allowed_lots(command.lots) != command.lots:
+            yield OrderReject(self._symbol, command.client_id, Ns(0), "size is not one that the venue takes")
+            return
         if not self._in_sync:
-            yield OrderReject(self._symbol, command.client_id, Ns(0), "no book in the recording at this time")
+            yield OrderReject(self._symbol, command.client_id, Ns(0), _NO_BOOK)
             return
         if self._takes(command.side, command.tick) and command.post_only:
             yield OrderReject(self._symbol, command.client_id, Ns(0), "post-only would take")
@@ -135,11 +187,14 @@ class SimVenue:
         order = _Resting(command, command.lots, Place(self._queue, side.get(command.tick, 0)))
         self._resting.append(order)
         mid_x2 = self._book.mid_x2
-        for tick, lots in self._takeable(command):
+        for tick, lots in self.takeable(command.side, command.tick):
             yield self._fill(now_ns, order, min(lots, order.leaves_lots), mid_x2, taken_at=tick)
             if not order.leaves_lots:
                 return
-        if self._takes(command.side, command.tick):
+        if not self._takes(command.side, command.tick):
+            return
+        order.took = rests
+        if not rests:
             self._resting.remove(order)
             yield OrderCancelled(self._symbol, order.client_id, Ns(0), Lots(order.leaves_lots))
 
@@ -156,14 +211,6 @@ class SimVenue:
     def _takes(self, side: Side, tick: int) -> bool:
         best = self._book.best_ask if side is Side.BUY else self._book.best_bid
         return best is not None and (tick - best) * side >= 0
-
-    def _takeable(self, command: SubmitOrder) -> list[tuple[int, int]]:
-        """Opposite levels that a limit order reaches, best first."""
-        if not self._takes(command.side, command.tick):
-            return []
-        bids, asks = self._book.levels()
-        opposite = asks if command.side is Side.BUY else bids
-        return [(tick, lots) for tick, lots in opposite if (command.tick - tick) * command.side >= 0]
 
     def _fill(
         self, now_ns: Ns, order: _Resting, lots: int, mid_x2: int | None, *, taken_at: int | None = None

@@ -1,4 +1,5 @@
-"""Stage 2, spread: adaptive half spread in bps = base + weighted scores, clamped, and slowed.
+"""Stage 2, spread: adaptive half spread in bps = base + weighted scores, clamped, and slowed. Or that of the
+model `strategy.glft`, clamped and slowed in the same way.
 
 Scores are 0..1. Volatility: how far the short-window volatility is above its reference, 1 at twice the
 reference. Liquidity: how far depth near the touch (`liquidity_fast_halflife_s`) is below its own mean
@@ -6,13 +7,18 @@ reference. Liquidity: how far depth near the touch (`liquidity_fast_halflife_s`)
 """
 
 import math
+from typing import Literal
 
 import msgspec
 
+from mmbot.strategy.glft import Glft
 from mmbot.units import SECOND
 
 
 class SpreadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`model`: whose half spread and skew are quoted, `adaptive` ones or those of `strategy.glft`."""
+
+    model: Literal["adaptive", "glft"]
     base_bps: float
     min_bps: float
     max_bps: float
@@ -27,20 +33,25 @@ class SpreadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class AdaptiveSpread:
     """Half spread with memory: the last value, from which it may move only slowly."""
 
-    __slots__ = ("_last_bps", "_now_ns", "_settings")
+    __slots__ = ("_glft", "_last_bps", "_now_ns", "_settings")
 
-    def __init__(self, settings: SpreadSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: SpreadSettings, glft: Glft | None = None) -> None:
+        """`glft`: the model that is asked for in place of base and scores."""
+        self.reconfigure(settings, glft)
         self._last_bps = 0.0
         self._now_ns = 0
 
-    def reconfigure(self, settings: SpreadSettings) -> None:
+    def reconfigure(self, settings: SpreadSettings, glft: Glft | None = None) -> None:
         """From the next tick on. The last half spread stays: from it to the new one it moves as slowly."""
         self._settings = settings
+        self._glft = glft
 
     def wanted_bps(self, volatility_bps: float | None, liquidity_score: float) -> float:
         """Half spread of these scores, before it is slowed."""
         settings = self._settings
+        if self._glft is not None:
+            wanted = self._glft.half_spread_bps(volatility_bps)
+            return min(max(wanted, settings.min_bps), settings.max_bps)
         wanted = settings.base_bps + settings.liquidity_weight_bps * liquidity_score
         if volatility_bps is not None and volatility_bps > settings.volatility_reference_bps:
             excess = volatility_bps / settings.volatility_reference_bps - 1.0
@@ -51,8 +62,8 @@ class AdaptiveSpread:
 
     @property
     def calm_bps(self) -> float:
-        """Volatility below which it does not widen the spread."""
-        return self._settings.volatility_reference_bps
+        """Volatility below which it does not widen the spread; every one does in the model."""
+        return self._settings.volatility_reference_bps if self._glft is None else 0.0
 
     def settled(self, volatility_bps: float | None, liquidity_score: float) -> bool:
         """The last half spread is the wanted one: nothing is being slowed."""

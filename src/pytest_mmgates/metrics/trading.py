@@ -1,10 +1,11 @@
-"""Counts, shares, inventory, book health and memory."""
+"""Counts, shares, inventory, book health, memory and the breaker."""
 
 from functools import partial
 
 from pytest_mmgates.metrics.cache import updates_of
 from pytest_mmgates.metrics.measurement import Measurement, Metric, absent, measure_histogram, observed
 from pytest_mmgates.runlog import RunLog
+from pytest_mmgates.tally.growth import slope_bytes_per_h
 from pytest_mmgates.units import Dimension
 
 
@@ -63,6 +64,22 @@ def rss_max(run: RunLog, _symbol: str | None) -> Measurement:
     return measure_histogram(rss_bytes, "max") if len(rss_bytes) else absent("no rss_bytes samples")
 
 
+def memory_slope(run: RunLog, _symbol: str | None) -> Measurement:
+    """Of the part that grew the most: each part starts its memory anew."""
+    slopes = [(slope_bytes_per_h(floors), len(floors)) for floors in run.tally.process.rss_floors]
+    known = [(slope, n) for slope, n in slopes if slope is not None]
+    if not known:
+        return absent("fewer than two floors of memory after the first hour")
+    return observed(*max(known))
+
+
+def breaker_open(run: RunLog, _symbol: str | None) -> Measurement:
+    """Of the worst venue, over all parts."""
+    if run.tally.process.events is None:
+        return absent("the run wrote no events feed")
+    return observed(max(run.tally.process.breaker_open_ns.values(), default=0), run.of(None).ticks)
+
+
 def _asked(run: RunLog, symbol: str | None) -> tuple[str, ...]:
     return run.symbols if symbol is None else (symbol,)
 
@@ -101,4 +118,18 @@ TRADING = (
         "book.crossed", Dimension.COUNT, "times the book was crossed", partial(book_events, kind="crossed")
     ),
     Metric("memory.rss_max", Dimension.BYTES, "largest resident memory sampled", rss_max, per_symbol=False),
+    Metric(
+        "memory.slope",
+        Dimension.GROWTH,
+        "Theil-Sen slope of the 10-minute minima of resident memory, without the first hour",
+        memory_slope,
+        per_symbol=False,
+    ),
+    Metric(
+        "breaker.open_time",
+        Dimension.TIME,
+        "time that the breaker of the worst venue was not closed",
+        breaker_open,
+        per_symbol=False,
+    ),
 )

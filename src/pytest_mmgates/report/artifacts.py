@@ -13,7 +13,7 @@ from typing import Any
 
 from pytest_mmgates.report.budgets import stage_budgets
 from pytest_mmgates.report.result import RunResult
-from pytest_mmgates.report.shadow import shadow_report
+from pytest_mmgates.report.run_report import run_report
 from pytest_mmgates.report.verdicts import verdict_json
 
 
@@ -22,7 +22,10 @@ def _budgets_text(result: RunResult) -> str:
 
 
 STEP_ARTIFACTS: Mapping[str, Mapping[str, Callable[[RunResult], str]]] = MappingProxyType(
-    {"shadow": {"baseline/stage_budgets.json": _budgets_text, "md_cache/shadow_report.md": shadow_report}}
+    {
+        "shadow": {"baseline/stage_budgets.json": _budgets_text, "md_cache/shadow_report.md": run_report},
+        "soak": {"reports/SOAK_REPORT.md": run_report},
+    }
 )
 
 

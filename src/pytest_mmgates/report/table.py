@@ -30,7 +30,7 @@ def short(result: RunResult) -> list[str]:
 
 def sentence(rule: RuleVerdict) -> str:
     """One rule's outcome as one line: the message of a test that failed."""
-    if rule.value is None:
+    if rule.value is None or rule.section == "stop":
         return f"{rule.label} {rule.rule}: {rule.reason}"
     split = f"measured {figure(rule.measured, rule)}, modelled {figure(rule.modelled, rule)}, n {rule.n}"
     more = f"; {note(rule)}" if note(rule) else ""
@@ -51,7 +51,7 @@ def _cells(name: str, rule: RuleVerdict) -> tuple[str, ...]:
         rule.label,
         rule.gate,
         name,
-        rule.rule,
+        rule.rule if rule.section == "require" else f"{rule.section} {rule.rule}",
         figure(rule.value, rule),
         figure(rule.measured, rule),
         figure(rule.modelled, rule),

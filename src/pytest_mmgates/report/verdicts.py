@@ -3,6 +3,8 @@
 from dataclasses import asdict
 from typing import Any
 
+import msgspec
+
 from pytest_mmgates.judge import GateVerdict, RuleVerdict
 from pytest_mmgates.report.result import RunResult
 
@@ -21,6 +23,7 @@ def verdict_json(result: RunResult, verdict: GateVerdict) -> dict[str, Any]:
         "reason": verdict.reason,
         "evidence": [asdict(line) for line in verdict.evidence],
         "rules": [rule_json(rule) for rule in verdict.rules],
+        "warnings": [msgspec.to_builtins(record) for record in verdict.warnings],
         **result.identity,
     }
 

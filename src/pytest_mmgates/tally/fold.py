@@ -10,9 +10,10 @@ import numpy as np
 
 from pytest_mmgates.feeds import Feeds
 from pytest_mmgates.rows import Instrument, Manifest
-from pytest_mmgates.tables import CACHE_CODES, DURATIONS, NO_SYMBOL, Fills, Floats, Ints, Ticks
+from pytest_mmgates.tables import CACHE_CODES, DURATIONS, NO_SYMBOL, Fills, Floats, Ints, Samples, Ticks
 from pytest_mmgates.tally.edge import Markouts, edge_tally
 from pytest_mmgates.tally.exact import exact_sum
+from pytest_mmgates.tally.growth import Floors
 from pytest_mmgates.tally.histogram import Histogram
 from pytest_mmgates.tally.tally import (
     AGE,
@@ -41,9 +42,23 @@ def tally_of(feeds: Feeds, manifest: Manifest) -> Tally:
         name: folds[code].finished(_events_of(events, code), payments.get(code, []))
         for code, name in enumerate(manifest.symbols)
     }
-    _, rss_bytes = samples.series("rss_bytes")
-    engine = None if events is None else _events_of(events, NO_SYMBOL)
-    return Tally(symbols, ProcessTally(Histogram.of(rss_bytes), engine))
+    return Tally(symbols, _process_tally(feeds, manifest, samples, events))
+
+
+def _process_tally(
+    feeds: Feeds, manifest: Manifest, samples: Samples, events: Counter[tuple[str, int]] | None
+) -> ProcessTally:
+    times, rss_bytes = samples.series("rss_bytes")
+    ended_ns = manifest.started_ns + manifest.duration_ns
+    floors = Floors(manifest.started_ns)
+    for ts_ns, value in zip(times.tolist(), rss_bytes.tolist(), strict=True):
+        floors.add(ts_ns, value)
+    return ProcessTally(
+        rss_bytes=Histogram.of(rss_bytes),
+        events=None if events is None else _events_of(events, NO_SYMBOL),
+        breaker_open_ns=feeds.breaker_open_ns(ended_ns),
+        rss_floors=[floors.complete(ended_ns)],
+    )
 
 
 def ticks_tally(ticks: Ticks, manifest: Manifest) -> SymbolTally:

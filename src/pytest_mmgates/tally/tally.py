@@ -76,10 +76,15 @@ class SymbolTally(msgspec.Struct):
 
 
 class ProcessTally(msgspec.Struct):
-    """Of the process: `events` are those of no symbol, None where a run wrote no events feed."""
+    """Of the process: `events` are those of no symbol, None where a run wrote no events feed.
+    `breaker_open_ns`: how long the breaker of each venue was not closed. `rss_floors`: of each process, that
+    is of each part, the floors of its resident memory.
+    """
 
     rss_bytes: Histogram = msgspec.field(default_factory=Histogram)
     events: dict[str, int] | None = {}
+    breaker_open_ns: dict[str, int] = {}
+    rss_floors: list[list[tuple[int, float]]] = []
 
 
 class Tally(msgspec.Struct):

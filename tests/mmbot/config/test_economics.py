@@ -36,6 +36,17 @@ def test_the_widest_half_spread_minus_the_fee_is_what_is_earned_and_nothing_is_a
     assert any("earns nothing" in text for text in one.problems) == (one.widest.net_bps <= 0)
 
 
+def test_the_usual_half_spread_is_that_of_the_model_within_the_bounds():
+    def usual(**spread: float) -> str:
+        section = {"model": "glft", "min_bps": 0.1, **spread}
+        settled = {"risk_aversion_per_quote": 1e-9, "decay_per_bps": 0.8}
+        return of(spread=section, glft=settled).narrower[0].arithmetic
+
+    assert usual() == "spread.model glft 3.25 - maker fee 2 = 1.25 bps"
+    assert usual(min_bps=5.0) == "spread.model glft 5 - maker fee 2 = 3 bps"
+    assert usual(max_bps=3.0) == "spread.model glft 3 - maker fee 2 = 1 bps"
+
+
 def test_a_rebate_is_added():
     one = of(maker_bps=-1.0)
     assert one.widest.net_bps == 31
@@ -54,6 +65,18 @@ def test_a_narrower_quote_that_loses_is_a_remark(sections: dict[str, Any], name:
     one = of(**sections)
     assert one.problems == ()
     assert one.remarks == (f"{name} loses 0.1 bps",)
+
+
+def test_an_order_above_what_the_venue_takes_is_cut_and_said_to_be():
+    one = economics(shipped_settings(), linear(max_lots=100), 75.0)
+    assert one.problems == ()
+    assert one.remarks == ("emit.order_notional_quote 500 is cut: the venue takes 100 lots an order",)
+    assert one.order == "500 USDT = 100 lots of 0.01, 75 USDT"
+
+
+def test_an_order_below_the_venues_least_size_is_a_problem():
+    (problem,) = economics(shipped_settings(), linear(min_lots=1_000), 75.0).problems
+    assert problem.endswith("the venue asks for 5 USDT and at least 1000 lots of 0.01")
 
 
 def test_an_order_below_the_venues_minimum_is_a_problem():

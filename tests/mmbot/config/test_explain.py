@@ -45,6 +45,7 @@ def test_a_flag_that_is_off_says_what_is_in_force_instead(tmp_path: Path):
     lines = explained(tmp_path, "spread: {enabled: false}\n")
     instead = {key: line.instead for key, line in lines.items() if line.instead}
     assert {key: (flag.name, value) for key, (flag, value) in instead.items()} == {
+        "spread.model": ("adaptive_spread", "adaptive"),
         "spread.volatility_weight_bps": ("adaptive_spread", 0.0),
         "spread.liquidity_weight_bps": ("adaptive_spread", 0.0),
     }

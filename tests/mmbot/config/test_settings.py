@@ -119,6 +119,7 @@ POSITIVE = [
         "spread.min_bps",
         "spread.volatility_reference_bps",
     ),
+    *("glft.risk_aversion_per_quote", "glft.intensity_per_s", "glft.decay_per_bps"),
     *("spread.liquidity_fast_halflife_s", "spread.liquidity_halflife_s", "spread.slew_bps_per_s"),
     "guards.soft_volatility_bps",
     *("guards.soft_inventory_ratio", "inventory.max_position_quote", "queue_aware.rate_halflife_s"),
@@ -260,6 +261,8 @@ def test_no_value_can_be_changed_without_changing_the_hash(tmp_path: Path, path:
         path, other = path[:-1], {"model": "power", "power": 2.0}
     elif path == ("sim", "market_data", "model"):
         path, other = path[:-1], {"model": "lognormal", "median_ms": 20, "sigma": 0.1}
+    elif path == ("spread", "model"):
+        other = "glft"
     elif path[-1] == "model":
         path, other = path[:-1], {"model": "constant", "median_ms": 5, "sigma": 0.0}
     else:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 from tests.mmbot.builders import (
     KEY,
@@ -19,6 +20,7 @@ from tests.mmbot.builders import (
 
 from mmbot.engine.engine import Engine
 from mmbot.errors import LocalProtocolError
+from mmbot.execution.position import Position
 from mmbot.model.commands import CancelOrder, Command, OrderBatch, RequestSnapshot, SubmitOrder, unpacked
 from mmbot.model.events import (
     BookTrouble,
@@ -32,7 +34,7 @@ from mmbot.model.events import (
 )
 from mmbot.model.instrument import Instrument, Side
 from mmbot.model.records import EventRow, FillRow, Row, TickRow
-from mmbot.units import MS, Lots, Ns
+from mmbot.units import MS, Lots, Ns, Ticks
 
 BIDS, ASKS = [(7_490, 500)], [(7_510, 500)]
 OTHER, THIRD = linear(symbol="OTHER"), linear(symbol="THIRD")
@@ -438,3 +440,44 @@ class TestHalt:
         engine.step(fill(Side.BUY, 7_497, 100, client_id=BID))
         engine.step(OrderCancelled(KEY, BID, Ns(ms(10)), Lots(566)))
         assert engine.bots[KEY].position.lots == 100
+
+
+class TestARealVenue:
+    """What the order lifecycle tells an engine beyond what a simulated venue does."""
+
+    def test_a_late_fill_is_booked_with_a_row_of_its_own(self):
+        engine = engine_of(shipped_settings(), linear())
+        bot = engine.bots[KEY]
+        late = msgspec.structs.replace(
+            fill(Side.SELL, 7_505, 7, client_id="mmA-SYNTHUSDT-3"), late_tick=Ticks(7_504), fee=0.25
+        )
+        engine.step(late)
+        filled, told = engine.drain()
+        assert isinstance(filled, FillRow)
+        assert isinstance(told, EventRow)
+        assert (bot.position.lots, bot.position.fees) == (-7, 0.25)
+        assert (filled.fee, filled.price, filled.order_price, filled.decision_mid) == (
+            0.25,
+            75.05,
+            75.04,
+            None,
+        )
+        assert told.kind == "late_fill"
+        assert told.detail == {"client_id": "mmA-SYNTHUSDT-3", "fill_id": 1, "lots": 7}
+
+    def test_a_fill_of_an_order_that_is_not_ours_is_refused_unless_it_is_late(self):
+        engine = engine_of(shipped_settings(), linear())
+        with pytest.raises(LocalProtocolError, match="no such order"):
+            engine.step(fill(Side.SELL, 7_505, 7))
+        assert engine.bots[KEY].position.lots == 0
+
+    def test_it_goes_on_where_a_log_ended(self):
+        before = Position(linear())
+        before.book(fill(Side.BUY, 7_400, 20))
+        engine = engine_of(shipped_settings(), linear())
+        engine.bots[KEY].resume(before.state(), 41)
+        engine.step(snapshot([(7_490, 500)], [(7_510, 500)]))
+        sent = list(unpacked(engine.step(Tick(Ns(START_NS)))))
+        ids = [command.client_id for command in sent if isinstance(command, SubmitOrder)]
+        assert ids == ["mmA-SYNTHUSDT-42", "mmA-SYNTHUSDT-43"]
+        assert engine.bots[KEY].position.state() == before.state()

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from fractions import Fraction
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.mmbot.builders import fill, inverse, linear
 
-from mmbot.execution.position import Position
+from mmbot.execution.position import Position, PositionState
 from mmbot.model.events import Funding
 from mmbot.model.instrument import Contract, Fees, Instrument, Side
 from mmbot.units import Ns
@@ -214,3 +215,36 @@ def test_funding_is_cash_on_a_line_of_its_own():
         position.fund(Funding(linear().key, Ns(1), Ns(2), rate=0.0001, payment=payment))
     assert (position.funding, position.fundings, position.realised) == (0.375, 2, 0.0)
     assert position.pnl(50.0) == pytest.approx(-0.375)
+
+
+def test_what_the_venue_charged_goes_before_the_fee_tier():
+    position = Position(linear())
+    charged = msgspec.structs.replace(fill(Side.BUY, 7_500, 100), fee=-0.0123)
+    assert position.book(charged) == position.fees == -0.0123
+    assert position.book(fill(Side.BUY, 7_500, 100)) == pytest.approx(75.0 * 2e-4)
+
+
+@given(st.sampled_from([linear(), inverse()]), trades, trades)
+def test_a_restored_position_goes_on_as_the_one_it_stands_for(
+    instrument: Instrument,
+    before: list[tuple[Side, int, int, bool]],
+    after: list[tuple[Side, int, int, bool]],
+):
+    whole = booked(instrument, before)
+    restored = Position(instrument)
+    restored.restore(msgspec.json.decode(msgspec.json.encode(whole.state()), type=PositionState))
+    for position in (whole, restored):
+        for side, tick, lots, maker in after:
+            position.book(fill(side, tick, lots, maker=maker))
+    assert restored.state() == whole.state()
+    assert restored.base == whole.base
+
+
+@pytest.mark.parametrize("instrument", [linear(), inverse()], ids=["linear", "inverse"])
+def test_a_position_that_is_taken_over_profits_from_its_entry_price(instrument: Instrument):
+    taken, traded = Position(instrument), Position(instrument)
+    taken.open(-300, 75.0)
+    traded.book(fill(Side.SELL, 7_500, 300))
+    assert taken.average_price == pytest.approx(75.0)
+    assert taken.pnl(70.0) == pytest.approx(traded.pnl(70.0) + traded.fees)
+    assert (taken.lots, taken.base) == (traded.lots, traded.base)

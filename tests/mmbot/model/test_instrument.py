@@ -3,13 +3,14 @@
 from decimal import Decimal
 from fractions import Fraction
 
+import msgspec
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from tests.mmbot.builders import inverse, linear
 
 from mmbot.errors import ConfigError, RemoteProtocolError
-from mmbot.model.instrument import Fees, Side, floor_lots, parser, rate_bps, same_decimal
+from mmbot.model.instrument import Fees, Instrument, Side, floor_lots, order_lots, parser, rate_bps
 
 STEPS = [
     "1",
@@ -208,11 +209,52 @@ def test_a_rate_that_is_no_plain_decimal_is_a_protocol_error(rate: str):
         rate_bps(rate)
 
 
-def test_decimals_are_the_same_whatever_zeros_end_them():
-    assert same_decimal("0.10", "0.1")
-    assert same_decimal("1", "1.000")
-    assert not same_decimal("0.1", "0.01")
-    assert not same_decimal("1e1", "1e1")
+@given(decimals, st.none() | decimals, steps)
+def test_bounds_of_an_order_are_the_whole_lots_inside_what_is_stated(
+    least: Decimal, most: Decimal | None, step: str
+):
+    min_lots, max_lots = order_lots(f"{least:f}", None if most is None else f"{most:f}", step)
+    lot = Fraction(step)
+    assert min_lots == max(-(-Fraction(least) // lot), 1)
+    if most is None or most < lot:
+        assert max_lots is None
+    else:
+        assert max_lots == Fraction(most) // lot
+
+
+@pytest.mark.parametrize("least", ["", "1e1", "-1", "many"])
+def test_a_bound_that_is_no_plain_decimal_is_a_protocol_error(least: str):
+    with pytest.raises(RemoteProtocolError, match=f"quantity was '{least}'"):
+        order_lots(least, None, "0.1")
+    with pytest.raises(RemoteProtocolError, match=f"quantity was '{least}'"):
+        order_lots("1", least, "0.1")
+
+
+@given(st.integers(0, 50), st.integers(1, 20), st.none() | st.integers(0, 20))
+def test_an_allowed_size_is_the_most_of_what_was_asked_for(lots: int, least: int, more: int | None):
+    instrument = linear(min_lots=least, max_lots=None if more is None else least + more)
+    fitting = [
+        size for size in range(least, lots + 1) if instrument.max_lots is None or size <= instrument.max_lots
+    ]
+    assert instrument.allowed_lots(lots) == max(fitting, default=0)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "message"),
+    [
+        ({"min_lots": 0}, "min_lots was 0, expected at least 1"),
+        ({"min_lots": 5, "max_lots": 4}, "max_lots was 4, expected at least min_lots 5"),
+    ],
+)
+def test_bounds_that_allow_nothing_are_refused(bounds: dict[str, int], message: str):
+    with pytest.raises(ValueError, match=message):
+        linear(**bounds)
+
+
+def test_an_instrument_written_before_sizes_had_bounds_is_read():
+    written = msgspec.to_builtins(linear())
+    del written["min_lots"], written["max_lots"]
+    assert msgspec.convert(written, Instrument) == linear()
 
 
 @pytest.mark.parametrize("name", ["tick_size", "lot_size"])

@@ -9,8 +9,8 @@ from mmbot.model.market_rows import ASK, BID, BUY, CONFIRMED, LAST, SELL, SNAPSH
 from mmbot.units import Lots, Ns, Ticks
 
 
-def trouble(kind: Trouble) -> BookTrouble:
-    return BookTrouble(KEY, Ns(START_NS), Ns(START_NS), kind, "planted")
+def trouble(kind: Trouble, *, ours_alone: bool = False) -> BookTrouble:
+    return BookTrouble(KEY, Ns(START_NS), Ns(START_NS), kind, "planted", ours_alone)
 
 
 def top_of_book() -> TopOfBook:
@@ -31,6 +31,8 @@ def top_of_book() -> TopOfBook:
         (top_of_book(), [CONFIRMED | LAST], [0, 0]),
         (trouble(Trouble.GAP), [TROUBLE | LAST], [1, 5]),
         (trouble(Trouble.DUPLICATE), [TROUBLE | LAST], [0, 5]),
+        (trouble(Trouble.GAP, ours_alone=True), [TROUBLE | LAST], [2, 5]),
+        (trouble(Trouble.DUPLICATE, ours_alone=True), [TROUBLE | LAST], [0, 5]),
     ],
     ids=lambda value: type(value).__name__,
 )

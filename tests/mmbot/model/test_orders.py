@@ -4,8 +4,16 @@ from itertools import product
 
 import pytest
 
-from mmbot.errors import LocalProtocolError
-from mmbot.model.orders import MOVES, OrderMove, OrderStatus, moved
+from mmbot.errors import ConfigError, LocalProtocolError
+from mmbot.model.orders import (
+    MOVES,
+    OrderMove,
+    OrderStatus,
+    checked_id_prefix,
+    is_own,
+    moved,
+    order_number,
+)
 
 EVERY = list(product(OrderStatus, OrderMove))
 LEGAL = {
@@ -41,3 +49,21 @@ def test_nothing_revives_a_closed_order():
 
 def test_every_status_but_the_first_can_be_reached():
     assert set(MOVES.values()) == set(OrderStatus) - {OrderStatus.PENDING_NEW}
+
+
+def test_a_client_id_of_ours_begins_with_the_prefix_and_ends_with_its_number():
+    assert order_number("mmA-BTC-USDT-17") == 17
+    assert is_own("mmA-BTC-USDT-17", "mmA-")
+    assert not any(is_own(text, "mmA-") for text in ("mmB-BTCUSDT-17", "mmA-BTCUSDT-", "mmA-x", "", "17"))
+
+
+def test_an_id_prefix_leaves_room_for_its_number_within_36_characters():
+    assert checked_id_prefix("mmA-" + "B" * 21 + "-") == "mmA-" + "B" * 21 + "-"
+    with pytest.raises(ConfigError, match="27 characters, expected at most 26"):
+        checked_id_prefix("mmA-" + "B" * 22 + "-")
+
+
+@pytest.mark.parametrize("text", ["mmA-BTC/USDT-", "mm A-", "mmA-BTC:X-", "mmÄ-"])
+def test_an_id_prefix_has_the_characters_that_venues_take(text: str):
+    with pytest.raises(ConfigError, match="expected only A-Z a-z 0-9 - _"):
+        checked_id_prefix(text)

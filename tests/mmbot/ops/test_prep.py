@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from tests.mmbot.builders import REPO, scenario_file, shipped_settings
 
+from mmbot.config.edit import written_values
 from mmbot.config.settings import Settings
 from mmbot.config.snapshot import SNAPSHOT, load_snapshot
 from mmbot.ops.prep import CHECKS, REQUIRED, Asked, Prep, PrepRequest, Verdict, prepare, write
@@ -147,6 +148,11 @@ NOTE = ("pipeline", "md_cache", "taker_cap", "trace", "async_batch")
 def test_every_section_of_the_workflow_that_there_is_is_required():
     there = {section for section in NOTE if section in Settings.__struct_fields__}
     assert there <= {one.key.partition(".")[0] for one in REQUIRED}
+
+
+def test_the_soak_overrides_say_every_required_value_themselves():
+    written = written_values((REPO / "config.soak_overrides.yaml").read_text(), "soak")
+    assert {one.key for one in REQUIRED} <= {".".join(path) for path in written}
 
 
 def test_the_shipped_soak_overrides_are_green_on_the_shipped_demo(tmp_path: Path):

@@ -87,7 +87,9 @@ ladders = st.lists(
 )
 
 
-@given(st.sampled_from([linear(), inverse()]), ladders, st.integers(-300, 300))
+@given(
+    st.sampled_from([linear(), inverse(), linear(min_lots=40, max_lots=60)]), ladders, st.integers(-300, 300)
+)
 def test_what_reduces_is_on_the_other_side_and_never_flips(
     instrument: Instrument, quotes: list[Quote], position_lots: int
 ):
@@ -98,6 +100,7 @@ def test_what_reduces_is_on_the_other_side_and_never_flips(
     assert all((quote.side, quote.level, quote.tick) in wanted for quote in kept)
     for quote in kept:
         assert instrument.notional_quote(quote.lots, instrument.price(quote.tick)) >= instrument.min_notional
+        assert instrument.allowed_lots(quote.lots) == quote.lots
 
 
 def test_a_reducing_quote_is_cut_to_what_is_left_of_the_position():

@@ -54,6 +54,15 @@ def refusal(
     return limits(**changes).refusal(now_ns, side, tick, lots, against or standing())
 
 
+@pytest.mark.parametrize(
+    ("lots", "refused"),
+    [(4, "venue_min_lots: 4 < 5"), (5, None), (20, None), (21, "venue_max_lots: 21 > 20")],
+)
+def test_a_size_that_the_venue_would_reject_does_not_go_out(lots: int, refused: str | None):
+    sized = limits(linear(min_lots=5, max_lots=20))
+    assert sized.refusal(START_NS, Side.BUY, TICK, lots, standing()) == refused
+
+
 def test_an_order_at_the_limit_passes_and_one_lot_more_is_refused_by_name():
     assert refusal(lots=2_000) is None
     assert refusal(lots=2_001) == "max_order_notional_quote: 1000.50 > 1000"

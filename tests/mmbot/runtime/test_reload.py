@@ -138,6 +138,20 @@ def test_both_engines_take_every_flag_off_and_on_again_alike(tmp_path: Path, las
     assert never.digest not in digests
 
 
+def test_both_engines_change_the_model_and_back_alike(tmp_path: Path, last: Path):
+    digests = set()
+    for engine in ENGINES:
+        last.write_text("{}\n")
+        run = opened(tmp_path, engine.value, engine, duration_s=20.0)
+        told = play(run, {5: write(last, spread={"model": "glft"}), 15: write(last)})
+        assert [(one.refused, list(one.changed)) for one in told] == [(None, ["spread.model"])] * 2
+        digests.add(run.digest)
+    assert len(digests) == 1
+    never = opened(tmp_path, "never", duration_s=20.0)
+    play(never, {})
+    assert never.digest not in digests
+
+
 def test_quotes_go_with_the_pipeline_and_come_back_with_it(tmp_path: Path, last: Path):
     run = opened(tmp_path, "run")
     off, on = play(run, {4: write(last, pipeline={"enabled": False}), 8: write(last)})
@@ -247,7 +261,7 @@ def _other(key: str, value: Any) -> Any:
     if isinstance(value, bool):
         return not value
     if isinstance(value, str):
-        return {"microprice": "mid"}[value]
+        return {"microprice": "mid", "adaptive": "glft"}[value]
     if isinstance(value, int):
         return value + 1
     return value * (2 if key in MORE_THAN_ONE else 0.5)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from tests.mmbot.builders import KEY, START_NS, delta, snapshot, trade
+from tests.mmbot.builders import KEY, START_NS, delta, linear, snapshot, trade
 
 from mmbot.model.commands import CancelOrder, SubmitOrder
 from mmbot.model.events import (
@@ -30,7 +30,7 @@ ASKS = [(103, 40), (104, 60), (106, 10)]
 
 def opened(queue: QueueSettings | None = None) -> SimVenue:
     """100 x 50 bid, 103 x 40 offered, nothing of ours."""
-    venue = SimVenue(KEY, queue or QueueSettings("risk_averse"))
+    venue = SimVenue(linear(), queue or QueueSettings("risk_averse"))
     assert venue.on_market(NOW, snapshot(BIDS, ASKS)) == []
     return venue
 
@@ -50,6 +50,19 @@ def fills(events: list[OrderEvent]) -> list[tuple[int, int, bool]]:
     """(tick, lots, maker) of each; nothing but fills may be there."""
     assert all(isinstance(event, Fill) for event in events)
     return [(event.tick, event.lots, event.maker) for event in events if isinstance(event, Fill)]
+
+
+@pytest.mark.parametrize(("lots", "taken"), [(4, False), (5, True), (20, True), (21, False)])
+def test_an_order_below_the_least_or_above_the_largest_size_is_rejected(lots: int, *, taken: bool):
+    venue = SimVenue(linear(min_lots=5, max_lots=20), QueueSettings("risk_averse"))
+    venue.on_market(NOW, snapshot(BIDS, ASKS))
+    (answer,) = submit(venue, Side.BUY, 100, lots)
+    if taken:
+        assert isinstance(answer, OrderAck)
+    else:
+        assert isinstance(answer, OrderReject)
+        assert answer.reason == "size is not one that the venue takes"
+    assert venue.resting_count == taken
 
 
 def test_a_passive_order_is_acknowledged_and_rests():
@@ -167,7 +180,7 @@ def test_a_cancel_that_comes_after_the_last_fill_or_for_no_order_is_rejected(cli
 
 
 def test_before_a_book_orders_are_rejected():
-    venue = SimVenue(KEY, QueueSettings("risk_averse"))
+    venue = SimVenue(linear(), QueueSettings("risk_averse"))
     (answer,) = submit(venue, Side.BUY, 100)
     assert answer == OrderReject(KEY, "a", Ns(0), "no book in the recording at this time")
     assert venue.snapshot(NOW) is None
@@ -226,6 +239,14 @@ def test_trouble_that_does_not_break_the_book_freezes_nothing(kind: Trouble):
     assert fills(venue.on_market(NOW, trade(Side.SELL, 99, 1))) == [(100, 10, True)]
 
 
+def test_what_was_lost_on_its_way_to_us_alone_freezes_nothing_here():
+    venue = opened()
+    submit(venue, Side.BUY, 100)
+    venue.on_market(NOW, BookTrouble(KEY, NOW, NOW, Trouble.GAP, "", ours_alone=True))
+    assert venue.snapshot(NOW) is not None
+    assert fills(venue.on_market(NOW, trade(Side.SELL, 99, 1))) == [(100, 10, True)]
+
+
 def test_a_snapshot_answer_is_the_venues_own_book():
     venue = opened()
     venue.on_market(NOW, delta([(101, 3)], [(106, 0)]))
@@ -260,7 +281,7 @@ class VenueMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.venue = SimVenue(KEY, QueueSettings("power", 2.0))
+        self.venue = SimVenue(linear(), QueueSettings("power", 2.0))
         self.orders: dict[str, SubmitOrder] = {}
         self.filled: dict[str, int] = {}
         self.cancelled: dict[str, int] = {}
@@ -353,3 +374,77 @@ def test_one_order_never_fills_for_more_than_traded_beyond_its_queue(prints: lis
         for _, filled, _ in fills(venue.on_market(NOW, trade(Side.SELL, 100, printed)))
     )
     assert got == min(max(sum(prints) - 50, 0), lots)
+
+
+def enter(venue: SimVenue, side: Side, tick: int, lots: int) -> list[OrderEvent]:
+    command = SubmitOrder(KEY, "a", side, Ticks(tick), Lots(lots), post_only=False)
+    return venue.enter(NOW, command, rests=True)
+
+
+def test_a_rest_that_stays_is_filled_by_the_display_only_after_that_left_its_price():
+    venue = opened()
+    assert fills(enter(venue, Side.SELL, 100, 80)[1:]) == [(100, 50, False)]
+    assert venue.on_market(NOW, delta([(90, 1)], [])) == [], "what it took is still displayed"
+    assert venue.on_market(NOW, delta([(100, 0)], [])) == []
+    assert fills(venue.on_market(NOW, delta([(100, 5)], []))) == [(100, 30, True)]
+
+
+def test_a_rest_that_stays_is_filled_by_trades_at_once():
+    venue = opened()
+    enter(venue, Side.SELL, 100, 80)
+    assert fills(venue.on_market(NOW, trade(Side.BUY, 100, 10))) == [(100, 10, True)]
+    assert fills(venue.on_market(NOW, trade(Side.BUY, 103, 1))) == [(100, 20, True)]
+
+
+@pytest.mark.parametrize(("leaves", "filled"), [(10, 10), (4, 4)])
+def test_an_order_amended_to_no_more_at_its_price_keeps_its_place(leaves: int, filled: int):
+    venue = opened()
+    submit(venue, Side.BUY, 99)
+    venue.on_market(NOW, delta([(99, 500)], []))
+    assert venue.amend(NOW, "a", Ticks(99), Lots(leaves), post_only=True) == []
+    assert fills(venue.on_market(NOW, trade(Side.SELL, 99, 80))) == [(99, filled, True)]
+
+
+@pytest.mark.parametrize(("tick", "leaves"), [(99, 11), (100, 10)])
+def test_an_order_amended_to_more_or_another_price_joins_behind_the_display(tick: int, leaves: int):
+    venue = opened()
+    submit(venue, Side.BUY, 99)
+    venue.on_market(NOW, delta([(99, 500), (100, 500)], []))
+    assert [type(event) for event in venue.amend(NOW, "a", Ticks(tick), Lots(leaves), post_only=True)] == [
+        OrderAck
+    ]
+    assert venue.on_market(NOW, trade(Side.SELL, tick, 500)) == []
+    assert fills(venue.on_market(NOW, trade(Side.SELL, tick, 1))) == [(tick, 1, True)]
+
+
+def test_an_order_amended_into_the_book_takes():
+    venue = opened()
+    submit(venue, Side.BUY, 99)
+    events = venue.amend(NOW, "a", Ticks(103), Lots(10), post_only=False)
+    assert fills(events[1:]) == [(103, 10, False)]
+    assert venue.resting_count == 0
+
+
+def test_a_post_only_order_amended_into_the_book_is_cancelled_with_what_was_open():
+    venue = opened()
+    submit(venue, Side.BUY, 99)
+    events = venue.amend(NOW, "a", Ticks(103), Lots(12), post_only=True)
+    assert events == [OrderCancelled(KEY, "a", Ns(0), Lots(10))]
+    assert venue.resting_count == 0
+
+
+def test_an_amend_of_no_order_or_without_a_book_is_rejected_and_changes_nothing():
+    venue = opened()
+    submit(venue, Side.BUY, 99)
+    unknown = venue.amend(NOW, "b", Ticks(99), Lots(1), post_only=True)
+    venue.on_market(NOW, BookTrouble(KEY, NOW, NOW, Trouble.GAP, "test"))
+    blind = venue.amend(NOW, "a", Ticks(98), Lots(1), post_only=True)
+    assert [type(event) for event in unknown + blind] == [CancelReject, CancelReject]
+    assert cancel(venue) == OrderCancelled(KEY, "a", Ns(0), Lots(10))
+
+
+def test_what_can_be_taken_is_what_is_displayed_up_to_a_price():
+    venue = opened()
+    assert venue.takeable(Side.BUY, 104) == [(103, 40), (104, 60)]
+    assert venue.takeable(Side.BUY, 102) == []
+    assert venue.takeable(Side.SELL, 100) == [(100, 50)]

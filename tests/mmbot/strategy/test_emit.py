@@ -12,9 +12,17 @@ from mmbot.book.measures import PricedView
 from mmbot.model.instrument import Instrument, Side
 from mmbot.model.quotes import Quote
 from mmbot.strategy.emit import Emit, EmitSettings
+from mmbot.strategy.inventory import tick_shifts
 
 NEXO = linear(venue="binance_spot", symbol="NEXOUSDT", tick_size="0.001")
-INSTRUMENTS = [linear(), NEXO, inverse(), linear(tick_size="0.5", lot_size="1")]
+INSTRUMENTS = [
+    linear(),
+    NEXO,
+    inverse(),
+    linear(tick_size="0.5", lot_size="1"),
+    linear(min_lots=40, max_lots=300),
+    inverse(min_lots=3, max_lots=20),
+]
 
 
 class Case(msgspec.Struct):
@@ -97,7 +105,7 @@ def test_every_quote_has_a_price_and_clears_the_venues_minimum_at_that_price(cas
     instrument = case.instrument
     for quote in case.quotes():
         assert quote.tick >= 1
-        assert quote.lots >= 1
+        assert quote.lots == instrument.allowed_lots(quote.lots) >= instrument.min_lots
         notional = instrument.notional_quote(quote.lots, instrument.price(quote.tick))
         assert notional >= instrument.min_notional * (1 - 1e-12)
 
@@ -123,14 +131,14 @@ def test_a_position_at_its_cap_is_not_grown(case: Case):
 def test_rounding_is_passive_and_no_further_than_a_tick(case: Case):
     case.preferred = (None, None)
     case.settings = msgspec.structs.replace(case.settings, levels=1)
-    centre = case.fair_ticks * (1 + case.skew_bps / 1e4)
+    shifts = dict(zip(Side, tick_shifts(case.skew_bps, case.fair_ticks), strict=True))
     for quote in case.quotes():
-        exact = centre * (1 - quote.side * case.half_spread_bps / 1e4)
+        exact = case.fair_ticks * (1 - quote.side * case.half_spread_bps / 1e4) + shifts[quote.side]
         if quote.side is Side.BUY:
             exact = min(exact, case.fair_ticks, case.view.ask_tick - 1)
         else:
             exact = max(exact, case.fair_ticks, case.view.bid_tick + 1)
-        assert 0 <= (exact - quote.tick) * quote.side < 1
+        assert -1e-9 * case.fair_ticks <= (exact - quote.tick) * quote.side < 1 + 1e-9 * case.fair_ticks
 
 
 @given(cases())
@@ -183,6 +191,13 @@ def test_half_the_size_is_half_the_lots():
 
 def test_too_small_for_the_venue_is_no_quote():
     assert quote_pair(size_ratio=0.009) == []
+
+
+@pytest.mark.parametrize(
+    ("bounds", "lots"), [({"min_lots": 667}, 0), ({"min_lots": 666}, 666), ({"max_lots": 50}, 50)]
+)
+def test_an_order_is_of_a_size_that_the_venue_takes(bounds: dict[str, int], lots: int):
+    assert Emit(EmitSettings(500.0, 1, 0.0), linear(**bounds)).lots(7_500.0, 1.0) == lots
 
 
 @pytest.mark.parametrize("fair_ticks", [100_000.0, 400_000.0])

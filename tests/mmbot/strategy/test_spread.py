@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.mmbot.builders import START_NS, shipped_settings
 
+from mmbot.strategy.glft import Glft, GlftSettings
 from mmbot.strategy.spread import AdaptiveSpread, SpreadSettings
 from mmbot.units import MS, SECOND
 
@@ -17,22 +18,37 @@ scores = st.floats(0, 1)
 ticks = st.lists(st.tuples(st.integers(1, 5 * SECOND), volatilities, scores), min_size=1, max_size=30)
 
 
-def played(settings: SpreadSettings, path: list[tuple[int, float | None, float]]) -> list[tuple[int, float]]:
-    spread, now_ns, found = AdaptiveSpread(settings), START_NS, []
+models = st.none() | st.builds(
+    Glft,
+    st.builds(GlftSettings, st.floats(1e-3, 100), st.floats(0.01, 5), st.floats(0.02, 5)),
+    st.just(500.0),
+    st.just(5_000.0),
+    st.floats(-1, 10),
+)
+
+
+def played(
+    settings: SpreadSettings, path: list[tuple[int, float | None, float]], model: Glft | None = None
+) -> list[tuple[int, float]]:
+    spread, now_ns, found = AdaptiveSpread(settings, model), START_NS, []
     for elapsed_ns, volatility_bps, score in path:
         now_ns += elapsed_ns
         found.append((elapsed_ns, spread(now_ns, volatility_bps, score)))
     return found
 
 
-@given(ticks)
-def test_the_half_spread_never_leaves_its_bounds(path: list[tuple[int, float | None, float]]):
-    assert all(SETTINGS.min_bps <= half <= SETTINGS.max_bps for _, half in played(SETTINGS, path))
+@given(ticks, models)
+def test_the_half_spread_never_leaves_its_bounds(
+    path: list[tuple[int, float | None, float]], model: Glft | None
+):
+    assert all(SETTINGS.min_bps <= half <= SETTINGS.max_bps for _, half in played(SETTINGS, path, model))
 
 
-@given(ticks)
-def test_the_half_spread_moves_no_faster_than_its_slew_limit(path: list[tuple[int, float | None, float]]):
-    found = played(SETTINGS, path)
+@given(ticks, models)
+def test_the_half_spread_moves_no_faster_than_its_slew_limit(
+    path: list[tuple[int, float | None, float]], model: Glft | None
+):
+    found = played(SETTINGS, path, model)
     for (_, before), (elapsed_ns, now) in pairwise(found):
         assert abs(now - before) <= SETTINGS.slew_bps_per_s * elapsed_ns / SECOND + 1e-9
 

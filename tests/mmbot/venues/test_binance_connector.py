@@ -68,8 +68,8 @@ def capture(data_dir: Path) -> Capture:
 
 
 class LoopbackUsdm:
-    """Both routes and REST on one port. The first frame of each route flows at once, the rest once the snapshot
-    was fetched.
+    """Both routes and REST on one port. The first frame of each route flows at once, the rest once the
+    snapshot was fetched.
     """
 
     def __init__(self, capture: Capture) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mmbot.errors import ConfigError, MmbotError, RemoteProtocolError
 from mmbot.model.events import BookDelta, BookSnapshot, Confirmed, Trade
-from mmbot.model.instrument import MOST_STEPS, Contract, Fees, Instrument, Side, parser
+from mmbot.model.instrument import MOST_STEPS, Contract, Fees, Instrument, Side, formatter, parser
 from mmbot.units import MS, Lots, Ns, Ticks
 from mmbot.venues.bybit.codec import (
     AliveFrame,
@@ -19,7 +19,6 @@ from mmbot.venues.bybit.codec import (
     TradesFrame,
     category,
     decode,
-    formatter,
 )
 from mmbot.venues.bybit.feed import BybitFeed
 
@@ -115,7 +114,8 @@ def test_numbers_are_written_as_the_venue_writes_them():
     assert formatter("1", stripped=False)(6_200) == "6200"
 
 
-@given(st.binary(max_size=200))
+# Hypothesis draws on the constants of the source too, our ping among them, which is no noise
+@given(st.binary(max_size=200).filter(lambda payload: b'"op"' not in payload))
 def test_noise_is_a_protocol_error_never_a_crash(payload):
     with pytest.raises(RemoteProtocolError, match="frame was"):
         decode(payload)

@@ -118,6 +118,28 @@ def test_binance_by_market():
     assert (inverse.contract, inverse.contract_value, inverse.settled_in) == (Contract.INVERSE, 10.0, "ETH")
 
 
+def lot_sizes(row: dict[str, Any], **changes: str) -> dict[str, Any]:
+    return row | {"lotSizeFilter": row["lotSizeFilter"] | changes}
+
+
+def sizes(built: Instrument) -> tuple[int, int | None]:
+    return built.min_lots, built.max_lots
+
+
+def test_the_least_and_the_most_of_an_order_are_what_the_venue_states():
+    assert sizes(from_bybit(BYBIT_LINEAR)) == (1, None)
+    assert sizes(from_bybit(lot_sizes(BYBIT_LINEAR, minOrderQty="1", maxOrderQty="96000.0"))) == (10, 960_000)
+    assert sizes(from_binance(filters(USDM, "LOT_SIZE", minQty="0.001", maxQty="1000"))) == (10, 10_000_000)
+    assert sizes(from_binance(COINM, "binance_coinm")) == (1, None)
+
+
+def test_bounds_off_the_step_go_inward_and_a_bound_of_nothing_is_none():
+    stated = lot_sizes(BYBIT_SPOT, minOrderQty="0.0000481", maxOrderQty="80", maxLimitOrderQty="71.73956243")
+    assert sizes(from_bybit(stated, "spot")) == (49, 71_739_562)
+    unbounded = filters(SPOT, "LOT_SIZE", minQty="0.00000000", maxQty="0.00000000")
+    assert sizes(from_binance(unbounded, "binance_spot")) == (1, None)
+
+
 def test_the_fees_are_those_given_and_a_rebate_is_earned():
     built = from_bybit(BYBIT_LINEAR)
     assert built.fees == FEES
@@ -154,12 +176,15 @@ REFUSED: dict[str, tuple[Callable[[], Instrument], type[MmbotError], str]] = {
         ConfigError,
         "settleCoin was 'USDC', expected 'USDT'",
     ),
-    "bybit minimum above the step": (
-        lambda: from_bybit(
-            BYBIT_LINEAR | {"lotSizeFilter": BYBIT_LINEAR["lotSizeFilter"] | {"minOrderQty": "1"}}
-        ),
-        ConfigError,
-        "minOrderQty was 1, expected the step 0.1",
+    "bybit minimum no number": (
+        lambda: from_bybit(lot_sizes(BYBIT_LINEAR, minOrderQty="few")),
+        RemoteProtocolError,
+        "bybit_linear:SOLUSDT: quantity was 'few' in steps of '0.1', expected plain decimals",
+    ),
+    "bybit most below the least": (
+        lambda: from_bybit(lot_sizes(BYBIT_LINEAR, minOrderQty="1", maxOrderQty="0.5")),
+        RemoteProtocolError,
+        "bybit_linear:SOLUSDT: max_lots was 5, expected at least min_lots 10",
     ),
     "bybit without step": (
         lambda: from_bybit(without(BYBIT_LINEAR, "lotSizeFilter", "qtyStep")),
@@ -203,10 +228,10 @@ REFUSED: dict[str, tuple[Callable[[], Instrument], type[MmbotError], str]] = {
         ConfigError,
         "marginAsset was 'BNB', expected 'USDT'",
     ),
-    "binance minimum above the step": (
-        lambda: from_binance(filters(USDM, "LOT_SIZE", minQty="0.001")),
-        ConfigError,
-        "minQty was 0.001, expected the step 0.0001",
+    "binance without a minimum": (
+        lambda: from_binance(filters(USDM, "LOT_SIZE", minQty=None)),
+        RemoteProtocolError,
+        "binance_usdm:BTCUSDT: was without minQty",
     ),
     "binance without prices": (
         lambda: from_binance(filters(USDM, "PRICE_FILTER")),

@@ -4,15 +4,15 @@
 
     {"symbol":"BTCUSDT","contractType":"PERPETUAL","status":"TRADING","baseAsset":"BTC","quoteAsset":"USDT",
     "marginAsset":"USDT","filters":[{"filterType":"PRICE_FILTER","tickSize":"0.10"},{"filterType":"LOT_SIZE",
-    "minQty":"0.0001","stepSize":"0.0001"},{"filterType":"MIN_NOTIONAL","notional":"50"}]}
+    "minQty":"0.0001","maxQty":"1000","stepSize":"0.0001"},{"filterType":"MIN_NOTIONAL","notional":"50"}]}
 
 The markets differ in names: spot states its least value as `minNotional` (filter NOTIONAL or, before 2023,
 MIN_NOTIONAL), COIN-M its status as `contractStatus`, its contracts as `contractSize` quote units each, and no
 least value, which is that of one contract. Commission rates
 (`/fapi/v1/commissionRate`, `/dapi/v1/commissionRate`) are shares of notional.
 
-Refused, since an `Instrument` could not say it: a minimum size above the step, a contract settled in a third
-currency, an instrument that is not trading.
+Refused, since an `Instrument` could not say it: a contract settled in a third currency, an instrument that is
+not trading.
 """
 
 from typing import TypeVar
@@ -20,7 +20,7 @@ from typing import TypeVar
 import msgspec
 
 from mmbot.errors import ConfigError, RemoteProtocolError
-from mmbot.model.instrument import Contract, Fees, Instrument, rate_bps, same_decimal
+from mmbot.model.instrument import Contract, Fees, Instrument, order_lots, rate_bps
 
 T = TypeVar("T")
 
@@ -33,6 +33,7 @@ class _Filter(msgspec.Struct, rename="camel"):
     tick_size: str | None = None
     step_size: str | None = None
     min_qty: str | None = None
+    max_qty: str | None = None
     notional: str | None = None
     min_notional: str | None = None
 
@@ -72,10 +73,9 @@ def instrument(reply: bytes, venue: str, symbol: str, fees: Fees) -> Instrument:
     _check_tradable(row, contract, where)
     sizes = _filter(row, ("LOT_SIZE",), where)
     step = _stated(sizes.step_size, "stepSize", where)
-    if not same_decimal(_stated(sizes.min_qty, "minQty", where), step):
-        raise ConfigError(f"{where}: minQty was {sizes.min_qty}, expected the step {step}")
     value = _stated(row.contract_size, "contractSize", where) if contract is Contract.INVERSE else 1.0
     try:
+        min_lots, max_lots = order_lots(_stated(sizes.min_qty, "minQty", where), sizes.max_qty, step)
         return Instrument(
             venue=venue,
             symbol=symbol,
@@ -87,6 +87,8 @@ def instrument(reply: bytes, venue: str, symbol: str, fees: Fees) -> Instrument:
             fees=fees,
             contract=contract,
             contract_value=value,
+            min_lots=min_lots,
+            max_lots=max_lots,
         )
     except ValueError as error:
         raise RemoteProtocolError(f"{where}: {error}") from error

@@ -27,14 +27,14 @@ reached them. Each becomes a `Confirmed`, before its price is read: an off-book 
 Anything else that does not fit is a RemoteProtocolError that says what was found.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Literal, NoReturn
 
 import msgspec
 
 from mmbot.errors import ConfigError, RemoteProtocolError
 from mmbot.model.events import BookDelta, BookSnapshot, Confirmed, Level, Trade
-from mmbot.model.instrument import Instrument, Side, parser
+from mmbot.model.instrument import Instrument, Side, formatter, parser
 from mmbot.units import MS, Lots, Ns, Ticks
 
 Category = Literal["linear", "spot", "inverse"]
@@ -380,34 +380,6 @@ class Codec:
             BT=False,
             RPI=False,
         )
-
-
-def formatter(step: str, *, stripped: bool) -> Callable[[int], str]:
-    """Whole steps -> exact decimal text, the inverse of `mmbot.model.instrument.parser`.
-
-    With all places of the step (`formatter("0.10", stripped=False)(651142) == "65114.20"`), or without
-    trailing zeros (`formatter("0.1", stripped=True)(762000) == "76200"`). Results are remembered; the memory
-    is bounded.
-    """
-    digits = len(step.partition(".")[2])
-    scaled_step = int(step.replace(".", ""))
-    known: dict[int, str] = {}
-
-    def text(steps: int) -> str:
-        found = known.get(steps)
-        if found is None:
-            figures = str(steps * scaled_step).rjust(digits + 1, "0")
-            whole, fraction = figures[: len(figures) - digits], figures[len(figures) - digits :]
-            fraction = fraction.rstrip("0") if stripped else fraction
-            found = f"{whole}.{fraction}" if fraction else whole
-            if len(known) < _REMEMBERED:
-                known[steps] = found
-        return found
-
-    return text
-
-
-_REMEMBERED = 200_000
 
 
 def _whole_ms(exch_ns: Ns) -> int:

@@ -15,23 +15,20 @@ from mmbot.model.instrument import Instrument
 from mmbot.units import MS
 from mmbot.venues.bybit.codec import Codec, Print, TickDirection, category
 
-_FIRST_SEQ = 1_000_000_001
+FIRST_SEQ = 1_000_000_001
 _FIRST_SPOT_ID = 2_290_000_000_000_000_001
 
 
 class BybitFeed:
     """Frames of one instrument, in the order of the calls."""
 
-    __slots__ = ("_codec", "_depth", "_direction", "_last_tick", "_seq", "_spot", "_trades")
+    __slots__ = ("_codec", "_depth", "_prints", "_seq")
 
     def __init__(self, instrument: Instrument, depth: int) -> None:
         self._codec = Codec(instrument)
         self._depth = depth
-        self._spot = category(instrument) == "spot"
-        self._seq = _FIRST_SEQ
-        self._trades = 0
-        self._last_tick: int | None = None
-        self._direction: TickDirection = "PlusTick"
+        self._prints = Prints(instrument)
+        self._seq = FIRST_SEQ
 
     def frame(self, event: BookSnapshot | BookDelta | Trade) -> bytes:
         """The frame of one event."""
@@ -46,12 +43,28 @@ class BybitFeed:
         if any(later.exch_ns < earlier.exch_ns for earlier, later in pairwise(trades)):
             raise ValueError("trades were out of time order, expected them ascending")
         seq = self._next_seq()
-        prints = [Print(trade, self._trade_id(), seq, self._towards(trade.tick)) for trade in trades]
+        prints = [self._prints.of(trade, seq) for trade in trades]
         return self._codec.encode_trades(prints, ts_ms=trades[-1].exch_ns // MS)
 
     def _next_seq(self) -> int:
         self._seq += 1
         return self._seq
+
+
+class Prints:
+    """What Bybit says beside each trade of one instrument, in the order of the calls."""
+
+    __slots__ = ("_direction", "_last_tick", "_spot", "_trades")
+
+    def __init__(self, instrument: Instrument) -> None:
+        self._spot = category(instrument) == "spot"
+        self._trades = 0
+        self._last_tick: int | None = None
+        self._direction: TickDirection = "PlusTick"
+
+    def of(self, trade: Trade, seq: int) -> Print:
+        """The print of one trade; `seq` is the number of the frame that carries it."""
+        return Print(trade, self._trade_id(), seq, self._towards(trade.tick))
 
     def _trade_id(self) -> str:
         self._trades += 1

@@ -6,12 +6,13 @@
     "priceFilter":{"minPrice":"0.010","maxPrice":"199999.980","tickSize":"0.010"},"lotSizeFilter":{
     "maxOrderQty":"96000.0","minOrderQty":"0.1","qtyStep":"0.1","minNotionalValue":"5"},"settleCoin":"USDT"}
 
-Spot names the step `basePrecision` and the least value `minOrderAmt`. An inverse contract is worth one unit
-of quote currency. `GET /v5/account/fee-rate` (https://bybit-exchange.github.io/docs/v5/account/fee-rate)
+Spot names the step `basePrecision`, the least value `minOrderAmt`, and the most of a limit order
+`maxLimitOrderQty` (what it allows post-only orders on top of that is left alone). An inverse contract is
+worth one unit of quote currency. `GET /v5/account/fee-rate` (https://bybit-exchange.github.io/docs/v5/account/fee-rate)
 gives the account's rates by symbol, as shares of notional.
 
-Refused, since an `Instrument` could not say it: a minimum size above the step, a contract settled in a third
-currency, an instrument that is not trading.
+Refused, since an `Instrument` could not say it: a contract settled in a third currency, an instrument that is
+not trading.
 """
 
 from typing import TypeVar
@@ -20,7 +21,7 @@ from urllib.parse import quote
 import msgspec
 
 from mmbot.errors import ConfigError, RemoteProtocolError
-from mmbot.model.instrument import Contract, Fees, Instrument, rate_bps, same_decimal
+from mmbot.model.instrument import Contract, Fees, Instrument, order_lots, rate_bps
 from mmbot.venues.bybit.codec import Category
 
 T = TypeVar("T")
@@ -42,6 +43,8 @@ class _PriceFilter(msgspec.Struct, rename="camel"):
 
 class _LotSizeFilter(msgspec.Struct, rename="camel"):
     min_order_qty: str
+    max_order_qty: str | None = None
+    max_limit_order_qty: str | None = None
     qty_step: str | None = None
     base_precision: str | None = None
     min_notional_value: str | None = None
@@ -98,9 +101,9 @@ def instrument(reply: bytes, symbol: str, fees: Fees) -> Instrument:
         raise ConfigError(f"{where}: settleCoin was {row.settle_coin!r}, expected {settled_in!r}")
     sizes = row.lot_size_filter
     step, least = _sizes(sizes, listing.category, where)
-    if not same_decimal(sizes.min_order_qty, step):
-        raise ConfigError(f"{where}: minOrderQty was {sizes.min_order_qty}, expected the step {step}")
     try:
+        most = sizes.max_limit_order_qty or sizes.max_order_qty
+        min_lots, max_lots = order_lots(sizes.min_order_qty, most, step)
         return Instrument(
             venue=_VENUES[listing.category],
             symbol=symbol,
@@ -111,8 +114,10 @@ def instrument(reply: bytes, symbol: str, fees: Fees) -> Instrument:
             min_notional=float(least),
             fees=fees,
             contract=contract,
+            min_lots=min_lots,
+            max_lots=max_lots,
         )
-    except ValueError as error:
+    except (ValueError, RemoteProtocolError) as error:
         raise RemoteProtocolError(f"{where}: {error}") from error
 
 

@@ -1,0 +1,1 @@
+"""Numbers of models, measured from market events. No wiring, no files."""

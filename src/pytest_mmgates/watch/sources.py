@@ -1,0 +1,205 @@
+"""Rows of a run as they arrive, summed up in rings; and a window over them.
+
+Decided: rows are asked for in time order within each feed, and the feeds of a run may lie up to half an hour
+apart (a bot writes batches). What comes later than that is an error, never left out: a window that misses
+rows is no window. Short names of symbols are read as everywhere (`feeds.symbol_codes`).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import groupby
+from operator import attrgetter, itemgetter
+from typing import TypeVar
+
+import msgspec
+import numpy as np
+
+from pytest_mmgates.errors import RunlogError
+from pytest_mmgates.feeds import breaker_state, symbol_codes
+from pytest_mmgates.metrics.windowed import SUMS, Window
+from pytest_mmgates.rows import Cache, EventRow, FillRow, Markets, Ns, SampleRow
+from pytest_mmgates.tally.growth import FLOOR_NS, Floor, Floors
+from pytest_mmgates.watch.ring import Ring, Sums
+from pytest_mmgates.watchrules import STEP_NS
+
+LATEST_BUCKETS = 180
+"""How far the feeds of a run may lie apart: 30 minutes."""
+_OUTCOMES = {name: SUMS.index(name) for name in ("hit", "stale", "miss")}
+_NOTIONAL = ("maker", "taker")
+
+
+class WatchedTick(msgspec.Struct, gc=False):
+    """What a window needs of a tick row: the rest is not even decoded."""
+
+    ts_ns: Ns
+    symbol: str | None
+    cache: Cache
+    deadline_miss: bool
+
+
+KnownRow = TypeVar("KnownRow", WatchedTick, FillRow, SampleRow, EventRow)
+
+
+class Sources:
+    """Everything that a watch of one run remembers of its rows."""
+
+    def __init__(self, manifest: Markets, longest_ns: int) -> None:
+        self._most_floors = (longest_ns + LATEST_BUCKETS * STEP_NS) // FLOOR_NS + 2
+        self._codes = symbol_codes(manifest)
+        self._instruments = [manifest.instrument(name) for name in manifest.symbols]
+        self.currencies = [item.quote if item else None for item in self._instruments]
+        length = longest_ns // STEP_NS + 2 * LATEST_BUCKETS + 2
+        self.sums = Ring(length, (len(manifest.symbols), len(SUMS)))
+        self.notional = Ring(length, (len(manifest.symbols), len(_NOTIONAL)))
+        self.breakers = Breakers(length)
+        self.floors = Floors(0, self._most_floors)
+        self._readers: dict[str, Callable[[bytes], Iterator[int]]] = {
+            "pipeline_ticks": partial(self._read, "pipeline_ticks", "ts_ns", WatchedTick, self._ticks),
+            "fills": partial(self._read, "fills", "recv_ns", FillRow, self._fills),
+            "samples": partial(self._read, "samples", "ts_ns", SampleRow, self._samples),
+            "events": partial(self._read, "events", "ts_ns", EventRow, self._events),
+        }
+
+    def window(self, end: int, window_ns: int, symbol: int | None) -> "SourceWindow":
+        """Up to the beginning of the bucket `end`."""
+        return SourceWindow(self, end, window_ns, symbol)
+
+    def ticked(self, end: int, symbol: int | None) -> bool:
+        """Whether the bucket before `end` has ticks."""
+        return bool(_of(self.sums.window(end, 1), symbol)[0])
+
+    def start(self, number: int) -> None:
+        """The run starts in this bucket."""
+        self.floors = Floors(number * STEP_NS, self._most_floors)
+
+    def code(self, symbol: str) -> int | None:
+        return self._codes.get(symbol)
+
+    def take(self, feed: str, lines: bytes) -> Iterator[int]:
+        """Sum up the rows of a batch, bucket by bucket; before each, its number, so that what is older can be
+        judged in time.
+        """
+        return self._readers[feed](lines)
+
+    def _read(
+        self,
+        feed: str,
+        clock: str,
+        row_type: type[KnownRow],
+        add: Callable[[int, Sequence[KnownRow]], None],
+        lines: bytes,
+    ) -> Iterator[int]:
+        try:
+            rows = msgspec.json.Decoder(row_type).decode_lines(lines)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise RunlogError(f"feed {feed}: corrupt row: {error}") from error
+        numbers = (ts_ns // STEP_NS for ts_ns in map(attrgetter(clock), rows))
+        for number, of_bucket in groupby(zip(numbers, rows, strict=True), key=itemgetter(0)):
+            yield number
+            add(number, [row for _, row in of_bucket])
+
+    def _ticks(self, number: int, rows: Sequence[WatchedTick]) -> None:
+        counts: dict[str | None, list[int]] = {}
+        for row in rows:
+            count = counts.get(row.symbol)
+            if count is None:
+                count = counts[row.symbol] = [0] * len(SUMS)
+            count[0] += 1
+            count[1] += row.deadline_miss
+            count[_OUTCOMES[row.cache]] += 1
+        for symbol, count in counts.items():
+            self.sums.add(number, self._code(symbol), count)
+
+    def _fills(self, number: int, rows: Sequence[FillRow]) -> None:
+        for row in rows:
+            code = self._code(row.symbol)
+            instrument = self._instruments[code]
+            if instrument is not None:
+                price = 1.0 if instrument.contract == "inverse" else row.price
+                notional = row.qty * instrument.contract_value * price
+                self.notional.add(number, (code, _NOTIONAL.index(row.liquidity)), notional)
+            self.sums.add(number, (code, SUMS.index("fills")), 1)
+
+    def _samples(self, _number: int, rows: Sequence[SampleRow]) -> None:
+        for row in rows:
+            if row.name == "rss_bytes":
+                self.floors.add(row.ts_ns, row.value)
+
+    def _events(self, _number: int, rows: Sequence[EventRow]) -> None:
+        for row in rows:
+            if row.kind == "breaker":
+                venue, closed = breaker_state(row)
+                self.breakers.turned(row.ts_ns, venue, closed=closed)
+
+    def _code(self, symbol: str | None) -> int:
+        code = self._codes.get(symbol, -1)
+        if code < 0:
+            raise RunlogError(f"symbol {symbol!r} is not among the feeds of manifest.json")
+        return code
+
+
+class Breakers:
+    """How long the breaker of each venue was not closed, bucket by bucket."""
+
+    def __init__(self, length: int) -> None:
+        self._length = length
+        self._open_ns: dict[str, Ring] = {}
+        self._since_ns: dict[str, int] = {}
+
+    def turned(self, ts_ns: int, venue: str, *, closed: bool) -> None:
+        self._settle(venue, ts_ns)
+        if closed:
+            self._since_ns.pop(venue, None)
+        else:
+            self._since_ns.setdefault(venue, ts_ns)
+
+    def window(self, end: int, count: int) -> dict[str, int]:
+        for venue in self._since_ns:
+            self._settle(venue, end * STEP_NS)
+        return {venue: int(ring.window(end, count)[0]) for venue, ring in self._open_ns.items()}
+
+    def _settle(self, venue: str, now_ns: int) -> None:
+        """Write down the open time up to now."""
+        ring = self._open_ns.setdefault(venue, Ring(self._length, (1,)))
+        at_ns = self._since_ns.get(venue, now_ns)
+        at_ns = max(at_ns, (now_ns // STEP_NS - self._length + 1) * STEP_NS)
+        while at_ns < now_ns:
+            until_ns = min(now_ns, (at_ns // STEP_NS + 1) * STEP_NS)
+            ring.add(at_ns // STEP_NS, 0, until_ns - at_ns)
+            at_ns = until_ns
+        if venue in self._since_ns:
+            self._since_ns[venue] = max(at_ns, self._since_ns[venue])
+
+
+class SourceWindow(Window):
+    """A window over the rings, of one symbol or all."""
+
+    def __init__(self, sources: Sources, end: int, window_ns: int, symbol: int | None) -> None:
+        self._sources = sources
+        self._end = end
+        self._window_ns = window_ns
+        self._count = window_ns // STEP_NS
+        self._symbol = symbol
+
+    def total(self, name: str) -> float:
+        return float(_of(self._sources.sums.window(self._end, self._count), self._symbol)[SUMS.index(name)])
+
+    def notional(self) -> dict[str, float] | None:
+        fills = self._sources.sums.window(self._end, self._count)[:, SUMS.index("fills")]
+        codes = [code for code in np.flatnonzero(fills).tolist() if self._symbol in (None, code)]
+        currencies = {self._sources.currencies[code] for code in codes}
+        if len(currencies) != 1 or None in currencies:
+            return None
+        quote = _of(self._sources.notional.window(self._end, self._count), self._symbol)
+        return dict(zip(_NOTIONAL, quote.tolist(), strict=True))
+
+    def not_closed_ns(self) -> dict[str, int]:
+        return self._sources.breakers.window(self._end, self._count)
+
+    def floors(self) -> list[Floor]:
+        return self._sources.floors.complete(self._end * STEP_NS, self._window_ns // FLOOR_NS)
+
+
+def _of(sums: Sums, symbol: int | None) -> Sums:
+    chosen: Sums = sums.sum(axis=0) if symbol is None else sums[symbol]
+    return chosen
