@@ -1,7 +1,11 @@
 """The door for people: the `mmbot` command."""
 
+import contextlib
 import math
+import signal
 import sys
+from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -29,10 +33,20 @@ from mmbot.ops.reloads import Outcome, using
 from mmbot.ops.rollback import Rollback, Values, apply, ask_running, targets, work_out
 from mmbot.ops.steps import run_step
 from mmbot.runtime.faults import parse_fault
+from mmbot.runtime.kept_run import KeptRun
+from mmbot.runtime.live_run import LiveRequest, ShadowRun
 from mmbot.runtime.run import EngineKind, Run, RunRequest
 from mmbot.runtime.running import announced
 from mmbot.runtime.summary import Summary
 from mmbot.units import SECOND, parse_duration
+
+
+class Mode(StrEnum):
+    """How `mmbot run` plays."""
+
+    REPLAY = "replay"
+    SHADOW = "shadow"
+
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 config_app = typer.Typer(
@@ -61,8 +75,19 @@ def _commands() -> None:
 def run(
     scenario: Scenario = "demo",
     mode: Annotated[
-        str, typer.Option(help="replay: a recording, a simulated venue, a virtual clock.")
-    ] = "replay",
+        Mode,
+        typer.Option(
+            help="replay: a recording, a simulated venue, a virtual clock."
+            " shadow: live data of --venue, a simulated venue, the wall clock."
+        ),
+    ] = Mode.REPLAY,
+    venue: Annotated[str, typer.Option(help="Of a shadow run: name of a file in scenarios/live/.")] = "bybit",
+    host: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a shadow run: mainnet, testnet, a domain, or http://HOST:PORT. Default: the file's."
+        ),
+    ] = None,
     config: Config = Path("config.yaml"),
     config_override: Override = None,
     duration: Annotated[
@@ -92,29 +117,48 @@ def run(
 
     SIGHUP makes a running bot read its configuration again and take it between two ticks, all or nothing.
     """
-    if mode != "replay":
-        raise ConfigError(f"--mode: was {mode!r}, expected replay")
-    run_id = f"run-{scenario}-{wall_ns()}"
-    request = RunRequest(
-        scenario=scenario,
-        scenarios=scenarios,
-        config=[config, *(config_override or [])],
-        data=_captures(data),
-        run_id=run_id,
-        directory=out or Path("artifacts/runs") / run_id,
-        duration_s=_duration_s(duration),
-        seed=seed,
-        engine=EngineKind.COMPILED if wake_filter and engine is EngineKind.AUTO else engine,
-        wake_filter=wake_filter,
-        faults=tuple(map(parse_fault, inject or [])),
-    )
+    name = scenario if mode is Mode.REPLAY else venue
+    run_id = f"run-{name}-{wall_ns()}"
+    directory = out or Path("artifacts/runs") / run_id
+    configs = [config, *(config_override or [])]
+    opened: KeptRun
+    if mode is Mode.REPLAY:
+        opened = Run(
+            RunRequest(
+                scenario=scenario,
+                scenarios=scenarios,
+                config=configs,
+                data=_captures(data),
+                run_id=run_id,
+                directory=directory,
+                duration_s=_duration_s(duration),
+                seed=seed,
+                engine=EngineKind.COMPILED if wake_filter and engine is EngineKind.AUTO else engine,
+                wake_filter=wake_filter,
+                faults=tuple(map(parse_fault, inject or [])),
+            )
+        )
+    else:
+        if inject or wake_filter or data or engine is not EngineKind.AUTO:
+            raise ConfigError("--mode shadow: takes none of --inject, --wake-filter, --data and --engine")
+        opened = ShadowRun(
+            LiveRequest(
+                scenario=venue,
+                scenarios=scenarios / "live",
+                config=configs,
+                run_id=run_id,
+                directory=directory,
+                duration_s=_duration_s(duration),
+                seed=seed,
+                host=host,
+            )
+        )
     console = Console()
-    opened = Run(request)
-    summary = Summary([feed.instrument for feed in opened.tape.feeds])
+    summary = Summary(opened.instruments)
     opened.observers.append(summary)
-    with announced(opened, running):
+    with announced(opened, running), _told_to_stop(opened):
         _play(opened, summary, console)
-    console.print(_table(opened, summary, request))
+    console.print(_table(opened, summary, name))
 
 
 @config_app.command()
@@ -372,27 +416,44 @@ def _nanoseconds(option: str, duration: str) -> int:
         raise ConfigError(f"{option}: {error}") from error
 
 
-def _play(opened: Run, summary: Summary, console: Console) -> None:
+@contextlib.contextmanager
+def _told_to_stop(opened: KeptRun) -> Iterator[None]:
+    """SIGTERM and Ctrl-C halt a run: quotes are pulled, and what was done is written down."""
+
+    def told(number: int, _: object) -> None:
+        opened.halt(signal.Signals(number).name)
+
+    before = {number: signal.signal(number, told) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _play(opened: KeptRun, summary: Summary, console: Console) -> None:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f} %"),
         TimeElapsedColumn(),
     )
+    planned_ns = opened.planned_ns
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("replay", total=opened.planned_ns / SECOND)
+        task = progress.add_task("run", total=None if math.isinf(planned_ns) else planned_ns / SECOND)
         for _ in opened:
             if opened.started_ns is not None:
                 progress.update(task, completed=(summary.now_ns - opened.started_ns) / SECOND)
 
 
-def _table(opened: Run, summary: Summary, request: RunRequest) -> Table:
-    kind = opened.tape.kind
+def _table(opened: KeptRun, summary: Summary, title: str) -> Table:
+    kind = opened.data_kind
     mark = "  SYNTHETIC DATA" if kind == "synthetic" else ""
-    table = Table(title=f"{request.scenario}, {kind}{mark}", show_header=False, title_justify="left")
+    table = Table(title=f"{title}, {kind}{mark}", show_header=False, title_justify="left")
     counts, sim = opened.counts, opened.settings.sim
-    skipped = f", {counts.skipped_ticks} left out by the wake filter" if request.wake_filter else ""
-    table.add_row("ticks", f"{counts.ticks}{skipped}")
+    skipped = f", {counts.skipped_ticks} left out by the wake filter" if counts.skipped_ticks else ""
+    dropped = f", {counts.dropped_ticks} dropped" if counts.dropped_ticks else ""
+    table.add_row("ticks", f"{counts.ticks}{skipped}{dropped}")
     table.add_row("orders", f"{counts.orders} sent, {counts.cancels} cancels, {counts.rejects} rejects")
     for name, text in summary.market():
         table.add_row(name, text)
@@ -404,5 +465,5 @@ def _table(opened: Run, summary: Summary, request: RunRequest) -> Table:
     table.add_section()
     table.add_row("models", f"queue {sim.queue.name}; entry {sim.entry.name}; response {sim.response.name}")
     table.add_row("run digest", opened.digest)
-    table.add_row("written to", str(request.directory))
+    table.add_row("written to", str(opened.directory))
     return table

@@ -6,6 +6,7 @@ handed in as a plain callable.
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from mmbot.units import Ns
@@ -57,3 +58,10 @@ class RisingClock:
 async def sleep(duration_ns: int) -> None:
     """Let others work for so long."""
     await asyncio.sleep(duration_ns / 1e9)
+
+
+async def sleep_until(at_ns: int, clock: Callable[[], int]) -> None:
+    """Let others work until that clock says so; once in any case, so that who is late starves nobody."""
+    await asyncio.sleep(0)
+    while (left_ns := at_ns - clock()) > 0:  # noqa: ASYNC110 (a timer may fire a little early)
+        await asyncio.sleep(left_ns / 1e9)

@@ -94,6 +94,7 @@ def test_book_frames_put_ts_where_futures_put_it(told: dict[str, Json], topic: s
 
 
 def test_instruments_are_read_back_by_our_own_reader() -> None:
-    floor = Floor()
+    sized = linear(min_lots=5, max_lots=10_000)
+    floor = Floor(instrument=sized)
     reply = json.dumps(floor.get("/v5/market/instruments-info", **LINEAR)).encode()
-    assert instrument(reply, "SYNTHUSDT", linear().fees) == linear()
+    assert instrument(reply, "SYNTHUSDT", sized.fees) == sized

@@ -117,6 +117,7 @@ def configured(**changes: dict[str, object]) -> Settings:
             "slew_bps_per_s": 100.0,
             "volatility_reference_bps": 50.0,
         },
+        "trace": {"sample_rate": 0.3},
         "guards": {"soft_volatility_bps": 1e6, "hard_volatility_bps": 1e7, "recovery_s": 0.0},
         "emit": {"order_notional_quote": 50.0},
         "fetch_md": {"microprice_refit_ticks": 7},

@@ -1,4 +1,6 @@
-"""Every flag changes what the bot does: on a market that exercises it, on and off trade differently."""
+"""Every flag changes what the bot does: on a market that exercises it, on and off trade differently; `trace`
+alone changes what is written down.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -49,15 +51,19 @@ GREEDY: dict[str, Any] = {
     "taker_cap": {"min_fills": 1},
 }
 """Orders near the touch that come late, and take instead of being rejected."""
+JUMPY: dict[str, Any] = {**BUSY, "fast_cancel": {"move_bps": 0.5, "hold_ms": 500}}
+"""A threshold that an ordinary move of this market is a spike for."""
 EXERCISED: dict[str, dict[str, Any]] = {
     "pipeline": BUSY,
     "md_cache": SILENT,
     "risk_guards": NERVOUS,
+    "fast_cancel": JUMPY,
     "adaptive_spread": BUSY,
     "queue_aware": BUSY,
     "inventory_skew": BUSY,
     "async_batch": CROWDED,
     "taker_cap": GREEDY,
+    "trace": BUSY,
 }
 
 
@@ -109,7 +115,12 @@ def test_on_and_off_differ(tmp_path: Path, flag: Any, engine: EngineKind):
     on = played(tmp_path, "on", flag.name, engine, **{section: {key: True}})
     off = played(tmp_path, "off", flag.name, engine, **{section: {key: False}})
     assert on.counts.orders > 0
-    assert on.digest != off.digest
+    if flag.name == "trace":  # what is written down, and nothing else
+        assert on.digest == off.digest
+        assert list((tmp_path / "on").glob("trace_*.jsonl"))
+        assert not list((tmp_path / "off").glob("trace_*.jsonl"))
+    else:
+        assert on.digest != off.digest
     assert on.counts.ticks == off.counts.ticks
 
 

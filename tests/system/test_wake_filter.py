@@ -21,14 +21,14 @@ from tests.system.test_engines_agree import (
 
 from mmbot.config.settings import Settings
 from mmbot.errors import ConfigError
-from mmbot.model.events import MarketEvent
+from mmbot.model.events import BookDelta, BookSnapshot, MarketEvent
 from mmbot.model.instrument import Contract
-from mmbot.model.records import EventRow, FillRow, Row, TickRow
+from mmbot.model.records import EventRow, FillRow, Row, TickRow, TraceRow
 from mmbot.runtime.filtered import FilteredReplay
 from mmbot.runtime.run import EngineKind, Run, RunRequest
 from mmbot.runtime.tape import Tape
 from mmbot.sim.market import MarketSettings, SyntheticMarket
-from mmbot.units import SECOND, Ns
+from mmbot.units import MS, SECOND, Ns
 
 SPREADS = st.fixed_dictionaries(
     {
@@ -39,7 +39,13 @@ SPREADS = st.fixed_dictionaries(
         "volatility_reference_bps": st.sampled_from([5.0, 1e5]),
         "liquidity_weight_bps": st.sampled_from([0.0, 1.5, 30.0]),
         "liquidity_fast_halflife_s": st.sampled_from([0.5, 5.0]),
+        "latency_reference_ms": st.sampled_from([5.0, 50.0]),
+        "drawdown_reference_quote": st.sampled_from([0.05, 10.0]),
+        "cool_off_s": st.sampled_from([0.0, 2.0]),
     }
+)
+SPIKES = st.fixed_dictionaries(
+    {"move_bps": st.sampled_from([4.0, 15.0, 60.0]), "hold_ms": st.sampled_from([100.0, 900.0])}
 )
 ALIGNERS = st.fixed_dictionaries(
     {"hold_bps": st.sampled_from([0.3, 15.0, 60.0]), "lead_bps": st.sampled_from([0.0, 12.0, 25.0])}
@@ -60,8 +66,12 @@ def assert_nothing_else_is_missing(every: Played, filtered: Played) -> None:
     assert filtered.queues == every.queues
     ticks = [row for row in every.rows if isinstance(row, TickRow)]
     kept = [row for row in filtered.rows if isinstance(row, TickRow)]
-    assert [row for row in filtered.rows if not isinstance(row, TickRow)] == [
-        row for row in every.rows if not isinstance(row, TickRow)
+    assert [row for row in filtered.rows if not isinstance(row, TickRow | TraceRow)] == [
+        row for row in every.rows if not isinstance(row, TickRow | TraceRow)
+    ]
+    traced = [row for row in every.rows if isinstance(row, TraceRow)]
+    assert [row for row in filtered.rows if isinstance(row, TraceRow)] == [
+        row for row in traced if (row.symbol, row.seq) in {(tick.symbol, tick.seq) for tick in kept}
     ]
     by_number = {(row.symbol, row.seq): row for row in ticks}
     assert all(row == by_number[row.symbol, row.seq] for row in kept)
@@ -69,16 +79,24 @@ def assert_nothing_else_is_missing(every: Played, filtered: Played) -> None:
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(streams(), models, SPREADS, ALIGNERS, FAIR_VALUES)
+@given(streams(), models, SPREADS, ALIGNERS, FAIR_VALUES, SPIKES)
 def test_any_market_trades_the_same(
     events: list[MarketEvent],
     sim: dict[str, object],
     spread: dict[str, object],
     aligner: dict[str, object],
     fair_value: str,
+    fast_cancel: dict[str, object],
 ) -> None:
-    fetch_md = {"fair_value": fair_value, "microprice_refit_ticks": 7}
-    chosen = configured(sim=sim, spread=spread, aligner=aligner, fetch_md=fetch_md, md_cache=CALM)
+    chosen = configured(
+        sim=sim,
+        spread=spread,
+        aligner=aligner,
+        fetch_md={"fair_value": fair_value, "microprice_refit_ticks": 7},
+        md_cache=CALM,
+        fast_cancel=fast_cancel,
+        vitals={"latency_halflife_s": 0.5, "drawdown_window_s": 3},
+    )
     tape = Tape("synthetic", [feed(events, instrument(), exchange_clock=True)])
 
     assert_nothing_else_is_missing(*with_and_without(tape, chosen))
@@ -89,10 +107,15 @@ def test_the_random_markets_do_let_it_sleep() -> None:
     slept: list[int] = []
 
     @settings(max_examples=60, deadline=None, database=None, derandomize=True)
-    @given(streams(), SPREADS, ALIGNERS)
-    def collect(events: list[MarketEvent], spread: dict[str, object], aligner: dict[str, object]) -> None:
+    @given(streams(), SPREADS, ALIGNERS, SPIKES)
+    def collect(
+        events: list[MarketEvent],
+        spread: dict[str, object],
+        aligner: dict[str, object],
+        fast_cancel: dict[str, object],
+    ) -> None:
         tape = Tape("synthetic", [feed(events, instrument(), exchange_clock=True)])
-        chosen = configured(spread=spread, aligner=aligner, md_cache=CALM)
+        chosen = configured(spread=spread, aligner=aligner, md_cache=CALM, fast_cancel=fast_cancel)
         slept.append(play(tape, chosen, compiled=True, shell=FilteredReplay, sample_ns=SECOND).skipped_ticks)
 
     collect()
@@ -116,16 +139,20 @@ def test_each_of_two_symbols_sleeps_by_itself(
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("fair_value", ["mid", "weighted_mid", "microprice"])
-def test_a_market_that_trades_sleeps_often_and_misses_nothing(seed: int, fair_value: str) -> None:
-    """Two minutes with fills, a position that skews, a spread that moves with liquidity."""
+@pytest.mark.parametrize("drawdown_reference_quote", [10.0, 0.01])
+def test_a_market_that_trades_sleeps_often_and_misses_nothing(
+    seed: int, fair_value: str, drawdown_reference_quote: float
+) -> None:
+    """Two minutes with fills, a position that skews, a spread that moves with liquidity, and with losses."""
     market = MarketSettings(
         symbol=KEY, duration_s=120.0, depth_levels=10, trades_per_s=8.0, trade_lots_log_mean=3.0
     )
     chosen = configured(
         spread={
             "base_bps": 2.0, "min_bps": 0.5, "slew_bps_per_s": 2.0, "volatility_reference_bps": 50.0,
-            "liquidity_weight_bps": 1.5,
+            "liquidity_weight_bps": 1.5, "drawdown_reference_quote": drawdown_reference_quote,
         },
+        vitals={"drawdown_window_s": 5},
         aligner={"hold_bps": 0.5, "lead_bps": 0.5},
         emit={"order_notional_quote": 50.0},
         inventory={"max_position_quote": 300.0, "dead_band_ratio": 0.1, "max_skew_bps": 1.0},
@@ -141,6 +168,48 @@ def test_a_market_that_trades_sleeps_often_and_misses_nothing(seed: int, fair_va
     assert_nothing_else_is_missing(every, filtered)
     assert sum(isinstance(row, FillRow) for row in every.rows) > 5
     assert filtered.skipped_ticks > 0
+
+
+def stepping(mids: list[int]) -> list[MarketEvent]:
+    """A book of one tick's spread and ten levels a side, whose best bid moves as told, every 50 ms."""
+    now_ns, at = START, mids[0]
+    levels = ([(at - step, 100) for step in range(10)], [(at + 1 + step, 100) for step in range(10)])
+    events: list[MarketEvent] = [BookSnapshot(KEY, Ns(now_ns), Ns(now_ns), *levels)]
+    for to in mids[1:]:
+        now_ns += 50 * MS
+        before = {at - step for step in range(10)}, {at + 1 + step for step in range(10)}
+        after = {to - step for step in range(10)}, {to + 1 + step for step in range(10)}
+        changes = [
+            [(tick, 0) for tick in sorted(old - new)] + [(tick, 100) for tick in sorted(new)]
+            for old, new in zip(before, after, strict=True)
+        ]
+        events.append(BookDelta(KEY, Ns(now_ns), Ns(now_ns), *changes))
+        at = to
+    return events
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(("jump", "spikes"), [(25, 0), (31, 1)])
+def test_a_spike_is_judged_from_the_mid_at_the_last_tick_slept_through(
+    sign: int, jump: int, spikes: int
+) -> None:
+    """The mid drifts within the band, and then leaves it: what counts is how far it went in that tick."""
+    drifted = [10_000] * 84 + [10_000 + sign * step for step in range(11)]  # between two marks of the account
+    events = stepping([*drifted, drifted[-1], *[drifted[-1] + sign * jump] * 80])
+    chosen = configured(
+        spread={"base_bps": 40.0, "volatility_reference_bps": 1e5, "max_bps": 100.0},
+        aligner={"hold_bps": 60.0, "lead_bps": 25.0},
+        fetch_md={"fair_value": "mid", "microprice_refit_ticks": 3000},
+        emit={"order_notional_quote": 505.0},
+        fast_cancel={"move_bps": 30.0, "hold_ms": 500.0},
+    )
+    every, filtered = with_and_without(
+        Tape("synthetic", [feed(events, instrument(), exchange_clock=True)]), chosen, 60 * SECOND
+    )
+
+    assert_nothing_else_is_missing(every, filtered)
+    assert filtered.skipped_ticks > 20
+    assert sum(isinstance(row, EventRow) and row.kind == "fast_cancel" for row in every.rows) == spikes
 
 
 @pytest.mark.parametrize(

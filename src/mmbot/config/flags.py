@@ -3,8 +3,8 @@
 A flag is a boolean of config.yaml, `<section>.enabled`, or a number that bounds a feature. *Off* is defined
 here by values: `off` lists the settings that make the feature neutral, and `in_force` puts them in place of
 the written ones when a run is wired. So nothing below knows that flags exist, and the configuration keeps
-what was written. Only a flag that changes what the bot does is registered: a test plays each on and off and
-compares the orders.
+what was written. Only a flag that changes what the bot does, or writes down, is registered: a test plays each
+on and off and compares the orders, of `trace` the feeds.
 """
 
 import math
@@ -81,13 +81,29 @@ FLAGS: tuple[Flag, ...] = (
         default=True,
         rollback=True,
         owner="risk",
-        effect="Volatility and inventory widen, shrink and pull quotes."
-        " Off: only a missing or old book pulls them.",
+        effect="Volatility, latency, drawdown, taking and inventory widen, shrink and pull quotes."
+        " Off: only a missing, crossed or old book pulls them.",
         off={
             "guards.soft_volatility_bps": math.inf,
             "guards.hard_volatility_bps": math.inf,
+            "guards.soft_latency_ms": math.inf,
+            "guards.hard_latency_ms": math.inf,
+            "guards.soft_drawdown_quote": math.inf,
+            "guards.hard_drawdown_quote": math.inf,
+            "guards.soft_taker_ratio": math.inf,
+            "guards.hard_taker_ratio": math.inf,
             "guards.soft_inventory_ratio": math.inf,
         },
+    ),
+    Flag(
+        name="fast_cancel",
+        key="fast_cancel.enabled",
+        default=True,
+        rollback=True,
+        owner="risk",
+        effect="A jump of the mid empties the side that it runs into, at once and for hold_ms."
+        " Off: orders follow their wanted price, and new ones go out at it.",
+        off={"fast_cancel.move_bps": math.inf},
     ),
     Flag(
         name="adaptive_spread",
@@ -95,12 +111,15 @@ FLAGS: tuple[Flag, ...] = (
         default=True,
         rollback=True,
         owner="strategy",
-        effect="The half spread follows volatility and liquidity, or the model that spread.model names."
-        " Off: it is base_bps, within min and max, and the skew is that of the adaptive model.",
+        effect="The half spread follows volatility, liquidity, our latency and our drawdown, or the model"
+        " that spread.model names in place of the first two. Off: it is base_bps, within min and max, and the"
+        " skew is that of the adaptive model.",
         off={
             "spread.model": "adaptive",
             "spread.volatility_weight_bps": 0.0,
             "spread.liquidity_weight_bps": 0.0,
+            "spread.latency_weight_bps": 0.0,
+            "spread.pnl_weight_bps": 0.0,
         },
     ),
     Flag(
@@ -130,6 +149,16 @@ FLAGS: tuple[Flag, ...] = (
         effect="Cancels and creates of a symbol share messages, and wait where a tick's batches are full."
         " Off: every order is a message of its own, and nothing waits for a batch.",
         off={"async_batch.max_orders": 1, "async_batch.max_batches_per_tick": 1 << 30},
+    ),
+    Flag(
+        name="trace",
+        key="trace.enabled",
+        default=True,
+        rollback=False,
+        owner="trading-infra",
+        effect="A share of ticks, trace.sample_rate, keeps what each stage thought in the feed `trace`."
+        " Off: no such feed. Orders are the same.",
+        off={"trace.sample_rate": 0.0},
     ),
     Flag(
         name="taker_cap",
@@ -189,8 +218,8 @@ _HEAD = """\
 # Feature flags
 
 Made by `mmbot config flags --markdown` from the registry in `src/mmbot/config/flags.py`; a test holds the two
-together, and another plays every flag on and off and compares the orders. *Rollback* is the value that
-`mmbot rollback --values registry` sets.
+together, and another plays every flag on and off and compares the orders, of `trace` the feeds. *Rollback* is
+the value that `mmbot rollback --values registry` sets.
 
 | flag | key | type | default | rollback | owner | effect |
 |---|---|---|---|---|---|---|"""

@@ -19,8 +19,7 @@ were recorded from such a market):
       venue: bybit_linear
       symbols: [BTCUSDT, ETHUSDT]
       depth: 50
-      rest: https://api-testnet.bybit.com
-      stream: wss://stream-testnet.bybit.com      # the venue's paths follow
+      host: testnet
 
 Its market is whatever happens; instruments come from the venue.
 
@@ -34,7 +33,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -82,38 +80,16 @@ class SyntheticSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LiveSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A venue to connect to. `rest` and `stream` have no path; `depth` is of the book."""
+    """A venue to connect to. `host`: as `mmbot record --host` takes it; `depth` is of the book."""
 
     venue: str
     symbols: list[str]
     depth: int
-    rest: str
-    stream: str
+    host: str
 
     def __post_init__(self) -> None:
         if not self.symbols or len(set(self.symbols)) != len(self.symbols):
             raise ValueError(f"live symbols were {self.symbols}, expected at least one, each once")
-        _check_address("rest", self.rest, ("http", "https"))
-        _check_address("stream", self.stream, ("ws", "wss"))
-
-    def at(self, address: str) -> "LiveSpec":
-        """The same venue behind one other address, `http://host:port` for both REST and streams. Raises
-        ConfigError.
-        """
-        try:
-            _check_address("host", address, ("http", "https"))
-        except ValueError as error:
-            raise ConfigError(str(error)) from error
-        return msgspec.structs.replace(self, rest=address, stream="ws" + address.removeprefix("http"))
-
-
-def _check_address(name: str, address: str, schemes: tuple[str, str]) -> None:
-    """A base address, encrypted unless it is this machine."""
-    parts = urlsplit(address)
-    if parts.scheme not in schemes or not parts.hostname or parts.path or parts.query:
-        raise ValueError(f"live {name} was {address!r}, expected {schemes[1]}://host, without a path")
-    if parts.scheme == schemes[0] and parts.hostname not in ("127.0.0.1", "::1", "localhost"):
-        raise ValueError(f"live {name} was {address!r}, expected {schemes[1]}:// for another machine")
 
 
 class _OwnSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -16,6 +16,7 @@ import msgspec
 from mmbot.book.cache import MdCacheSettings
 from mmbot.config.strict_yaml import Document, load
 from mmbot.engine.pipeline import PipelineSettings
+from mmbot.engine.trace import TraceSettings
 from mmbot.errors import ConfigError
 from mmbot.execution.aligner import AlignerSettings
 from mmbot.execution.batcher import BatchSettings
@@ -26,12 +27,14 @@ from mmbot.risk.throttle import ThrottleSettings
 from mmbot.sim.latency import LatencySettings
 from mmbot.sim.queue import QueueSettings
 from mmbot.strategy.emit import EmitSettings
+from mmbot.strategy.fast_cancel import FastCancelSettings
 from mmbot.strategy.fetch_md import FetchMdSettings
 from mmbot.strategy.glft import GlftSettings
 from mmbot.strategy.guards import GuardSettings
 from mmbot.strategy.inventory import InventorySettings
 from mmbot.strategy.queue_aware import QueueAwareSettings
 from mmbot.strategy.spread import SpreadSettings
+from mmbot.strategy.vitals import VitalsSettings
 
 
 class PipelineSection(PipelineSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -50,6 +53,10 @@ class GuardsSection(GuardSettings, frozen=True, forbid_unknown_fields=True, kw_o
     enabled: bool
 
 
+class FastCancelSection(FastCancelSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    enabled: bool
+
+
 class InventorySection(InventorySettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     enabled: bool
 
@@ -63,6 +70,10 @@ class AsyncBatchSection(BatchSettings, frozen=True, forbid_unknown_fields=True, 
 
 
 class TakerCapSection(TakerCapSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    enabled: bool
+
+
+class TraceSection(TraceSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     enabled: bool
 
 
@@ -88,9 +99,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pipeline: PipelineSection
     md_cache: MdCacheSection
     fetch_md: FetchMdSettings
+    vitals: VitalsSettings
     spread: SpreadSection
     glft: GlftSettings
     guards: GuardsSection
+    fast_cancel: FastCancelSection
     inventory: InventorySection
     queue_aware: QueueAwareSection
     emit: EmitSettings
@@ -101,6 +114,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     breaker: BreakerSettings
     throttle: ThrottleSettings
     sim: SimSettings
+    trace: TraceSection
     telemetry: TelemetrySettings
 
     def sha256(self) -> str:
@@ -116,17 +130,27 @@ _POSITIVE = (
     "fetch_md.depth_ticks",
     "fetch_md.volatility_halflife_s",
     "fetch_md.microprice_refit_ticks",
+    "vitals.latency_halflife_s",
+    "vitals.drawdown_window_s",
     "spread.base_bps",
     "spread.min_bps",
     "spread.volatility_reference_bps",
     "spread.liquidity_fast_halflife_s",
     "spread.liquidity_halflife_s",
+    "spread.latency_reference_ms",
+    "spread.drawdown_reference_quote",
     "spread.slew_bps_per_s",
     "glft.risk_aversion_per_quote",
     "glft.intensity_per_s",
     "glft.decay_per_bps",
     "guards.soft_volatility_bps",
+    "guards.soft_latency_ms",
+    "guards.soft_drawdown_quote",
+    "guards.soft_taker_ratio",
     "guards.soft_inventory_ratio",
+    "guards.clear_ratio",
+    "fast_cancel.move_bps",
+    "fast_cancel.hold_ms",
     "inventory.max_position_quote",
     "queue_aware.rate_halflife_s",
     "emit.order_notional_quote",
@@ -149,12 +173,16 @@ _POSITIVE = (
     "telemetry.sample_interval_s",
 )
 _MAY_BE_NEGATIVE = ("queue_aware.min_edge_bps",)
-_AT_MOST_ONE = ("guards.soft_size_ratio", "inventory.dead_band_ratio", "breaker.max_failure_ratio")
+_BELOW_ONE = ("inventory.dead_band_ratio", "breaker.max_failure_ratio")
+_AT_MOST_ONE = ("guards.soft_size_ratio", "guards.clear_ratio", "trace.sample_rate")
 _ORDERED = (
     ("throttle.reserved_for_cancels", "throttle.messages_per_s"),
     ("spread.min_bps", "spread.max_bps"),
     ("spread.liquidity_fast_halflife_s", "spread.liquidity_halflife_s"),
     ("guards.soft_volatility_bps", "guards.hard_volatility_bps"),
+    ("guards.soft_latency_ms", "guards.hard_latency_ms"),
+    ("guards.soft_drawdown_quote", "guards.hard_drawdown_quote"),
+    ("guards.soft_taker_ratio", "guards.hard_taker_ratio"),
     ("md_cache.ttl_ms", "md_cache.invalidate_on_ws_gap_ms"),
     ("md_cache.fresh_ms_for_pricing", "md_cache.invalidate_on_ws_gap_ms"),
 )
@@ -199,8 +227,10 @@ def _check(document: Document, settings: Settings) -> None:
             raise _error(document, key, f"was {value}, expected {expected}")
         if key == "pipeline.tick_interval_ms" and value < 1:
             raise _error(document, key, f"was {value}, expected at least 1")
-        if key in _AT_MOST_ONE and value >= 1 and not (value == 1 and key == "guards.soft_size_ratio"):
+        if key in _BELOW_ONE and value >= 1:
             raise _error(document, key, f"was {value}, expected below 1")
+        if key in _AT_MOST_ONE and value > 1:
+            raise _error(document, key, f"was {value}, expected at most 1")
     for low_key, high_key in _ORDERED:
         if values[low_key] > values[high_key]:
             raise _error(

@@ -8,7 +8,16 @@ from mmbot.book.market import EventMarket
 from mmbot.engine.settings import BotSettings
 from mmbot.engine.symbol import SymbolBot
 from mmbot.model.commands import Message, RequestSnapshot
-from mmbot.model.events import BookSnapshot, Event, Funding, MarketEvent, OrderEvent, Tick, Trouble
+from mmbot.model.events import (
+    BookSnapshot,
+    Event,
+    Funding,
+    LatencySample,
+    MarketEvent,
+    OrderEvent,
+    Tick,
+    Trouble,
+)
 from mmbot.model.records import EventRow, FillRow, Row, TickRow
 from mmbot.risk.account import Account
 from mmbot.units import MS
@@ -47,6 +56,8 @@ class Engine:
             self.answer(event)
         elif isinstance(event, Funding):
             self._fund(event)
+        elif isinstance(event, LatencySample):
+            self.bots[event.symbol].vitals.sampled(event.recv_ns, event.latency_ns)
         else:
             self._market(event)
         return ()
@@ -163,7 +174,7 @@ class Engine:
         """Mark every symbol, and the account with their sum."""
         account, profit = self._account, 0.0
         for bot in self.bots.values():
-            profit += bot.mark(now_ns)
+            profit += bot.assess(now_ns)
             if len(self.bots) > 1:  # for the sake of the others
                 bot.expose()
         if account.assess(now_ns, profit):

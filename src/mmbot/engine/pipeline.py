@@ -22,18 +22,21 @@ from mmbot.book.market import Market
 from mmbot.clock import Stopwatch
 from mmbot.model.instrument import Instrument
 from mmbot.model.quotes import Quote
-from mmbot.model.records import TickRow
+from mmbot.model.records import Row, TickRow
 from mmbot.strategy.emit import Emit
+from mmbot.strategy.fast_cancel import FastCancel
 from mmbot.strategy.fetch_md import FetchMd
 from mmbot.strategy.glft import Glft, GlftSkew
-from mmbot.strategy.guards import Guards, Level
+from mmbot.strategy.guards import Guards, GuardSettings, Level
 from mmbot.strategy.inventory import skew_bps
 from mmbot.strategy.queue_aware import Preferred, QueueAware, Working
-from mmbot.strategy.spread import AdaptiveSpread
+from mmbot.strategy.spread import AdaptiveSpread, SpreadSettings
+from mmbot.strategy.vitals import Rest, Vitals
 from mmbot.units import MS
 
 if TYPE_CHECKING:
     from mmbot.engine.settings import BotSettings
+    from mmbot.engine.trace import Tracer
 
 
 class PipelineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,7 +46,9 @@ class PipelineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(slots=True)
 class Stages:
-    """The six stages of one symbol, in order, and what their model needs to know of it."""
+    """The six stages of one symbol, in order; what they know of the bot itself; fast_cancel, whose time
+    counts into the guards'; and what their model needs to know of the symbol.
+    """
 
     fetch_md: FetchMd
     spread: AdaptiveSpread
@@ -51,6 +56,8 @@ class Stages:
     inventory: Callable[[float], float]
     queue_aware: QueueAware
     emit: Emit
+    vitals: Vitals
+    fast_cancel: FastCancel
     market: Market
     maker_fee_bps: float
 
@@ -63,6 +70,17 @@ class Stages:
         self.inventory = skew_of(settings, glft, self.market)
         self.queue_aware.reconfigure(settings.queue_aware)
         self.emit.reconfigure(settings.emit)
+        self.vitals.reconfigure(rest_of(settings.spread, settings.guards))
+        self.fast_cancel.reconfigure(settings.fast_cancel)
+
+
+def rest_of(spread: SpreadSettings, guards: GuardSettings) -> Rest:
+    """Vitals are at rest below the first level at which the spread or a guard would act."""
+    return Rest(
+        latency_ms=min(spread.latency_reference_ms, guards.soft_latency_ms),
+        drawdown_quote=min(spread.drawdown_reference_quote, guards.soft_drawdown_quote),
+        taker_ratio=guards.soft_taker_ratio,
+    )
 
 
 def model_of(settings: "BotSettings", maker_fee_bps: float) -> Glft | None:
@@ -92,6 +110,7 @@ class Pipeline:
         "_seq",
         "_stages",
         "_stopwatch",
+        "_tracer",
     )
 
     def __init__(
@@ -101,6 +120,7 @@ class Pipeline:
         instrument: Instrument,
         market: Market,
         stages: Stages,
+        tracer: "Tracer",
         stopwatch: Stopwatch,
     ) -> None:
         self._bound(settings, max_position_quote)
@@ -108,6 +128,7 @@ class Pipeline:
         self._price = instrument.pricer()
         self._market = market
         self._stages = stages
+        self._tracer = tracer
         self._stopwatch = stopwatch
         self._seq = 0
 
@@ -115,6 +136,7 @@ class Pipeline:
         """From the next tick on."""
         self._bound(settings.pipeline, settings.inventory.max_position_quote)
         self._stages.reconfigure(settings)
+        self._tracer.reconfigure(settings.trace, self._seq)
 
     def _bound(self, settings: PipelineSettings, max_position_quote: float) -> None:
         self._deadline_ns = settings.deadline_ms * MS
@@ -127,8 +149,10 @@ class Pipeline:
         position_quote: float,
         working: Working,
         place: Callable[[int, list[Quote]], None],
+        rows: list[Row],
     ) -> tuple[TickRow, bool]:
-        """One pass. `place` turns wanted quotes into commands and is part of the emit stage's time.
+        """One pass. `place` turns wanted quotes into commands and is part of the emit stage's time; `rows`
+        takes the trace of a tick that is traced.
 
         Returns the row and whether it is open: a miss, whose wait is not known yet.
         """
@@ -141,37 +165,38 @@ class Pipeline:
         fetch_md = stages.fetch_md
         read, view = fetch_md(now_ns)
         t1 = clock()
+        vitals = stages.vitals
         volatility_bps = market.volatility_bps
         if view is not None:
-            half_spread_bps = stages.spread(now_ns, volatility_bps, market.liquidity_score)
+            half_spread_bps = stages.spread(now_ns, volatility_bps, market.liquidity_score, vitals)
         t2 = clock()
         guards = stages.guards
         age_ns = market.age_ns
-        level = guards(now_ns, age_ns, volatility_bps, inventory_ratio, view is not None)
+        level = guards(now_ns, age_ns, volatility_bps, inventory_ratio, view is not None, vitals)
+        if level is not _NONE:
+            stages.spread.cool_off(now_ns)
+        fast_cancel = stages.fast_cancel
+        if view is not None and (fast_cancel.held or view.mid_x2 != fast_cancel.mid_x2):
+            fast_cancel(now_ns, view.mid_x2)
         t3 = clock()
         skew_bps = stages.inventory(inventory_ratio)
         t4 = clock()
-        if view is not None and level is Level.NONE:
+        if view is not None and level is _NONE:
             preferred = stages.queue_aware(now_ns, view, fetch_md.fair_ticks, working)
         t5 = clock()
-        if view is not None and level is not Level.HARD:
+        if view is not None and level is not _HARD:
             half_spread_bps = guards.half_spread_bps(half_spread_bps)
             size_ratio = guards.size_ratio()
             quotes = stages.emit(
                 view, fetch_md.fair_ticks, half_spread_bps, skew_bps, size_ratio, inventory_ratio, preferred
             )
+            if fast_cancel.held:
+                quotes = [quote for quote in quotes if quote.side not in fast_cancel.held]
         place(now_ns, quotes)
         t6 = clock()
         self._seq += 1
         price = self._price
-        bid = ask = None
-        for quote in quotes:
-            if quote.level:
-                break
-            if quote.side > 0:
-                bid = price(quote.tick)
-            else:
-                ask = price(quote.tick)
+        bid, ask = _first_level(quotes, price)
         row = TickRow(
             now_ns,
             self._key,
@@ -196,12 +221,22 @@ class Pipeline:
             position,
             position_quote,
         )
+        if self._seq >= self._tracer.next_seq:
+            self._tracer.passed(self._seq)
+            rows.append(
+                self._tracer.row(
+                    now_ns, self._seq, view, inventory_ratio, skew_bps, preferred, working,
+                    half_spread_bps, quotes,
+                )
+            )  # fmt: skip
         return row, read is Read.MISS
 
-    def slept(self, ticks: int, last_ns: int, liquidity_score: float) -> None:
-        """Ticks were left out, the last of them then and with that score."""
+    def slept(self, ticks: int, last_ns: int, liquidity_score: float, mid_x2: int) -> None:
+        """Ticks were left out, the last of them then and with that score and mid."""
         self._seq += ticks
+        self._tracer.passed(self._seq)
         self._stages.spread.slept(last_ns, liquidity_score)
+        self._stages.fast_cancel.mid_x2 = mid_x2
 
     def close(self, row: TickRow, wait_ns: int) -> None:
         """The wait of an open row is known."""
@@ -213,4 +248,18 @@ class Pipeline:
         return now_ns - row.ts_ns >= self._deadline_ns
 
 
+def _first_level(quotes: list[Quote], price: Callable[[float], float]) -> tuple[float | None, float | None]:
+    """Prices of the first-level bid and ask."""
+    bid = ask = None
+    for quote in quotes:
+        if quote.level:
+            break
+        if quote.side > 0:
+            bid = price(quote.tick)
+        else:
+            ask = price(quote.tick)
+    return bid, ask
+
+
+_NONE, _HARD = Level.NONE, Level.HARD
 _NAMES = {level: level.name for level in Level}

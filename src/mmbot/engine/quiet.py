@@ -2,9 +2,10 @@
 
 Ticks inside the band may be left out: no order would be sent, none pulled, and what the stages remember can
 be told afterwards. It is worked out after a tick that commanded nothing, for the ordinary case alone: a fresh
-book, no guard, calm volatility, one order resting on each side and away from the touch. Whatever is not
-ordinary is no band, and the next tick is run. Bounds lie on the safe side of rounding; that orders and
-digests are the same with and without is tested on random markets and on every capture.
+book, no guard, calm volatility and vitals, a spread that is free to move, one order resting on each side and
+away from the touch. Whatever is not ordinary is no band, and the next tick is run. Bounds lie on the safe
+side of rounding; that orders and digests are the same with and without is tested on random markets and on
+every capture.
 
 How the bounds follow from the stages, with f the fair value, h the half spread as a ratio and b and a the
 ticks by which skew moves bid and ask: a bid is f (1 - h) rounded down plus b, an ask f (1 + h) rounded up
@@ -86,11 +87,9 @@ class Quiet:
         calm_bps = min(stages.spread.calm_bps, stages.guards.calm_bps)
         if view is None or volatility_bps is None or volatility_bps >= calm_bps:
             return None
-        if not (stages.guards.calm and stages.spread.settled(volatility_bps, score)):
-            return None
-        if stages.queue_aware.nudging or stages.emit.levels != 1:
-            return None
         low, high = max(score - _SCORE_REACH, 0.0), score + _SCORE_REACH
+        if not self._at_rest(volatility_bps, score) or stages.spread.widest(high):
+            return None
         half = stages.spread.wanted_bps(None, low) / BPS, stages.spread.wanted_bps(None, high) / BPS
         mids = self._mids(view.mid_x2, view.ask_tick - view.bid_tick)
         shifts = self._shifts(position, mids)
@@ -107,9 +106,22 @@ class Quiet:
             microprice.next_fit, stages.fetch_md.weighted, stages.fetch_md.adjustments,
         )  # fmt: skip
 
+    def _at_rest(self, volatility_bps: float, score: float) -> bool:
+        """No stage is on its way anywhere, and none knows anything that the band does not."""
+        stages = self._stages
+        return (
+            stages.guards.calm
+            and stages.vitals.calm
+            and stages.spread.settled(volatility_bps, score)
+            and not stages.fast_cancel.held
+            and not stages.queue_aware.nudging
+            and stages.emit.levels == 1
+        )
+
     def _mids(self, mid_x2: int, spread: int) -> tuple[int, int]:
-        """Twice the mid: as far as the aligner holds, and some."""
+        """Twice the mid: as far as the aligner holds, and some; but no move within may be a spike."""
         reach = math.ceil((self._aligner.hold_bps + self._aligner.lead_bps) / BPS * mid_x2) + 2 * spread
+        reach = min(reach, math.floor(self._stages.fast_cancel.calm_reach_x2(mid_x2)))
         return mid_x2 - reach, mid_x2 + reach
 
     def _shifts(self, position: Position, mids: tuple[int, int]) -> tuple[Shifts, Shifts] | None:

@@ -14,7 +14,7 @@ from mmbot.execution.orders import Blotter, WorkingOrder
 from mmbot.execution.requests import Requests
 from mmbot.model.commands import CancelOrder, Message, OrderCommand, Room, SubmitOrder
 from mmbot.model.events import Fill, OrderAck, OrderEvent, OrderReject
-from mmbot.model.instrument import Instrument
+from mmbot.model.instrument import Instrument, Side
 from mmbot.model.quotes import Quote
 from mmbot.model.records import EventRow, Row
 from mmbot.risk.account import Account
@@ -104,10 +104,13 @@ class Sender:
         creates: list[Quote],
         position_lots: int,
         reference: Reference | None,
+        urgent: tuple[Side, ...] = (),
     ) -> None:
-        """One tick's wishes become messages, or are held back."""
+        """One tick's wishes become messages, or are held back. `urgent`: sides whose cancels go first."""
         batcher, throttle = self._batcher, self._checks.throttle
         cancels, creates = batcher.in_line(cancels, creates)
+        if urgent:
+            cancels = sorted(cancels, key=lambda order: order.side not in urgent)
         room, limit = self._room(now_ns, len(cancels))
         orders: list[OrderCommand] = [self._cancel(now_ns, order) for order in cancels[: room.cancels]]
         late = cancels[room.cancels :]
@@ -149,30 +152,40 @@ class Sender:
             reduce_only=account.reduce_only,
         )
 
-    def heard(self, event: OrderEvent) -> None:
-        """The venue answered, or a fill came."""
+    def heard(self, event: OrderEvent) -> int | None:
+        """The venue answered, or a fill came. Returns how long the answer took; None where it answers no
+        request that waits.
+        """
         checks = self._checks
         if isinstance(event, Fill):
             checks.taker_cap.filled(event.recv_ns, event.tick, event.lots, maker=event.maker)
-            return
+            return None
         sent_ns = self.requests.answered(event.client_id)
         if sent_ns is None:
-            return
+            return None
         kind = type(event)
         if kind is OrderReject:
             checks.breaker.failed(sent_ns, event.recv_ns)
         else:
             checks.breaker.answered(sent_ns, event.recv_ns, create=kind is OrderAck)
+        return event.recv_ns - sent_ns
 
-    def give_up(self, now_ns: int) -> None:
-        """Count the requests that waited too long. What they are about stays as it was: the venue may still
-        have it.
+    def give_up(self, now_ns: int) -> list[int]:
+        """Count the requests that waited too long, and return how long. What they are about stays as it was:
+        the venue may still have it.
         """
+        waits: list[int] = []
         for client_id, sent_ns in self.requests.overdue(now_ns):
             self._checks.breaker.failed(sent_ns, now_ns)
-            waited_ms = (now_ns - sent_ns) / MS
+            waits.append(now_ns - sent_ns)
+            waited_ms = waits[-1] / MS
             detail: dict[str, str | int | float | None] = {"client_id": client_id, "waited_ms": waited_ms}
             self.rows.append(EventRow(now_ns, self._key, "answer_timeout", detail))
+        return waits
+
+    def taker_ratio(self, now_ns: int) -> float | None:
+        """Share of our recent fills that took; None where they are too few."""
+        return self._checks.taker_cap.taker_ratio(now_ns)
 
     def finish(self, now_ns: int) -> None:
         """The run ends: what is still held back is told with its count."""

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from mmbot.book.cache import MdCacheSettings
 from mmbot.engine.pipeline import PipelineSettings
+from mmbot.engine.trace import TraceSettings
 from mmbot.execution.aligner import AlignerSettings
 from mmbot.execution.batcher import BatchSettings
 from mmbot.risk.breaker import BreakerSettings
@@ -11,6 +12,7 @@ from mmbot.risk.limits import LimitSettings
 from mmbot.risk.taker_cap import TakerCapSettings
 from mmbot.risk.throttle import ThrottleSettings
 from mmbot.strategy.emit import EmitSettings
+from mmbot.strategy.fast_cancel import FastCancelSettings
 from mmbot.strategy.fetch_md import FetchMdSettings
 from mmbot.strategy.glft import GlftSettings
 from mmbot.strategy.guards import GuardSettings
@@ -41,6 +43,9 @@ class BotSettings(Protocol):
     def guards(self) -> GuardSettings: ...
 
     @property
+    def fast_cancel(self) -> FastCancelSettings: ...
+
+    @property
     def inventory(self) -> InventorySettings: ...
 
     @property
@@ -66,3 +71,6 @@ class BotSettings(Protocol):
 
     @property
     def throttle(self) -> ThrottleSettings: ...
+
+    @property
+    def trace(self) -> TraceSettings: ...

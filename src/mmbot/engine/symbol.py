@@ -5,7 +5,7 @@ from collections import deque
 import msgspec
 
 from mmbot.book.market import Market
-from mmbot.engine.pipeline import Pipeline
+from mmbot.engine.pipeline import Pipeline, Stages
 from mmbot.engine.quiet import Band, Quiet
 from mmbot.engine.sender import Checks, Sender
 from mmbot.engine.settings import BotSettings
@@ -42,6 +42,7 @@ class SymbolBot:
         aligner: AlignerSettings,
         batch: BatchSettings,
         quiet: Quiet,
+        stages: Stages,
         id_prefix: str,
     ) -> None:
         """`id_prefix`: what client ids begin with, before their running number."""
@@ -56,6 +57,8 @@ class SymbolBot:
         self._blotter = Blotter()
         self.key = instrument.key
         self._quiet = quiet
+        self.vitals = stages.vitals
+        self._fast_cancel = stages.fast_cancel
         self._account = checks.account
         self._sender = Sender(
             instrument, market, self._blotter, checks, batch, id_prefix, post_only=aligner.post_only
@@ -85,15 +88,20 @@ class SymbolBot:
     def on_snapshot(self, now_ns: int) -> None:
         """The market took over a whole book: whoever waited for one has it."""
         if self.market.synced:
+            self.vitals.crossed = False
             self._close_waiting(now_ns)
 
     def on_trouble(self, now_ns: int, trouble: Trouble, detail: str) -> None:
         """The market met trouble, and has already drawn its consequences for the book."""
+        if trouble is Trouble.CROSSED:
+            self.vitals.crossed = True
         self._event(now_ns, trouble.value, detail=detail)
 
     def on_order(self, event: OrderEvent) -> None:
         """The venue answered."""
-        self._sender.heard(event)
+        waited_ns = self._sender.heard(event)
+        if waited_ns is not None:
+            self.vitals.answered(event.recv_ns, waited_ns)
         kind, client_id = type(event), event.client_id
         if kind is OrderAck:
             order = self._blotter.acked(client_id)
@@ -113,7 +121,10 @@ class SymbolBot:
     def tick(self, now_ns: int) -> TickRow:
         """Run the pipeline; quotes become commands."""
         if now_ns >= self._requests.due_ns:
-            self._sender.give_up(now_ns)
+            for waited_ns in self._sender.give_up(now_ns):
+                self.vitals.answered(now_ns, waited_ns)
+        if not self.vitals.calm:
+            self.vitals.observe(now_ns)
         while self.waiting and self._pipeline.overdue(self.waiting[0], now_ns):
             row = self.waiting.popleft()
             self._pipeline.close(row, now_ns - row.ts_ns)
@@ -122,9 +133,14 @@ class SymbolBot:
         mid_x2 = self.market.mid_x2 if position.lots else None
         if mid_x2 is not None:
             value = position.quote_value(mid_x2)
-        row, is_open = self._pipeline.tick(now_ns, position.base, value, self._blotter.resting, self._place)
+        row, is_open = self._pipeline.tick(
+            now_ns, position.base, value, self._blotter.resting, self._place, self.rows
+        )
         if is_open:
             self.waiting.append(row)
+        if self._fast_cancel.spiked_ns == now_ns:
+            side = Side.SELL if self._fast_cancel.spiked_bps > 0 else Side.BUY
+            self._event(now_ns, "fast_cancel", side=side.word, moved_bps=self._fast_cancel.spiked_bps)
         return row
 
     def quiet_band(self) -> Band | None:
@@ -139,9 +155,9 @@ class SymbolBot:
             return None
         return self._quiet.band(bid, ask, self.position)
 
-    def slept(self, ticks: int, last_ns: int, liquidity_score: float) -> None:
-        """Ticks in the quiet band were left out, the last of them then and with that score."""
-        self._pipeline.slept(ticks, last_ns, liquidity_score)
+    def slept(self, ticks: int, last_ns: int, liquidity_score: float, mid_x2: int) -> None:
+        """Ticks in the quiet band were left out, the last of them then and with that score and mid."""
+        self._pipeline.slept(ticks, last_ns, liquidity_score, mid_x2)
 
     @property
     def working(self) -> bool:
@@ -161,6 +177,12 @@ class SymbolBot:
         while self.waiting:
             row = self.waiting.popleft()
             self._pipeline.close(row, now_ns - row.ts_ns)
+
+    def assess(self, now_ns: int) -> float:
+        """Judge what moves slowly: the marked profit, which is returned, and how much we take."""
+        profit_quote = self.mark(now_ns)
+        self.vitals.marked(now_ns, profit_quote, self._sender.taker_ratio(now_ns))
+        return profit_quote
 
     def mark(self, now_ns: int) -> float:
         """Take the mid as reference, where there is one; returns the profit marked to it, in quote
@@ -198,7 +220,8 @@ class SymbolBot:
         if cancels or creates or self._held_back:
             if self._reference is None:
                 self.mark(now_ns)
-            self._sender.send(now_ns, cancels, creates, self.position.lots, self._reference)
+            urgent = self._fast_cancel.held
+            self._sender.send(now_ns, cancels, creates, self.position.lots, self._reference, urgent)
             if creates:
                 self.expose()
 

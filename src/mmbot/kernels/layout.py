@@ -98,7 +98,9 @@ OBSERVED_NS, OBSERVED = 94, 95
 ADJUSTMENTS = 96
 FORGET_ROW = 97
 """ROWS_PASSED is told from this row of our half on."""
-INTS = 98
+SLEPT_MID_X2 = 98
+"""Twice the mid of the last tick that was slept through."""
+INTS = 99
 
 # --- float64 block
 VARIANCE, VOLATILITY_BPS, LIQUIDITY_SCORE = 0, 1, 2

@@ -96,6 +96,7 @@ def advance(context, until_ns):
                 why = L.WOKEN
             else:
                 f[L.SLEPT_SCORE] = f[L.LIQUIDITY_SCORE]
+                c[L.SLEPT_MID_X2] = c[L.LOCAL_BEST_BID] + c[L.LOCAL_BEST_ASK] + 2 * c[L.BASE]
                 c[L.SKIPPED] += 1
                 c[L.NEXT_TICK_NS] += c[L.STEP_NS]
     c[L.ASLEEP] = 0

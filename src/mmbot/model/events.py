@@ -175,14 +175,14 @@ class Funding(msgspec.Struct, frozen=True, gc=False):
     payment: float
 
 
-class TicksDropped(msgspec.Struct, frozen=True, gc=False):
-    """Ticks from `first_ns` on that a live shell never played, because it was late by more than the deadline;
-    `recv_ns` is when it found out.
+class LatencySample(msgspec.Struct, frozen=True, gc=False):
+    """A latency that only a live shell can measure, as how late a tick was. Decisions know the machine by
+    these events alone, so a replay that is given them decides the same.
     """
 
+    symbol: str
     recv_ns: Ns
-    first_ns: Ns
-    ticks: int
+    latency_ns: int
 
 
 class Tick(msgspec.Struct, frozen=True, gc=False):
@@ -192,4 +192,4 @@ class Tick(msgspec.Struct, frozen=True, gc=False):
 
 
 OrderEvent = OrderAck | OrderReject | OrderCancelled | CancelReject | Fill
-Event = MarketEvent | OrderEvent | Funding | Tick
+Event = MarketEvent | OrderEvent | Funding | LatencySample | Tick

@@ -22,11 +22,18 @@ class Happened(StrEnum):
     UNREACHABLE = "unreachable"
     RESUBSCRIBED = "resubscribed"
     """A book was asked for anew, and came."""
+    LATE = "late"
+    """Of a bot that traded meanwhile: how late it was, `latency_ns`."""
+    DROPPED = "dropped"
+    """Ticks that it left out because it was too late: `ticks` of them from `first_ns` on."""
 
 
-class Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     mmbot: Happened
     detail: str = ""
+    latency_ns: int = 0
+    first_ns: int = 0
+    ticks: int = 0
 
     def encoded(self) -> bytes:
         return _encoder.encode(self)

@@ -75,4 +75,42 @@ class EventRow(msgspec.Struct, gc=False):
     detail: dict[str, str | int | float | None]
 
 
-Row = TickRow | FillRow | SampleRow | EventRow
+class TraceRow(msgspec.Struct, gc=False):
+    """What the stages thought at one tick. Prices in quote currency, sizes in lots, scores 0..1.
+
+    `spread_bps` is before the guards, `half_spread_bps` after; `soft` and `hard` are the reasons held, `held`
+    the sides that fast_cancel keeps empty; `*_ahead_lots` and `*_eta_s` are of the first-level orders that
+    rested; `quotes` are (slot, price, lots), slot 1 the first bid and -1 the first ask.
+    """
+
+    ts_ns: int
+    symbol: str
+    seq: int
+    fair: float | None
+    volatility_bps: float | None
+    latency_ms: float | None
+    drawdown_quote: float
+    taker_ratio: float | None
+    volatility_score: float | None
+    liquidity_score: float | None
+    latency_score: float
+    pnl_score: float
+    spread_bps: float | None
+    half_spread_bps: float | None
+    size_ratio: float
+    guard: str
+    soft: tuple[str, ...]
+    hard: tuple[str, ...]
+    held: tuple[str, ...]
+    inventory_ratio: float
+    skew_bps: float
+    preferred_bid: float | None
+    preferred_ask: float | None
+    bid_ahead_lots: int | None
+    bid_eta_s: float | None
+    ask_ahead_lots: int | None
+    ask_eta_s: float | None
+    quotes: list[tuple[int, float, int]]
+
+
+Row = TickRow | FillRow | SampleRow | EventRow | TraceRow

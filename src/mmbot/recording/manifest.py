@@ -53,12 +53,17 @@ def read_manifest(folder: Path) -> RecordingManifest:
         raise RecordingError(f"{path}: was no manifest of a recording: {error}") from error
 
 
+def made_by_us(path: Path) -> bool:
+    """Is this a file of a recording that our recorder made?"""
+    return (path.parent / MANIFEST).is_file() and path.name.startswith("frames_")
+
+
 def recorded_together(path: Path, instrument: Instrument) -> list[Instrument]:
     """The instruments whose frames a file holds: those of the recording that it belongs to, else this one.
 
     Raises RecordingError if a recording has the file, and not the instrument.
     """
-    if not (path.parent / MANIFEST).is_file() or not path.name.startswith("frames_"):
+    if not made_by_us(path):
         return [instrument]
     manifest = read_manifest(path.parent)
     keys = [one.key for one in manifest.instruments]

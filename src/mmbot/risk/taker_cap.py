@@ -65,6 +65,15 @@ class TakerCap:
             return f"taker_cap: {share:.1f} % of the {by} would be taken > {settings.max_taker_share_pct:g} %"
         return None
 
+    def taker_ratio(self, now_ns: int) -> float | None:
+        """Share of the window's fills that took, the larger of by notional and by count; None where they are
+        too few for a share.
+        """
+        self._forget(now_ns)
+        if not self._fills or len(self._fills) < self._settings.min_fills:
+            return None
+        return max(self._taken / self._traded, self._takes / len(self._fills))
+
     def _notional(self, tick: int, lots: int) -> int:
         return lots if self._inverse else lots * tick
 

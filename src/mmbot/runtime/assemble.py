@@ -7,10 +7,11 @@ from mmbot.book.market import EventMarket, FeatureSettings, Market, PlainMarket
 from mmbot.clock import Stopwatch, stopwatch
 from mmbot.config.settings import Settings
 from mmbot.engine.engine import Engine
-from mmbot.engine.pipeline import Pipeline, Stages, model_of, skew_of
+from mmbot.engine.pipeline import Pipeline, Stages, model_of, rest_of, skew_of
 from mmbot.engine.quiet import Quiet
 from mmbot.engine.sender import Checks
 from mmbot.engine.symbol import SymbolBot
+from mmbot.engine.trace import Tracer
 from mmbot.model.instrument import Instrument
 from mmbot.model.orders import checked_id_prefix
 from mmbot.risk.account import Account
@@ -19,10 +20,12 @@ from mmbot.risk.limits import Limits
 from mmbot.risk.taker_cap import TakerCap
 from mmbot.risk.throttle import Throttle
 from mmbot.strategy.emit import Emit
+from mmbot.strategy.fast_cancel import FastCancel
 from mmbot.strategy.fetch_md import FetchMd
 from mmbot.strategy.guards import Guards
 from mmbot.strategy.queue_aware import QueueAware
 from mmbot.strategy.spread import AdaptiveSpread
+from mmbot.strategy.vitals import Vitals
 from mmbot.units import MS
 
 if TYPE_CHECKING:
@@ -109,14 +112,25 @@ def _symbol_bot(
         inventory=skew_of(settings, glft, market),
         queue_aware=QueueAware(settings.queue_aware, market),
         emit=Emit(settings.emit, instrument),
+        vitals=Vitals(settings.vitals, rest_of(settings.spread, settings.guards)),
+        fast_cancel=FastCancel(settings.fast_cancel),
         market=market,
         maker_fee_bps=instrument.fees.maker_bps,
     )
     max_position_quote = settings.inventory.max_position_quote
-    pipeline = Pipeline(settings.pipeline, max_position_quote, instrument, market, stages, clock)
+    tracer = Tracer(settings.trace, instrument, market, stages)
+    pipeline = Pipeline(settings.pipeline, max_position_quote, instrument, market, stages, tracer, clock)
     id_prefix = checked_id_prefix(f"{own_prefix(arm)}{instrument.symbol}-")
     tick_ns = round(settings.pipeline.tick_interval_ms * MS)
     quiet = Quiet(stages, settings.aligner, market, max_position_quote, tick_ns)
     return SymbolBot(
-        instrument, market, pipeline, checks, settings.aligner, settings.async_batch, quiet, id_prefix
+        instrument,
+        market,
+        pipeline,
+        checks,
+        settings.aligner,
+        settings.async_batch,
+        quiet,
+        stages,
+        id_prefix,
     )

@@ -217,12 +217,13 @@ class CompiledWorld(KernelWorld):
         context = asleep.context
         c = context.c
         if asleep.snapshots:
-            return Sleep(tick_ns, 0, 0.0)
+            return Sleep(tick_ns, 0, 0.0, 0)
         before = c[L.SKIPPED]
         c[L.STEP_NS] = step_ns
         _lay_down(context, band, tick_ns)
         self._heard(asleep, context.advance(latest_ns))
-        return Sleep(c[L.NEXT_TICK_NS], c[L.SKIPPED] - before, context.f[L.SLEPT_SCORE])
+        ticks = c[L.SKIPPED] - before
+        return Sleep(c[L.NEXT_TICK_NS], ticks, context.f[L.SLEPT_SCORE], c[L.SLEPT_MID_X2])
 
 
 def _event(symbol: Symbol, answer: Sequence[int]) -> OrderEvent:

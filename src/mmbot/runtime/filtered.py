@@ -8,17 +8,20 @@ A symbol sleeps inside the band that its bot declared (`engine.quiet`), at most 
 the account is assessed: there all symbols stand at one moment, and there the run can be asked to halt.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from mmbot.engine.engine import Engine
 from mmbot.errors import ConfigError
 from mmbot.model.records import Row
+from mmbot.runtime.player import Timing
 from mmbot.runtime.replay import Replay, Times
 from mmbot.runtime.world import FillSeen, SleepingWorld, World
 
 
 class FilteredReplay(Replay):
-    """One run over a tape with the wake filter on. Raises ConfigError for a world that cannot sleep."""
+    """One run over a tape with the wake filter on. Raises ConfigError for a world that cannot sleep, and
+    for a bot whose lateness is known.
+    """
 
     def __init__(
         self,
@@ -26,8 +29,11 @@ class FilteredReplay(Replay):
         times: Times,
         world: Callable[[FillSeen], World],
         rss_bytes: Callable[[], int],
+        timing: Sequence[Timing] = (),
     ) -> None:
-        super().__init__(engine, times, world, rss_bytes)
+        super().__init__(engine, times, world, rss_bytes, timing)
+        if timing:
+            raise ConfigError("a market recorded by a bot knows when it was late: expected no wake filter")
         if not isinstance(self._world, SleepingWorld):
             raise ConfigError("the wake filter needs the compiled engine")
         self._sleeper: SleepingWorld = self._world
@@ -81,4 +87,5 @@ class FilteredReplay(Replay):
                 self._due[key] = slept.wake_ns
                 if slept.ticks:
                     self.counts.skipped_ticks += slept.ticks
-                    bot.slept(slept.ticks, slept.wake_ns - step_ns, slept.liquidity_score)
+                    last_ns = slept.wake_ns - step_ns
+                    bot.slept(slept.ticks, last_ns, slept.liquidity_score, slept.mid_x2)

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 
 from mmbot.engine.engine import Engine
 from mmbot.model.commands import CancelOrder, Message, SubmitOrder, unpacked
-from mmbot.model.events import Fill, TicksDropped
+from mmbot.model.events import Fill, LatencySample
+from mmbot.model.notes import Happened, Note
 from mmbot.model.records import EventRow, Row, SampleRow
 from mmbot.runtime.world import FillSeen, World
 from mmbot.telemetry.digest import RunDigest, combined
-from mmbot.units import SECOND
+from mmbot.units import SECOND, Ns
 
 HALT_GRACE_NS = 5 * SECOND
 """How long a halted shell waits for its last order to be gone."""
@@ -39,7 +40,8 @@ class Counts:
     rejects: int = 0
 
 
-Timing = TicksDropped
+Timing = tuple[Ns, Note]
+"""When what became known of the machine: LATE or DROPPED."""
 
 
 class Player:
@@ -79,10 +81,14 @@ class Player:
     def _told(self, now_ns: int) -> None:
         """What was known of the machine by this tick."""
         timing = self._timing
-        while timing and timing[0].recv_ns <= now_ns:
-            told = timing.popleft()
-            self.counts.dropped_ticks += told.ticks * len(self._digests)
-            self._rows.append(EventRow(told.recv_ns, None, "ticks_dropped", {"ticks": told.ticks}))
+        while timing and timing[0][0] <= now_ns:
+            recv_ns, note = timing.popleft()
+            if note.mmbot is Happened.DROPPED:
+                self.counts.dropped_ticks += note.ticks * len(self._digests)
+                self._rows.append(EventRow(recv_ns, None, "ticks_dropped", {"ticks": note.ticks}))
+            else:
+                for symbol in self._digests:
+                    self._engine.step(LatencySample(symbol, recv_ns, note.latency_ns))
 
     def _act(self, now_ns: int) -> None:
         """What was asked to be done between two ticks. Who asks meanwhile is served at the next."""

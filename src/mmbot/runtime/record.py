@@ -77,7 +77,7 @@ async def record(
     connector = market.connect(writer.add)
     statistics = RecordStatistics(market.instruments)
     try:
-        async with _running(connector) as ended:
+        async with running(connector) as ended:
             await _write_while(connector, writer, ended, stop, request.duration_ns, statistics, seen)
         _take_in(connector, writer, statistics)
         return writer.finish("complete")
@@ -133,7 +133,7 @@ async def _usdm(request: RecordRequest) -> _Market:
 
 
 @contextlib.asynccontextmanager
-async def _running(connector: Connector) -> AsyncIterator[asyncio.Task[None]]:
+async def running(connector: Connector) -> AsyncIterator[asyncio.Task[None]]:
     """The connector as a task; closed politely at the end. An error of its own is raised here."""
     task = asyncio.create_task(connector.run())
     try:

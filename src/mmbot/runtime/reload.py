@@ -7,8 +7,8 @@ stay as they are.
 
 What can change is listed, section by section: a section that nobody listed cannot. Not while running: the
 simulated venue and the sampling of the run's shell, the tick interval, the windows of the market's features
-(`fetch_md`, but for the fair value, and the half-lives), and the breaker's window, by whose slices it counts.
-The scenario may change its overlay, not its market.
+(`fetch_md`, but for the fair value, and the half-lives) and of `vitals`, and the breaker's window, by whose
+slices it counts. The scenario may change its overlay, not its market.
 """
 
 from collections.abc import Mapping
@@ -32,6 +32,7 @@ _FIXED_KEYS: Mapping[str, frozenset[str]] = {
     "spread": frozenset({"liquidity_fast_halflife_s", "liquidity_halflife_s"}),
     "glft": frozenset(),
     "guards": frozenset(),
+    "fast_cancel": frozenset(),
     "inventory": frozenset(),
     "queue_aware": frozenset({"rate_halflife_s"}),
     "emit": frozenset(),
@@ -41,6 +42,7 @@ _FIXED_KEYS: Mapping[str, frozenset[str]] = {
     "taker_cap": frozenset(),
     "breaker": frozenset({"window_s"}),
     "throttle": frozenset(),
+    "trace": frozenset(),
 }
 """Sections that can change while a bot runs -> keys of them that cannot."""
 

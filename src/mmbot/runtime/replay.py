@@ -47,8 +47,8 @@ class Replay(Player):
         self._times = times
         self._dropped = {
             now_ns
-            for told in known
-            for now_ns in range(told.first_ns, told.first_ns + told.ticks * times.tick_ns, times.tick_ns)
+            for _, note in known
+            for now_ns in range(note.first_ns, note.first_ns + note.ticks * times.tick_ns, times.tick_ns)
         }
         self.end_ns = times.tape_end_ns
         """Virtual end as known now; final after the run."""

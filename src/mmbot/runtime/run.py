@@ -96,6 +96,7 @@ class Run(KeptRun):
             ),
             world,
             rss_bytes(),
+            self.tape.timing,
         )
 
     def _wire(self, clock: Stopwatch) -> tuple[Engine, Callable[[FillSeen], World]]:

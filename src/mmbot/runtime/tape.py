@@ -4,15 +4,17 @@ import datetime as dt
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mmbot.config.scenario import FeedSpec, Scenario, SyntheticSpec
 from mmbot.errors import ConfigError, RecordingError
 from mmbot.model.events import MarketEvent
 from mmbot.model.instrument import Instrument
+from mmbot.model.notes import Note
 from mmbot.recording.columns import Columns
-from mmbot.recording.importer import columns_of
+from mmbot.recording.importer import columns_of, timing
+from mmbot.recording.manifest import made_by_us
 from mmbot.recording.synthetic import synthetic_columns
 from mmbot.sim.market import SyntheticMarket
 from mmbot.units import DAY, Ns
@@ -42,6 +44,8 @@ class Tape:
 
     kind: str
     feeds: list[TapeFeed]
+    timing: list[tuple[Ns, Note]] = field(default_factory=list)
+    """What a bot knew of its machine while the market was recorded, in time order."""
 
     @property
     def last_ns(self) -> int:
@@ -113,7 +117,15 @@ def open_tape(
         days = _generated_days(scenario) if scenario.markets else _recorded_days(feeds)
         start_ns, stop_ns = _span(days, part.day, name)
         feeds = [replace(feed, columns=feed.columns.cut(start_ns, stop_ns)) for feed in feeds]
-    return Tape(scenario.kind, feeds)
+    return Tape(scenario.kind, feeds, _timing(scenario, data))
+
+
+def _timing(scenario: Scenario, data: Path | None) -> list[tuple[Ns, Note]]:
+    """Of the one recording that the scenario is made from, if a bot made it."""
+    if data is None or not scenario.feeds:
+        return []
+    paths = [data / file for file in scenario.feeds[0].files]
+    return timing(paths) if made_by_us(paths[0]) else []
 
 
 def _feeds(

@@ -26,11 +26,14 @@ class World(Protocol):
 
 
 class Sleep(NamedTuple):
-    """A symbol slept to the tick at `wake_ns`: `ticks` were left out, the last with that liquidity score."""
+    """A symbol slept to the tick at `wake_ns`: `ticks` were left out, the last with that liquidity score
+    and that twice the mid.
+    """
 
     wake_ns: int
     ticks: int
     liquidity_score: float
+    mid_x2: int
 
 
 @runtime_checkable

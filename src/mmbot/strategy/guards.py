@@ -1,7 +1,19 @@
 """Stage 3, guards: NONE, SOFT or HARD, with named reasons. SOFT widens and shrinks, HARD pulls both quotes.
 
-A reason that has fired holds at its level until that level has been quiet for `recovery_s`, so that a quote
-does not flicker around a threshold, the hard one included.
+| reason | of what | SOFT | HARD |
+|---|---|---|---|
+| `volatility` | short-window volatility of the mid | yes | yes |
+| `latency` | round trips of our orders, latencies of the shell (`strategy.vitals`) | yes | yes |
+| `pnl` | drawdown of the marked profit | yes | yes |
+| `takers` | share of our recent fills that took | yes | yes |
+| `inventory` | position as a share of its cap | yes | no: pulling both quotes would keep the position |
+| `stale` | age of the book, or no book to serve | no | yes |
+| `crossed` | the book crossed, and has not come whole since | no | yes |
+| `no_book` | any other book without two sides | no | yes |
+
+A reason fires at its threshold and stays up until it has been below `clear_ratio` of that threshold for
+`recovery_s`, at each level by itself, so that a quote does not flicker around a threshold, the hard one
+included. A book's own reasons end with their cause.
 """
 
 import math
@@ -9,15 +21,23 @@ from enum import IntEnum
 
 import msgspec
 
+from mmbot.strategy.vitals import Vitals
 from mmbot.units import MS, SECOND
 
 
 class GuardSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     soft_volatility_bps: float
     hard_volatility_bps: float
+    soft_latency_ms: float
+    hard_latency_ms: float
+    soft_drawdown_quote: float
+    hard_drawdown_quote: float
+    soft_taker_ratio: float
+    hard_taker_ratio: float
     soft_inventory_ratio: float
     soft_widen_ratio: float
     soft_size_ratio: float
+    clear_ratio: float
     recovery_s: float
 
 
@@ -28,6 +48,7 @@ class Level(IntEnum):
 
 
 _NONE = Level.NONE
+_OF_THE_BOOK = ("stale", "crossed", "no_book")
 
 
 class Guards:
@@ -38,7 +59,7 @@ class Guards:
     def __init__(self, settings: GuardSettings, fresh_ms_for_pricing: float) -> None:
         self.reconfigure(settings, fresh_ms_for_pricing)
         self._held: dict[tuple[str, Level], int] = {}
-        """When each reason last fired at each level."""
+        """When each reason was last up at each level."""
         self.level = Level.NONE
         self.reasons: tuple[str, ...] = ()
 
@@ -55,6 +76,7 @@ class Guards:
         volatility_bps: float | None,
         inventory_ratio: float,
         priced: bool,  # noqa: FBT001 (a keyword costs a tenth of the call)
+        vitals: Vitals,
     ) -> Level:
         """`inventory_ratio`: signed position as a share of its cap; `priced`: there is a two-sided, uncrossed
         view.
@@ -68,17 +90,22 @@ class Guards:
             and age_ns <= self._fresh_ns
             and (volatility_bps is None or volatility_bps < soft_bps)
             and -soft_ratio < inventory_ratio < soft_ratio
+            and vitals.calm
         ):
             return _NONE  # nearly every tick: nothing fires and nothing is held
         if age_ns is None or age_ns > self._fresh_ns:
-            self._hold("stale", now_ns, Level.HARD)
+            self._held["stale", Level.HARD] = now_ns
         if not priced:
-            self._hold("no_book", now_ns, Level.HARD)
-        if volatility_bps is not None and volatility_bps >= soft_bps:
-            hard = volatility_bps >= settings.hard_volatility_bps
-            self._hold("volatility", now_ns, Level.HARD if hard else Level.SOFT)
-        if abs(inventory_ratio) >= soft_ratio:
-            self._hold("inventory", now_ns, Level.SOFT)
+            self._held["crossed" if vitals.crossed else "no_book", Level.HARD] = now_ns
+        self._judge(now_ns, "volatility", volatility_bps, soft_bps, settings.hard_volatility_bps)
+        self._judge(now_ns, "inventory", abs(inventory_ratio), soft_ratio, math.inf)
+        self._judge(now_ns, "latency", vitals.latency_ms, settings.soft_latency_ms, settings.hard_latency_ms)
+        self._judge(
+            now_ns, "pnl", vitals.drawdown_quote, settings.soft_drawdown_quote, settings.hard_drawdown_quote
+        )
+        self._judge(
+            now_ns, "takers", vitals.taker_ratio, settings.soft_taker_ratio, settings.hard_taker_ratio
+        )
         return self._settle(now_ns)
 
     @property
@@ -100,6 +127,10 @@ class Guards:
         """Age up to which a book is not stale."""
         return math.floor(self._fresh_ns)
 
+    def reasons_at(self, level: Level) -> tuple[str, ...]:
+        """What is held at a level."""
+        return tuple(sorted(reason for reason, held in self._held if held is level))
+
     def half_spread_bps(self, half_spread_bps: float) -> float:
         """Never tighter than without the guard."""
         return (
@@ -110,14 +141,21 @@ class Guards:
         """Share of the full size to quote; never above one."""
         return self._settings.soft_size_ratio if self.level is Level.SOFT else 1.0
 
-    def _hold(self, reason: str, now_ns: int, level: Level) -> None:
-        self._held[reason, level] = now_ns
+    def _judge(self, now_ns: int, reason: str, value: float | None, soft: float, hard: float) -> None:
+        """Up at its threshold, and while it is up, above its clear level."""
+        if value is None:
+            return
+        held, clear_ratio = self._held, self._settings.clear_ratio
+        for level, threshold in ((Level.SOFT, soft), (Level.HARD, hard)):
+            bar = threshold * clear_ratio if (reason, level) in held else threshold
+            if value >= bar:
+                held[reason, level] = now_ns
 
     def _settle(self, now_ns: int) -> Level:
-        """Let go of reasons that recovered; a missing book recovers at once when it is back."""
+        """Let go of reasons that recovered; those of the book recover at once when it is back."""
         for (reason, level), since_ns in list(self._held.items()):
             quiet_ns = now_ns - since_ns
-            if quiet_ns > self._recovery_ns or (quiet_ns > 0 and reason in ("stale", "no_book")):
+            if quiet_ns > self._recovery_ns or (quiet_ns > 0 and reason in _OF_THE_BOOK):
                 del self._held[reason, level]
         self.level = max((level for _, level in self._held), default=Level.NONE)
         self.reasons = tuple(sorted({reason for reason, _ in self._held}))

@@ -14,7 +14,7 @@ from typing import IO
 import msgspec
 
 from mmbot.errors import OutputError
-from mmbot.model.records import EventRow, FillRow, Row, SampleRow, TickRow
+from mmbot.model.records import EventRow, FillRow, Row, SampleRow, TickRow, TraceRow
 from mmbot.units import SECOND
 
 Batch = tuple[str, bytes]
@@ -25,7 +25,10 @@ _FEEDS: dict[type, str] = {
     FillRow: "fills",
     SampleRow: "samples",
     EventRow: "events",
+    TraceRow: "trace",
 }
+_IN_ORDER = (TickRow, TraceRow)
+"""Written at ticks: they stand in time order."""
 _DAY_S = 86_400
 _DAY_NS = _DAY_S * SECOND
 
@@ -35,8 +38,8 @@ def _day(row: Row) -> int:
 
 
 def _by_day(rows: list[Row]) -> Iterator[tuple[int, list[Row]]]:
-    """Runs of rows of one day; nearly always all of them are. Ticks stand in time order."""
-    if rows and type(rows[0]) is TickRow and _day(rows[0]) == _day(rows[-1]):
+    """Runs of rows of one day; nearly always all of them are."""
+    if rows and type(rows[0]) in _IN_ORDER and _day(rows[0]) == _day(rows[-1]):
         yield _day(rows[0]), rows
         return
     for day, of_day in groupby(rows, key=_day):
@@ -72,11 +75,12 @@ class FeedWriter:
         return (b"\n" + lines).replace(b"\n{", b"\n" + head)[1:]
 
     def touch(self, now_ns: int) -> None:
-        """Create the day's files of every feed: an empty feed means nothing happened, a missing one means
-        nothing is known.
+        """Create the day's files of every feed but the trace, which is a sample: an empty feed means nothing
+        happened, a missing one means nothing is known.
         """
-        for feed in _FEEDS.values():
-            self._append((feed, now_ns // _DAY_NS), b"")
+        for kind, feed in _FEEDS.items():
+            if kind is not TraceRow:
+                self._append((feed, now_ns // _DAY_NS), b"")
 
     def close(self) -> None:
         try:

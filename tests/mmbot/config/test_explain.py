@@ -48,5 +48,7 @@ def test_a_flag_that_is_off_says_what_is_in_force_instead(tmp_path: Path):
         "spread.model": ("adaptive_spread", "adaptive"),
         "spread.volatility_weight_bps": ("adaptive_spread", 0.0),
         "spread.liquidity_weight_bps": ("adaptive_spread", 0.0),
+        "spread.latency_weight_bps": ("adaptive_spread", 0.0),
+        "spread.pnl_weight_bps": ("adaptive_spread", 0.0),
     }
     assert lines["spread.volatility_weight_bps"].written == "3.0"

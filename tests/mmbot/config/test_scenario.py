@@ -30,7 +30,7 @@ def line_of(path: Path, key: str) -> int:
 def test_a_shipped_scenario_loads_with_its_settings(name: str):
     scenario, overlay = load_scenario(name, REPO / "scenarios")
     assert load_settings([REPO / "config.yaml"], overlay)
-    assert scenario.duration_ns == (72 if name == "ten-symbols" else 1) * 3_600 * SECOND
+    assert scenario.duration_ns == (72 if name in ("ten-symbols", "soak-72h") else 1) * 3_600 * SECOND
     given = {"synthetic": scenario.markets, "recorded": scenario.feeds, "live": scenario.live}
     assert [kind for kind, value in given.items() if value] == [scenario.kind]
 
@@ -39,8 +39,7 @@ def test_the_shipped_live_scenario_is_of_the_testnet():
     scenario, overlay = load_scenario("bybit", REPO / "scenarios" / "live")
     assert load_settings([REPO / "config.yaml"], overlay)
     assert scenario.live is not None
-    assert "testnet" in scenario.live.rest
-    assert "testnet" in scenario.live.stream
+    assert scenario.live.host == "testnet"
 
 
 def test_ten_symbols_are_ten_markets_of_one_kind():
@@ -224,13 +223,12 @@ def test_an_overlay_in_a_scenario_keeps_the_lines_of_its_file(tmp_path: Path):
     assert str(caught.value).startswith(f"{path}:{line_of(path, 'levels')}: emit.levels: Expected `int`")
 
 
-LIVE = {"venue": "bybit_linear", "symbols": ["BTCUSDT"], "depth": 50}
-HOSTS = {"rest": "https://api-testnet.bybit.com", "stream": "wss://stream-testnet.bybit.com"}
+LIVE = {"venue": "bybit_linear", "symbols": ["BTCUSDT"], "depth": 50, "host": "testnet"}
 
 
 def live_file(folder: Path, **live: Any) -> Path:
     path = folder / "short.yaml"
-    spec = {**LIVE, **HOSTS, **live}
+    spec = {**LIVE, **live}
     path.write_bytes(
         msgspec.json.format(
             msgspec.json.encode({"title": "live", "kind": "live", "duration": "1m", "seed": 1, "live": spec}),
@@ -240,26 +238,12 @@ def live_file(folder: Path, **live: Any) -> Path:
     return path
 
 
-def test_a_live_scenario_moves_to_another_host_as_a_whole(tmp_path: Path):
-    live_file(tmp_path)
-    live = load_scenario("short", tmp_path)[0].live
-    assert live is not None
-    moved = live.at("http://127.0.0.1:8080")
-    assert (moved.rest, moved.stream) == ("http://127.0.0.1:8080", "ws://127.0.0.1:8080")
-    assert live.at("https://paper.example").stream == "wss://paper.example"
-    with pytest.raises(ConfigError, match="without a path"):
-        live.at("http://127.0.0.1:8080/v5")
-
-
 @pytest.mark.parametrize(
     ("live", "said"),
     [
         ({"symbols": []}, "at least one"),
         ({"symbols": ["BTCUSDT", "BTCUSDT"]}, "each once"),
-        ({"rest": "http://api.bybit.com"}, "expected https:// for another machine"),
-        ({"stream": "ws://stream.bybit.com"}, "expected wss:// for another machine"),
-        ({"rest": "api.bybit.com"}, "expected https://host"),
-        ({"rest": "https://api.bybit.com/v5"}, "without a path"),
+        ({"host": 1}, "host"),
     ],
 )
 def test_a_venue_that_cannot_be_connected_to_is_refused(tmp_path: Path, live: dict[str, Any], said: str):
@@ -270,6 +254,6 @@ def test_a_venue_that_cannot_be_connected_to_is_refused(tmp_path: Path, live: di
 
 
 def test_only_one_kind_of_market_is_written(tmp_path: Path):
-    path = scenario_file(tmp_path, live={**LIVE, **HOSTS})
+    path = scenario_file(tmp_path, live=LIVE)
     assert "none of the others" in refused(tmp_path)
     assert path.exists()

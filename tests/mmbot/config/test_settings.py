@@ -121,7 +121,11 @@ POSITIVE = [
     ),
     *("glft.risk_aversion_per_quote", "glft.intensity_per_s", "glft.decay_per_bps"),
     *("spread.liquidity_fast_halflife_s", "spread.liquidity_halflife_s", "spread.slew_bps_per_s"),
-    "guards.soft_volatility_bps",
+    *("fast_cancel.move_bps", "fast_cancel.hold_ms"),
+    *("vitals.latency_halflife_s", "vitals.drawdown_window_s"),
+    *("spread.latency_reference_ms", "spread.drawdown_reference_quote"),
+    *("guards.soft_volatility_bps", "guards.soft_latency_ms", "guards.soft_drawdown_quote"),
+    *("guards.soft_taker_ratio", "guards.clear_ratio"),
     *("guards.soft_inventory_ratio", "inventory.max_position_quote", "queue_aware.rate_halflife_s"),
     *(
         "emit.order_notional_quote",
@@ -152,6 +156,9 @@ def test_zero_is_a_value_everywhere_else(tmp_path: Path, path: tuple[str, ...]):
     elif path in {
         ("spread", "max_bps"),
         ("guards", "hard_volatility_bps"),
+        ("guards", "hard_latency_ms"),
+        ("guards", "hard_drawdown_quote"),
+        ("guards", "hard_taker_ratio"),
         ("md_cache", "invalidate_on_ws_gap_ms"),
     }:
         assert "expected at most" in refused(tmp_path, path, 0)
@@ -165,7 +172,8 @@ def test_zero_is_a_value_everywhere_else(tmp_path: Path, path: tuple[str, ...]):
         ("inventory.dead_band_ratio", 1.0, "was 1.0, expected below 1"),
         ("inventory.dead_band_ratio", 1.5, "was 1.5, expected below 1"),
         ("breaker.max_failure_ratio", 1.0, "was 1.0, expected below 1"),
-        ("guards.soft_size_ratio", 1.01, "was 1.01, expected below 1"),
+        ("guards.soft_size_ratio", 1.01, "was 1.01, expected at most 1"),
+        ("guards.clear_ratio", 1.01, "was 1.01, expected at most 1"),
         ("guards.soft_widen_ratio", 0.99, "was below 1; a soft guard never tightens"),
     ],
 )
@@ -184,6 +192,9 @@ def test_a_soft_guard_may_quote_the_full_size(tmp_path: Path):
     [
         ("spread.min_bps", "spread.max_bps"),
         ("guards.soft_volatility_bps", "guards.hard_volatility_bps"),
+        ("guards.soft_latency_ms", "guards.hard_latency_ms"),
+        ("guards.soft_drawdown_quote", "guards.hard_drawdown_quote"),
+        ("guards.soft_taker_ratio", "guards.hard_taker_ratio"),
         ("md_cache.ttl_ms", "md_cache.invalidate_on_ws_gap_ms"),
         ("md_cache.fresh_ms_for_pricing", "md_cache.invalidate_on_ws_gap_ms"),
         ("throttle.reserved_for_cancels", "throttle.messages_per_s"),

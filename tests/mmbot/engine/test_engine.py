@@ -39,6 +39,7 @@ from mmbot.units import MS, Lots, Ns, Ticks
 BIDS, ASKS = [(7_490, 500)], [(7_510, 500)]
 OTHER, THIRD = linear(symbol="OTHER"), linear(symbol="THIRD")
 BID, ASK = "mmA-SYNTHUSDT-1", "mmA-SYNTHUSDT-2"
+UNGUARDED = {"soft_volatility_bps": 1e6, "hard_volatility_bps": 1e6}
 
 
 def opened(*instruments: Instrument, **sections: dict) -> Engine:
@@ -314,7 +315,7 @@ class TestOrders:
         ]
 
     def test_a_successor_waits_for_the_cancel_to_be_confirmed(self):
-        engine = opened(guards={"soft_volatility_bps": 1e6, "hard_volatility_bps": 1e6})
+        engine = opened(guards=UNGUARDED, fast_cancel={"move_bps": 1e6})
         quoting(engine)
         engine.step(snapshot([(7_590, 500)], [(7_610, 500)], ns=ms(90)))
         assert tick(engine, 100) == [CancelOrder(KEY, BID), CancelOrder(KEY, ASK)]
@@ -327,7 +328,7 @@ class TestOrders:
         assert order.tick > 7_590
 
     def test_a_new_bid_waits_until_our_old_ask_below_it_is_known_to_be_gone(self):
-        engine = opened(guards={"soft_volatility_bps": 1e6, "hard_volatility_bps": 1e6})
+        engine = opened(guards=UNGUARDED, fast_cancel={"move_bps": 1e6})
         quoting(engine)
         engine.step(snapshot([(7_590, 500)], [(7_610, 500)], ns=ms(90)))
         tick(engine, 100)

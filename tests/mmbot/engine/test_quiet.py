@@ -11,8 +11,9 @@ from tests.mmbot.builders import KEY, START_NS, HandStopwatch, linear, shipped_s
 from mmbot.engine.symbol import SymbolBot
 from mmbot.model.commands import SubmitOrder, unpacked
 from mmbot.model.events import BookSnapshot, OrderAck, Tick
+from mmbot.model.instrument import Side
 from mmbot.runtime.assemble import build_engine, plain_markets
-from mmbot.units import MS, Ns
+from mmbot.units import MS, SECOND, Ns
 
 BOOK = ([(10_000 - step, 100) for step in range(20)], [(10_001 + step, 100) for step in range(20)])
 
@@ -63,11 +64,42 @@ def guarded(bot: SymbolBot) -> None:
     bot._pipeline._stages.guards._held["volatility", 1] = START_NS
 
 
+def losing(bot: SymbolBot) -> None:
+    bot.vitals.marked(START_NS, 0.0, None)
+    bot.vitals.marked(START_NS, -10.0, None)  # the reference, from which on the spread widens
+
+
+def slow_to_answer(bot: SymbolBot) -> None:
+    bot.vitals.sampled(START_NS + 4 * SECOND, 60 * MS)
+
+
+def cooling_off(bot: SymbolBot) -> None:
+    bot._pipeline._stages.spread.cool_off(START_NS + 4 * SECOND)
+
+
+def holding(bot: SymbolBot) -> None:
+    bot._pipeline._stages.fast_cancel.held = (Side.BUY,)
+
+
 def slowed(bot: SymbolBot) -> None:
     bot._pipeline._stages.spread._last_bps += 0.1
 
 
-@pytest.mark.parametrize("changed", [nudged, volatile, too_large, at_the_touch, guarded, slowed])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        nudged,
+        volatile,
+        too_large,
+        at_the_touch,
+        guarded,
+        slowed,
+        losing,
+        slow_to_answer,
+        cooling_off,
+        holding,
+    ],
+)
 def test_what_is_not_ordinary_has_none(changed: Callable[[SymbolBot], None]) -> None:
     bot = at_rest()
     changed(bot)
@@ -77,6 +109,19 @@ def test_what_is_not_ordinary_has_none(changed: Callable[[SymbolBot], None]) -> 
 def test_quotes_within_a_tick_of_fair_value_have_none() -> None:
     """The touch and the fair value hold such quotes back, and the band does not know how."""
     assert at_rest(spread={"base_bps": 0.5, "min_bps": 0.1, "liquidity_weight_bps": 0.0}).quiet_band() is None
+
+
+def test_a_spread_that_could_come_to_its_widest_has_none() -> None:
+    assert at_rest(spread={"max_bps": 3.05}).quiet_band() is not None
+    assert at_rest(spread={"max_bps": 3.04}).quiet_band() is None
+    assert at_rest(spread={"max_bps": 3.04, "cool_off_s": 0.0}).quiet_band() is not None
+
+
+def test_no_move_within_a_band_is_a_spike() -> None:
+    band = at_rest(fast_cancel={"move_bps": 4.0}).quiet_band()
+    assert band is not None
+    assert (band.mid_high - band.mid_low) / band.mid_low * 1e4 < 4.0
+    assert band.mid_low < 20_001 < band.mid_high
 
 
 def test_the_score_may_move_as_far_in_a_tick_as_the_spread() -> None:

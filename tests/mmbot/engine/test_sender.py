@@ -28,7 +28,7 @@ class Desk:
     """An engine over one book, whose venue answers when told to."""
 
     def __init__(self, **sections: dict) -> None:
-        sections = {"guards": WIDE_OPEN, "emit": LADDER, **sections}
+        sections = {"guards": WIDE_OPEN, "fast_cancel": {"move_bps": 1e6}, "emit": LADDER, **sections}
         self.engine: Engine = engine_of(shipped_settings(**sections), linear())
         self.engine.step(snapshot(BIDS, ASKS))
         self.at_ms = 0.0
@@ -105,6 +105,19 @@ class TestBatches:
             desk.answer(sent[-1])
         kinds = [{type(order) for order in orders} for orders in sent]
         assert kinds == [{CancelOrder}, {CancelOrder}, {SubmitOrder}, {SubmitOrder}]
+
+    def test_cancels_that_a_spike_asks_for_go_before_those_that_waited(self):
+        desk = Desk(async_batch={"max_orders": 1, "max_batches_per_tick": 1}, fast_cancel={"move_bps": 15.0})
+        for _ in range(6):
+            desk.answer(desk.tick())
+        sides = {order.client_id: order.side for order in desk.engine.bots[KEY]._blotter.slots.values()}
+        desk.market(up_ticks=6)
+        (bid,) = desk.tick()
+        assert isinstance(bid, CancelOrder)
+        assert sides[bid.client_id] is Side.BUY
+        desk.market(up_ticks=20)
+        pulled = [desk.tick() for _ in range(3)]
+        assert [sides[order.client_id] for (order,) in pulled] == [Side.SELL] * 3
 
     def test_a_deferred_quote_that_is_wanted_no_more_is_not_sent(self):
         desk = Desk(async_batch={"max_orders": 1, "max_batches_per_tick": 1})

@@ -47,6 +47,19 @@ def test_what_leaves_the_window_counts_no_more():
     assert watched.refusal(START_NS + 60 * SECOND, 5_000, 1) is None
 
 
+def test_the_share_that_took_is_the_larger_of_notional_and_count_over_the_window():
+    watched = cap(min_fills=2)
+    assert watched.taker_ratio(START_NS) is None
+    watched.filled(START_NS, 5_000, 30, maker=False)
+    assert watched.taker_ratio(START_NS) is None
+    made(watched, 3, at_ns=START_NS + SECOND, lots=10)
+    assert watched.taker_ratio(START_NS + SECOND) == 0.5
+    made(watched, 6, at_ns=START_NS + SECOND, lots=100)
+    assert watched.taker_ratio(START_NS + SECOND) == 0.1
+    assert watched.taker_ratio(START_NS + 60 * SECOND) == 0.0
+    assert watched.taker_ratio(START_NS + 61 * SECOND) is None
+
+
 fills = st.tuples(st.integers(0, 20 * SECOND), st.integers(1, 9_000), st.integers(1, 500), st.booleans())
 
 

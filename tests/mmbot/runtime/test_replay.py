@@ -372,7 +372,8 @@ def test_a_snapshot_that_overtakes_the_feed_is_not_spoiled_by_what_it_already_co
         (ms(6_400), wire_depth(114, 114, [], [])),
     ]
     _, seen = taped(tmp_path, frames, override=FAR)
-    assert seen.events() == [("resync_request", ms(6_000)), ("resync_done", ms(6_060))]
+    news = [("resync_request", ms(6_000)), ("resync_done", ms(6_060)), ("fast_cancel", ms(6_300))]
+    assert seen.events() == news
     mids = {row.ts_ns: row.mid for row in seen.of(TickRow)}
     assert [mids[ms(at_ms)] for at_ms in (6_100, 6_200, 6_300)] == [1.2015, 1.2015, 1.2025]
 

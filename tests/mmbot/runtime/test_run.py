@@ -25,7 +25,7 @@ from mmbot.errors import ConfigError, MmbotError, OutputError, RecordingError
 from mmbot.model.records import Row
 from mmbot.runtime.run import Run
 
-FEEDS = ("events", "fills", "pipeline_ticks", "samples")
+FEEDS = ("events", "fills", "pipeline_ticks", "samples", "trace")
 
 
 def opened(folder: Path, **changes: Any) -> Run:

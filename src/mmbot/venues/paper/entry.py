@@ -138,6 +138,7 @@ class OrderEntry:
             raise Refused(
                 10001, f"params error: qty is not above the executed {order.grid.size(order.cum_lots)}"
             )
+        _check_size(desk.instrument, lots)
         _check_notional(desk.instrument, lots, tick, category=order.grid.category)
         self._check_funds(desk, order, tick, lots - order.cum_lots, held=order.leaves_lots)
         desk.amend(now_ns, order, tick, lots)
@@ -202,6 +203,7 @@ class OrderEntry:
         tick = self._bound(desk, side) if market else words.tick(args.get("price"))
         if market and category == "spot" and side is Side.BUY and args.get("marketUnit") != "baseCoin":
             raise Refused(10001, "params error: marketUnit quoteCoin is not offered by the paper exchange")
+        _check_size(desk.instrument, lots)
         if args.get("reduceOnly") is not True:
             _check_notional(desk.instrument, lots, tick, category=category)
         instrument = desk.instrument
@@ -322,6 +324,12 @@ def _refuse_not_offered(args: Args) -> None:
         raise Refused(10001, "params error: isLeverage is not offered by the paper exchange")
     if args.get("orderFilter") not in (None, "", "Order"):
         raise Refused(10001, "params error: orderFilter was not Order; no other kind is offered")
+
+
+def _check_size(instrument: Instrument, lots: int) -> None:
+    if lots < instrument.min_lots or lots > (instrument.max_lots or lots):
+        most = "any" if instrument.max_lots is None else instrument.max_lots
+        raise Refused(10001, f"params error: qty was {lots} lots, expected {instrument.min_lots} to {most}")
 
 
 def _check_notional(instrument: Instrument, lots: int, tick: int, *, category: Category) -> None:

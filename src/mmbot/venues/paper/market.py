@@ -26,6 +26,8 @@ _KLINE_NS = SECOND
 _RESENT_NS = 3 * SECOND
 """A book of depth 1 that has not changed for 3 s is sent again with the same `u`."""
 _RESTART_ID = 1
+_WIDE_QTY = "1000000000"
+"""The largest order where the instrument states none."""
 
 Frame = tuple[str, bytes]
 """Topic and message."""
@@ -319,11 +321,13 @@ def instrument_row(instrument: Instrument) -> Row:
     """One row of GET /v5/market/instruments-info. Limits of size that no tape states are wide."""
     row: Row = {"symbol": instrument.symbol, "status": "Trading", "baseCoin": instrument.base}
     row["quoteCoin"] = instrument.quote
-    least, most = instrument.lot_size, "1000000000"
+    size = formatter(instrument.lot_size, stripped=True)
+    least = size(instrument.min_lots)
+    most = _WIDE_QTY if instrument.max_lots is None else size(instrument.max_lots)
     if category(instrument) == "spot":
         row["innovation"], row["marginTrading"] = "0", "none"
         row["lotSizeFilter"] = {
-            "basePrecision": least,
+            "basePrecision": instrument.lot_size,
             "quotePrecision": "0.00000001",
             "minOrderQty": least,
             "maxOrderQty": most,
@@ -348,7 +352,7 @@ def instrument_row(instrument: Instrument) -> Row:
     row["lotSizeFilter"] = {
         "maxOrderQty": most,
         "minOrderQty": least,
-        "qtyStep": least,
+        "qtyStep": instrument.lot_size,
         "postOnlyMaxOrderQty": most,
         "maxMktOrderQty": most,
         "minNotionalValue": money(instrument.min_notional),

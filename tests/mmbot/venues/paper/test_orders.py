@@ -54,6 +54,11 @@ def test_a_request_that_does_not_fit_is_refused_and_leaves_nothing(changes, code
     assert floor.get("/v5/order/realtime", "alice", **LINEAR)["result"]["list"] == []
 
 
+def test_sizes_are_bounded_by_the_instrument():
+    floor = Floor(instrument=linear(min_lots=20, max_lots=100))
+    assert [floor.create(qty=qty)["retCode"] for qty in ("0.19", "0.20", "1", "1.01")] == [10001, 0, 0, 10001]
+
+
 def test_an_accepted_order_is_told_as_new_to_its_own_account_alone():
     floor = Floor()
     alice, bob = floor.account("alice", "order"), floor.account("bob", "order")

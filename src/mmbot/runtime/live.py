@@ -1,0 +1,117 @@
+"""The wall-clock shell: an engine that ticks when it is time, on events as they come in.
+
+Ticks stand on the same grid as in a replay, whole intervals since the epoch. When one is due the shell reads
+the clock, and the world advances to the *grid* time: whatever was received later waits for the next tick, so
+being a little late changes no decision. A shell that is late by more than the deadline drops the ticks that
+it missed and goes on with the newest. Both, lateness once a second and drops, are handed to `keep`: they
+belong into the recording, and a replay that reads them decides the same.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from mmbot.engine.engine import Engine
+from mmbot.model.notes import Happened, Note
+from mmbot.model.records import Row
+from mmbot.runtime.player import HALT_GRACE_NS, Player
+from mmbot.runtime.world import FillSeen, World
+from mmbot.units import SECOND, Ns
+
+
+@dataclass(frozen=True, slots=True)
+class WallTimes:
+    """`duration_ns` from the first tick on; None: until it is halted."""
+
+    tick_ns: int
+    sample_ns: int
+    deadline_ns: int
+    duration_ns: int | None
+
+
+class Live(Player):
+    """One run on the wall clock."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        times: WallTimes,
+        world: Callable[[FillSeen], World],
+        rss_bytes: Callable[[], int],
+        clock: Callable[[], Ns],
+        sleep_until: Callable[[int, Callable[[], Ns]], Awaitable[None]],
+        keep: Callable[[Ns, Note], None],
+    ) -> None:
+        super().__init__(engine, world, rss_bytes)
+        self._times = times
+        self._clock = clock
+        self._sleep_until = sleep_until
+        self._keep = keep
+        self._latest_ns = 0
+        """The longest lateness since the last sample of it."""
+        self._latency_due_ns = 0
+        self.end_ns: int | None = None
+
+    async def run(self, put: Callable[[list[Row]], None]) -> None:
+        """Tick until the time is up or a halt has pulled every quote; rows leave at every sample."""
+        step_ns, next_sample_ns = self._times.tick_ns, 0
+        now_ns = -(-self._clock() // step_ns) * step_ns
+        while self.end_ns is None or now_ns < self.end_ns:
+            now_ns = await self._due(now_ns)
+            self._told(now_ns)
+            self._world.advance(now_ns)
+            if self._halt_asked is not None:
+                now_ns = await self._halted(now_ns, self._halt_asked)
+                break
+            if self._ready(now_ns):
+                self._tick(now_ns)
+                if now_ns >= next_sample_ns:
+                    self._sample(now_ns)
+                    next_sample_ns = now_ns + self._times.sample_ns
+                put(self._take_rows())
+            self._measure(now_ns)
+            now_ns += step_ns
+        self.end_ns = now_ns
+        put(self._finish(now_ns))
+
+    def _ready(self, now_ns: int) -> bool:
+        """Every symbol has had a book; the run counts from the first tick at which that is so."""
+        if self.started_ns is None and self._engine.ready:
+            self.started_ns = now_ns
+            if self._times.duration_ns is not None:
+                self.end_ns = now_ns + self._times.duration_ns
+        return self.started_ns is not None
+
+    async def _due(self, now_ns: int) -> int:
+        """Wait for a tick; returns its time, or that of the newest if this one is past its deadline."""
+        await self._sleep_until(now_ns, self._clock)
+        read_ns = self._clock()
+        late_ns = read_ns - now_ns
+        if late_ns <= self._times.deadline_ns:
+            return now_ns
+        ticks = late_ns // self._times.tick_ns
+        if self.started_ns is not None:
+            self._known(read_ns, Note(Happened.DROPPED, first_ns=now_ns, ticks=ticks))
+        return now_ns + ticks * self._times.tick_ns
+
+    def _measure(self, now_ns: int) -> None:
+        """How long after its time a tick was done; the worst of each second is told to the engine."""
+        read_ns = self._clock()
+        self._latest_ns = max(self._latest_ns, read_ns - now_ns)
+        if now_ns >= self._latency_due_ns:
+            self._known(read_ns, Note(Happened.LATE, latency_ns=self._latest_ns))
+            self._latest_ns, self._latency_due_ns = 0, now_ns + SECOND
+
+    def _known(self, recv_ns: Ns, note: Note) -> None:
+        self._timing.append((recv_ns, note))
+        self._keep(recv_ns, note)
+
+    async def _halted(self, now_ns: int, reason: str) -> int:
+        """Pull the quotes; over when the last order is known to be gone, or after a grace."""
+        give_up_ns = now_ns + HALT_GRACE_NS
+        self._route(now_ns, self._engine.halt(now_ns, reason))
+        while self._engine.working and now_ns < give_up_ns:
+            now_ns += self._times.tick_ns
+            await self._sleep_until(now_ns, self._clock)
+            self._world.advance(now_ns)
+            self._route(now_ns, self._engine.tick(now_ns))
+        return now_ns
