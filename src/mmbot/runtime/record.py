@@ -22,10 +22,11 @@ from mmbot.runtime.record_statistics import RecordStatistics
 from mmbot.units import SECOND
 from mmbot.venues.binance.connector import PUBLISHED_FEES, USDM, UsdmConnector
 from mmbot.venues.binance.connector import fetch_instruments as fetch_usdm_instruments
-from mmbot.venues.binance.hosts import usdm_hosts
+from mmbot.venues.binance.hosts import UsdmHosts, usdm_hosts
 from mmbot.venues.bybit import instruments as bybit
 from mmbot.venues.bybit.codec import Category
 from mmbot.venues.bybit.connector import PublicConnector, fetch_instruments
+from mmbot.venues.bybit.hosts import Hosts
 from mmbot.venues.bybit.hosts import hosts as bybit_hosts
 
 _WRITE_EVERY_S = 0.5
@@ -91,9 +92,7 @@ async def record(
 
 
 class _Market(NamedTuple):
-    """A venue that was asked for its instruments. No venue serves without encryption: what comes over plain
-    HTTP is a market that somebody plays, `synthetic`.
-    """
+    """A venue that was asked for its instruments."""
 
     kind: Literal["recorded", "synthetic"]
     source: str
@@ -101,8 +100,9 @@ class _Market(NamedTuple):
     connect: Callable[[Record], Connector]
 
 
-def _kind(rest: str) -> Literal["recorded", "synthetic"]:
-    return "recorded" if rest.startswith("https://") else "synthetic"
+def kind_of(hosts: Hosts | UsdmHosts) -> Literal["recorded", "synthetic"]:
+    """No venue serves without encryption: what comes over plain HTTP is a market that somebody plays."""
+    return "recorded" if hosts.rest.startswith("https://") else "synthetic"
 
 
 async def _bybit(request: RecordRequest) -> _Market:
@@ -118,7 +118,7 @@ async def _bybit(request: RecordRequest) -> _Market:
         return PublicConnector(instruments, hosts, record, clock=clock, depth=request.depth, seed=seed)
 
     source = f"{hosts.public(category)} {', '.join(request.symbols)}, {request.depth} levels"
-    return _Market(_kind(hosts.rest), source, instruments, connect)
+    return _Market(kind_of(hosts), source, instruments, connect)
 
 
 async def _usdm(request: RecordRequest) -> _Market:
@@ -129,7 +129,7 @@ async def _usdm(request: RecordRequest) -> _Market:
     def connect(record: Record) -> Connector:
         return UsdmConnector(instruments, hosts, record, clock=clock, seed=clock() % SECOND)
 
-    return _Market(_kind(hosts.rest), f"{hosts.stream} {', '.join(request.symbols)}", instruments, connect)
+    return _Market(kind_of(hosts), f"{hosts.stream} {', '.join(request.symbols)}", instruments, connect)
 
 
 @contextlib.asynccontextmanager
