@@ -41,6 +41,7 @@ class Capture:
     def __init__(self, path: Path) -> None:
         self.depth: list[bytes] = []
         self.trades: list[bytes] = []
+        self.info = (path.parent / "exchange_info.json").read_bytes()
         self.lines = [(frame.recv_ns, frame.payload) for frame in frames([path])]
         for _, payload in self.lines:
             if payload.startswith(b'{"_rest"'):
@@ -88,6 +89,9 @@ class LoopbackUsdm:
         self._released.set()
         return web.Response(body=self.capture.snapshot)
 
+    async def info(self, _: web.Request) -> web.Response:
+        return web.Response(body=self.capture.info)
+
     async def public(self, request: web.Request) -> web.WebSocketResponse:
         return await self._stream(request, "public", self.capture.depth)
 
@@ -117,6 +121,7 @@ async def usdm(capture: Capture) -> AsyncIterator[LoopbackUsdm]:
     venue = LoopbackUsdm(capture)
     app = web.Application()
     app.router.add_get("/fapi/v1/depth", venue.snapshot)
+    app.router.add_get("/fapi/v1/exchangeInfo", venue.info)
     app.router.add_get("/public/stream", venue.public)
     app.router.add_get("/market/stream", venue.market)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -294,16 +299,7 @@ def test_hosts() -> None:
 
 
 @pytest.mark.asyncio
-async def test_instruments_come_from_exchange_info(data_dir: Path) -> None:
-    async def info(_: web.Request) -> web.Response:
-        return web.Response(body=(data_dir / "binance_usdm_20210722" / "exchange_info.json").read_bytes())
-
-    app = web.Application()
-    app.router.add_get("/fapi/v1/exchangeInfo", info)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    async with HttpClient(f"http://127.0.0.1:{runner.addresses[0][1]}") as http:
+async def test_instruments_come_from_exchange_info(capture: Capture) -> None:
+    async with usdm(capture) as venue, HttpClient(venue.url) as http:
         (found,) = await fetch_instruments(http, ["SUSHIUSDT"], PUBLISHED_FEES)
-    await runner.cleanup()
     assert (found.key, found.tick_size, found.lot_size) == (SUSHI.key, "0.0010", "1")
