@@ -454,7 +454,10 @@ def _table(opened: KeptRun, summary: Summary, title: str) -> Table:
     skipped = f", {counts.skipped_ticks} left out by the wake filter" if counts.skipped_ticks else ""
     dropped = f", {counts.dropped_ticks} dropped" if counts.dropped_ticks else ""
     table.add_row("ticks", f"{counts.ticks}{skipped}{dropped}")
-    table.add_row("orders", f"{counts.orders} sent, {counts.cancels} cancels, {counts.rejects} rejects")
+    table.add_row(
+        "orders",
+        f"{counts.orders} sent, {counts.amends} amends, {counts.cancels} cancels, {counts.rejects} rejects",
+    )
     for name, text in summary.market():
         table.add_row(name, text)
     for key, bot in opened.engine.bots.items():

@@ -49,6 +49,7 @@ class Played:
     digest: str
     sent_ns: list[int]
     queues: list[dict[str, int | None]]
+    amends: int
     skipped_ticks: int = 0
 
 
@@ -99,7 +100,7 @@ def play(
 
     replay._world.send = noting_send
     rows = sorted((row for batch in replay.run() for row in batch), key=_kind_and_time)
-    return Played(rows, replay.digest, sent_ns, queues, replay.counts.skipped_ticks)
+    return Played(rows, replay.digest, sent_ns, queues, replay.counts.amends, replay.counts.skipped_ticks)
 
 
 def _kind_and_time(row: Row) -> tuple[str, int, str]:
@@ -203,15 +204,24 @@ caches = st.fixed_dictionaries(
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(streams(), models, caches, st.integers(1, 3), st.booleans())
+@given(streams(), models, caches, st.integers(1, 3), st.booleans(), st.booleans(), st.booleans())
 def test_any_market_and_any_models_give_the_same_rows(
     events: list[MarketEvent],
     sim: dict[str, object],
     cache: dict[str, object],
     levels: int,
     exchange_clock: bool,  # noqa: FBT001
+    amend: bool,  # noqa: FBT001
+    taking: bool,  # noqa: FBT001
 ) -> None:
-    chosen = configured(sim=sim, md_cache=cache, emit={"order_notional_quote": 50.0, "levels": levels})
+    chosen = configured(
+        sim=sim,
+        md_cache=cache,
+        emit={"order_notional_quote": 50.0, "levels": levels},
+        async_batch={"amend": amend},
+        aligner={"post_only": not taking},
+        taker_cap={"max_taker_share_pct": 100.0},
+    )
     tape = Tape("synthetic", [feed(events, instrument(), exchange_clock=exchange_clock)])
 
     plain, compiled = (play(tape, chosen, compiled=kind) for kind in (False, True))
@@ -222,10 +232,18 @@ def test_any_market_and_any_models_give_the_same_rows(
 @pytest.mark.parametrize("queue", [{"model": "risk_averse"}, {"model": "power", "power": 2.0}])
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("taking", [False, True])
-def test_a_lively_market_moves_queues_alike(seed: int, queue: dict[str, object], taking: bool) -> None:  # noqa: FBT001
-    """Two minutes at the touch of a busy market: hundreds of fills, most of them after waiting in a queue."""
+@pytest.mark.parametrize("amend", [False, True])
+def test_a_lively_market_moves_queues_alike(
+    seed: int,
+    queue: dict[str, object],
+    taking: bool,  # noqa: FBT001
+    amend: bool,  # noqa: FBT001
+) -> None:
+    """A minute at the touch of a busy market: hundreds of fills, most of them after waiting in a queue. With
+    amends, orders have to move, shrink when a guard is soft, and grow again.
+    """
     market = MarketSettings(
-        symbol=KEY, duration_s=120.0, depth_levels=10, trades_per_s=20.0, trade_lots_log_mean=3.0
+        symbol=KEY, duration_s=60.0, depth_levels=10, trades_per_s=20.0, trade_lots_log_mean=3.0
     )
     events = list(SyntheticMarket(market, seed, Ns(START)).events())
     chosen = configured(
@@ -236,12 +254,17 @@ def test_a_lively_market_moves_queues_alike(seed: int, queue: dict[str, object],
         queue_aware={"max_eta_s": 2.0, "max_reprice_bps": 100.0, "min_edge_bps": -100.0},
         sim={"queue": queue},
         aligner={"post_only": not taking},
+        async_batch={"amend": amend},
+        guards={"soft_volatility_bps": 0.5, "hard_volatility_bps": 1e7, "soft_widen_ratio": 1.0}
+        if amend
+        else {},
         taker_cap={"max_taker_share_pct": 100.0},
     )
     tape = Tape("synthetic", [feed(events, instrument(), exchange_clock=True)])
 
     plain, compiled = (play(tape, chosen, compiled=kind) for kind in (False, True))
 
+    assert (plain.amends > 100) is amend
     fills = [row for row in plain.rows if isinstance(row, FillRow)]
     assert len(fills) > 100
     assert any(row.liquidity == "taker" for row in fills) is taking

@@ -1,19 +1,32 @@
 """Sender: the last word before an order of one symbol leaves.
 
 What the aligner asks for passes here. Those that had to wait stand first, cancels before creates; a create is
-judged by limits, taker cap and breaker; the throttle counts messages and the batcher packs them. What may not
-go is a counted fact: refused, or deferred to the head of the next tick. A cancel is never refused.
+judged by limits, taker cap and breaker, and so is an amend, as the order that it makes; the throttle counts
+messages and the batcher packs them. What may not go is a counted fact: refused, or deferred to the head of
+the next tick. A cancel is never refused. An amend that is, or that has no room, becomes one: its order has to
+leave its place either way.
 """
 
 from dataclasses import dataclass
 
+import msgspec
+
 from mmbot.book.market import Market
 from mmbot.engine.settings import BotSettings
+from mmbot.execution.aligner import Alignment, Amend
 from mmbot.execution.batcher import Batcher, BatchSettings
 from mmbot.execution.orders import Blotter, WorkingOrder
 from mmbot.execution.requests import Requests
-from mmbot.model.commands import CancelOrder, Message, OrderCommand, Room, SubmitOrder
-from mmbot.model.events import Fill, OrderAck, OrderEvent, OrderReject
+from mmbot.model.commands import AmendOrder, CancelOrder, Message, OrderCommand, Room, SubmitOrder
+from mmbot.model.events import (
+    AmendReject,
+    Fill,
+    OrderAck,
+    OrderAmended,
+    OrderCancelled,
+    OrderEvent,
+    OrderReject,
+)
 from mmbot.model.instrument import Instrument, Side
 from mmbot.model.quotes import Quote
 from mmbot.model.records import EventRow, Row
@@ -23,7 +36,7 @@ from mmbot.risk.breaker import Breaker
 from mmbot.risk.limits import Limits, Reference, Standing
 from mmbot.risk.taker_cap import TakerCap
 from mmbot.risk.throttle import Throttle
-from mmbot.units import MS
+from mmbot.units import MS, Lots
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,22 +113,25 @@ class Sender:
     def send(
         self,
         now_ns: int,
-        cancels: list[WorkingOrder],
-        creates: list[Quote],
+        wishes: Alignment,
         position_lots: int,
         reference: Reference | None,
         urgent: tuple[Side, ...] = (),
     ) -> None:
         """One tick's wishes become messages, or are held back. `urgent`: sides whose cancels go first."""
         batcher, throttle = self._batcher, self._checks.throttle
+        standing = self._standing(position_lots, reference)
+        blocked: list[Blocked] = []
+        cancels, amends, creates = wishes
+        amended = self._amends(now_ns, amends, cancels, standing, blocked) if amends else []
         cancels, creates = batcher.in_line(cancels, creates)
         if urgent:
             cancels = sorted(cancels, key=lambda order: order.side not in urgent)
-        room, limit = self._room(now_ns, len(cancels))
+        room, limit = self._room(now_ns, len(cancels), len(amended))
         orders: list[OrderCommand] = [self._cancel(now_ns, order) for order in cancels[: room.cancels]]
+        orders += amended
         late = cancels[room.cancels :]
-        blocked: list[Blocked] = [(Held.DEFERRED, "cancel", limit)] * len(late)
-        standing = self._standing(position_lots, reference)
+        blocked += [(Held.DEFERRED, "cancel", limit)] * len(late)
         left, waiting = room.creates, []
         for quote in creates:
             refusal = self._refusal(now_ns, quote, standing)
@@ -135,11 +151,35 @@ class Sender:
             self.rows += self.blocks.tick(now_ns, blocked)
         self.messages += batcher.packed(self._key, orders)
 
-    def _room(self, now_ns: int, cancels: int) -> tuple[Room, str]:
-        """What may go out at this tick, and which limit says so."""
-        fit = self._batcher.room(cancels)
+    def _amends(
+        self,
+        now_ns: int,
+        amends: list[Amend],
+        cancels: list[WorkingOrder],
+        standing: Standing,
+        blocked: list[Blocked],
+    ) -> list[AmendOrder]:
+        """Those that may go, with room for all others as cancels. Whoever may not joins the cancels."""
+        amended: list[AmendOrder] = []
+        for later, (order, quote) in zip(reversed(range(len(amends))), amends, strict=True):
+            others = [other for other in standing.open_orders if other is not order]
+            without = msgspec.structs.replace(standing, open_orders=others)
+            room, limit = self._room(now_ns, len(cancels) + later, len(amended) + 1)
+            refusal = limit if room.creates < 0 else self._refusal(now_ns, quote, without, order.filled_lots)
+            if refusal is None:
+                amended.append(self._amend(now_ns, order, quote))
+            else:
+                blocked.append((Held.REFUSED, quote.side.word, refusal))
+                cancels.append(order)
+        return amended
+
+    def _room(self, now_ns: int, cancels: int, amends: int) -> tuple[Room, str]:
+        """What may go out at this tick, and which limit says so; less than no create where the amends may
+        not.
+        """
+        fit = self._batcher.room(cancels, amends)
         may = self._checks.throttle.room(now_ns, self._key, cancels)
-        room = Room(min(fit.cancels, may.cancels), min(fit.creates, may.creates))
+        room = Room(min(fit.cancels, may.cancels), min(fit.creates, may.creates - amends))
         return room, "async_batch" if room == fit else "message_throttle"
 
     def _standing(self, position_lots: int, reference: Reference | None) -> Standing:
@@ -164,10 +204,11 @@ class Sender:
         if sent_ns is None:
             return None
         kind = type(event)
-        if kind is OrderReject:
+        unamended = kind in (AmendReject, OrderCancelled) and self._blotter.amend_failed(event.client_id)
+        if kind is OrderReject or unamended:
             checks.breaker.failed(sent_ns, event.recv_ns)
         else:
-            checks.breaker.answered(sent_ns, event.recv_ns, create=kind is OrderAck)
+            checks.breaker.answered(sent_ns, event.recv_ns, create=kind in (OrderAck, OrderAmended))
         return event.recv_ns - sent_ns
 
     def give_up(self, now_ns: int) -> list[int]:
@@ -191,9 +232,9 @@ class Sender:
         """The run ends: what is still held back is told with its count."""
         self.rows += self.blocks.tick(now_ns, ())
 
-    def _refusal(self, now_ns: int, quote: Quote, standing: Standing) -> str | None:
+    def _refusal(self, now_ns: int, quote: Quote, standing: Standing, filled_lots: int = 0) -> str | None:
         checks = self._checks
-        refusal = checks.limits.refusal(now_ns, quote.side, quote.tick, quote.lots, standing)
+        refusal = checks.limits.refusal(now_ns, quote.side, quote.tick, quote.lots, standing, filled_lots)
         if refusal is None and not self._post_only:
             refusal = checks.taker_cap.refusal(now_ns, quote.tick, quote.lots)
         return refusal or self._broken(now_ns)
@@ -211,6 +252,13 @@ class Sender:
         self._blotter.cancelling(order)
         self.requests.sent(now_ns, order.client_id)
         return CancelOrder(self._key, order.client_id)
+
+    def _amend(self, now_ns: int, order: WorkingOrder, quote: Quote) -> AmendOrder:
+        amend = AmendOrder(self._key, order.client_id, quote.tick, Lots(order.filled_lots + quote.lots))
+        self._blotter.amending(order, amend, self._market.mid_x2)
+        self.requests.sent(now_ns, order.client_id)
+        self._checks.breaker.created()
+        return amend
 
     def _create(self, now_ns: int, quote: Quote) -> SubmitOrder:
         self.orders_sent += 1

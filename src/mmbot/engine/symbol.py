@@ -15,8 +15,10 @@ from mmbot.execution.batcher import BatchSettings
 from mmbot.execution.orders import Blotter
 from mmbot.execution.position import Position, PositionState
 from mmbot.model.events import (
+    AmendReject,
     Fill,
     OrderAck,
+    OrderAmended,
     OrderCancelled,
     OrderEvent,
     OrderReject,
@@ -53,6 +55,7 @@ class SymbolBot:
         """Rows of ticks that missed and whose wait is not known yet, oldest first."""
         self._pipeline = pipeline
         self._aligner = aligner
+        self._amend = batch.amend and instrument.amends
         self.id_prefix = id_prefix
         self._blotter = Blotter()
         self.key = instrument.key
@@ -84,6 +87,7 @@ class SymbolBot:
         self._quiet.reconfigure(settings.aligner, settings.inventory.max_position_quote)
         self._sender.reconfigure(settings)
         self._aligner = settings.aligner
+        self._amend = settings.async_batch.amend and self.instrument.amends
 
     def on_snapshot(self, now_ns: int) -> None:
         """The market took over a whole book: whoever waited for one has it."""
@@ -111,10 +115,15 @@ class SymbolBot:
             self.market.gone(client_id)
         elif isinstance(event, Fill):
             self._filled(event)
+        elif kind is OrderAmended:
+            self._amended(client_id)
         elif isinstance(event, OrderReject):
             self._blotter.rejected(client_id)
             self.market.gone(client_id)
             self._event(event.recv_ns, "order_reject", client_id=client_id, reason=event.reason)
+        elif isinstance(event, AmendReject):
+            self._blotter.amend_rejected(client_id)
+            self._event(event.recv_ns, "amend_reject", client_id=client_id, reason=event.reason)
         else:
             self._blotter.cancel_rejected(client_id)
 
@@ -216,14 +225,21 @@ class SymbolBot:
         if self._account.reduce_only:
             quotes = reducing(quotes, self.position.lots, self.instrument)
             aligner = msgspec.structs.replace(aligner, hold_size_ratio=0.0)
-        cancels, creates = align(quotes, self._blotter, aligner)
-        if cancels or creates or self._held_back:
+        wishes = align(quotes, self._blotter, aligner, amend=self._amend)
+        cancels, amends, creates = wishes
+        if cancels or amends or creates or self._held_back:
             if self._reference is None:
                 self.mark(now_ns)
             urgent = self._fast_cancel.held
-            self._sender.send(now_ns, cancels, creates, self.position.lots, self._reference, urgent)
-            if creates:
+            self._sender.send(now_ns, wishes, self.position.lots, self._reference, urgent)
+            if amends or creates:
                 self.expose()
+
+    def _amended(self, client_id: str) -> None:
+        """It rests as it was asked to: behind what is displayed, unless it kept its place."""
+        order, kept = self._blotter.amended(client_id)
+        if not kept:
+            self.market.rest(client_id, order.side, order.tick)
 
     def _filled(self, fill: Fill) -> None:
         if fill.late_tick is not None:
@@ -238,7 +254,7 @@ class SymbolBot:
                 f"fill {fill.fill_id} was a {fill.side.word}, order {order.client_id} was not"
             )
         self._book(fill, order.tick, order.decision_mid_x2)
-        if order.status is OrderStatus.CLOSED:
+        if order.done:
             self.market.gone(fill.client_id)
 
     def _book(self, fill: Fill, order_tick: int, decision_mid_x2: int | None) -> None:

@@ -3,11 +3,13 @@
 An order that already serves its quote keeps its queue place: it stays while its price is at most `hold_bps`
 behind the wanted one or `lead_bps` in front of it (on a fine grid the wanted price moves at every tick, and a
 venue counts messages), and while its open rest is at most `hold_size_ratio` above the wanted size (a
-part-filled order stays). One slot, one order: a wrong order is cancelled first, its successor follows when
-the cancel is confirmed. Orders in flight are left alone.
+part-filled order stays). One slot, one order: a wrong order is amended into what is wanted, which one that is
+only too large survives in its place; or it is cancelled first, and its successor follows when the cancel is
+confirmed. What is not wanted any more is cancelled. Orders in flight are left alone.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -26,12 +28,23 @@ class AlignerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     post_only: bool
 
 
-def align(
-    wanted: Sequence[Quote], blotter: Blotter, settings: AlignerSettings
-) -> tuple[list[WorkingOrder], list[Quote]]:
-    """Orders to cancel and quotes to submit."""
+Amend = tuple[WorkingOrder, Quote]
+"""An order, and the quote that it is to serve."""
+
+
+class Alignment(NamedTuple):
+    """What makes working orders agree with wanted quotes."""
+
+    cancels: list[WorkingOrder]
+    amends: list[Amend]
+    creates: list[Quote]
+
+
+def align(wanted: Sequence[Quote], blotter: Blotter, settings: AlignerSettings, *, amend: bool) -> Alignment:
+    """`amend`: orders may be amended."""
     cancels: list[WorkingOrder] = []
-    submits: list[Quote] = []
+    amends: list[Amend] = []
+    creates: list[Quote] = []
     slots, size_hold = blotter.slots, 1.0 + settings.hold_size_ratio
     hold_bps, lead_bps = settings.hold_bps, -settings.lead_bps
     served = 0
@@ -39,14 +52,17 @@ def align(
         side = quote.side
         order = slots.get(side * (quote.level + 1))
         if order is None:
-            submits.append(quote)
+            creates.append(quote)
             continue
         served += 1
         tick = quote.tick
         near = tick * lead_bps / BPS <= (tick - order.tick) * side <= tick * hold_bps / BPS
         serves = near and order.leaves_lots <= quote.lots * size_hold
         if not serves and order.status is OrderStatus.LIVE:
-            cancels.append(order)
+            if amend:
+                amends.append((order, quote))
+            else:
+                cancels.append(order)
     if served < len(slots):
         wanted_slots = {quote.slot for quote in wanted}
         cancels += [
@@ -54,4 +70,4 @@ def align(
             for slot, order in slots.items()
             if slot not in wanted_slots and order.status is OrderStatus.LIVE
         ]
-    return cancels, submits
+    return Alignment(cancels, amends, creates)

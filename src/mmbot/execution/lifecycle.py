@@ -63,7 +63,7 @@ from mmbot.model.account import (
     RequestAnswer,
     VenueStatus,
 )
-from mmbot.model.commands import CancelOrder, Message, SubmitOrder, unpacked
+from mmbot.model.commands import AmendOrder, CancelOrder, Message, SubmitOrder, unpacked
 from mmbot.model.events import CancelReject, Fill, Funding, OrderAck, OrderCancelled, OrderEvent, OrderReject
 from mmbot.model.instrument import Instrument
 from mmbot.model.orders import is_own, order_number
@@ -136,6 +136,8 @@ class Lifecycle:
         not at the venue.
         """
         for command in unpacked(messages):
+            if isinstance(command, AmendOrder):
+                raise LocalProtocolError(f"amend of {command.client_id}: amends are not followed live yet")
             if isinstance(command, SubmitOrder):
                 self._put(CreateSent(now_ns, command))
             elif isinstance(command, CancelOrder):

@@ -61,7 +61,7 @@ PLACE_COUNT = 57
 ANSWER_SEEN = 58
 """Answers from ANSWER_HEAD to here have reached us and wait for Python."""
 STIRRED = 59
-"""What has reached us since Python last looked: 0 nothing, 1 acknowledgements alone, 2 more."""
+"""What has reached us since Python last looked: 0 nothing, 1 acknowledgements and amends alone, 2 more."""
 
 # --- microprice state
 STATE_MID_X2 = 62
@@ -127,22 +127,26 @@ KIND_MASK = 0x7F
 
 # --- columns of the order, place, request and answer tables
 ORDER_ID, ORDER_SIDE, ORDER_TICK, ORDER_LEAVES, ORDER_AHEAD, ORDER_TRADED, ORDER_BEFORE = 0, 1, 2, 3, 4, 5, 6
-ORDER_WIDTH = 7
+ORDER_LOTS, ORDER_POST_ONLY = 7, 8
+"""ORDER_LOTS: its whole size, what has filled included."""
+ORDER_WIDTH = 9
 UNTOUCHED = -1
 """ORDER_BEFORE of an order whose level the current message has not named."""
 PLACE_ID, PLACE_SIDE, PLACE_TICK, PLACE_AHEAD = 0, 1, 2, 3
 PLACE_WIDTH = 4
 DUE_NS, WHAT, ID, SIDE, PRICE, SIZE, EXTRA, VENUE_TIME, LEAVES = 0, 1, 2, 3, 4, 5, 6, 7, 8
-"""EXTRA: twice the venue's mid before a fill. LEAVES: what a fill left of its order."""
+"""EXTRA: twice the venue's mid before a fill; of AMENDED, whether it kept its place. LEAVES: what a fill left
+of its order.
+"""
 RING_WIDTH = 9
 RING = 1024
 """Length of every ring; a power of two."""
 SLOTS = 64
 """Orders of ours at one time, per symbol."""
 
-SUBMIT, SUBMIT_POST_ONLY, CANCEL = 1, 2, 3
+SUBMIT, SUBMIT_POST_ONLY, CANCEL, AMEND = 1, 2, 3, 4
 ACK, REJECT_NO_BOOK, REJECT_WOULD_TAKE, CANCELLED, CANCEL_REJECT, MAKER_FILL, TAKER_FILL = 1, 2, 3, 4, 5, 6, 7
-REJECT_SIZE = 8
+REJECT_SIZE, AMENDED, AMEND_NO_ORDER, AMEND_NO_BOOK, AMEND_SIZE = 8, 9, 10, 11, 12
 NO_MID = -(1 << 62)
 NEVER = 1 << 62
 NOWHERE = 1 << 40

@@ -95,12 +95,12 @@ def local_until(c, f, places, bids, asks, recv, kind, tick, lots, until_ns):
 
 @kernel
 def place_answer(c, places, bids, asks, answer):
-    """What an answer that reaches us means for our queue places: an order rests behind what is displayed, or
-    is no more.
+    """What an answer that reaches us means for our queue places: an order rests behind what is displayed,
+    also where it was amended out of its place, or is no more.
     """
     what, order_id = answer[L.WHAT], answer[L.ID]
     count = c[L.PLACE_COUNT]
-    c[L.STIRRED] = max(c[L.STIRRED], 1 if what == L.ACK else 2)
+    c[L.STIRRED] = max(c[L.STIRRED], 1 if what in (L.ACK, L.AMENDED) else 2)
     if what == L.ACK:
         if count == L.SLOTS:
             c[L.OVERFLOWED] = 1
@@ -113,6 +113,11 @@ def place_answer(c, places, bids, asks, answer):
         )
         place[L.PLACE_AHEAD] = displayed_at(c, bids, asks, answer[L.SIDE], answer[L.PRICE])
         c[L.PLACE_COUNT] = count + 1
+    elif what == L.AMENDED:
+        for index in range(count):
+            if places[index, L.PLACE_ID] == order_id and not answer[L.EXTRA]:
+                places[index, L.PLACE_TICK] = answer[L.PRICE]
+                places[index, L.PLACE_AHEAD] = displayed_at(c, bids, asks, answer[L.SIDE], answer[L.PRICE])
     elif what == L.CANCELLED or (what in (L.MAKER_FILL, L.TAKER_FILL) and answer[L.LEAVES] == 0):
         for index in range(count):
             if places[index, L.PLACE_ID] == order_id:

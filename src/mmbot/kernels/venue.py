@@ -200,32 +200,77 @@ def _request(c, orders, answers, delays, bids, asks, request):
                 return
         _answer(c, answers, delays, now_ns, L.CANCEL_REJECT, order_id, side, tick, 0, 0, 0)
         return
+    if what == L.AMEND:
+        _amend(c, orders, answers, delays, bids, asks, now_ns, order_id, tick, lots)
+        return
     if not c[L.MIN_LOTS] <= lots <= c[L.MAX_LOTS]:
         _answer(c, answers, delays, now_ns, L.REJECT_SIZE, order_id, side, tick, lots, 0, 0)
         return
     if not c[L.VENUE_SYNCED]:
         _answer(c, answers, delays, now_ns, L.REJECT_NO_BOOK, order_id, side, tick, lots, 0, 0)
         return
-    taking = _takes(c, side, tick)
-    if taking and what == L.SUBMIT_POST_ONLY:
+    if what == L.SUBMIT_POST_ONLY and _takes(c, side, tick):
         _answer(c, answers, delays, now_ns, L.REJECT_WOULD_TAKE, order_id, side, tick, lots, 0, 0)
         return
     _answer(c, answers, delays, now_ns, L.ACK, order_id, side, tick, lots, 0, 0)
-    index = c[L.ORDER_COUNT]
-    if index == L.SLOTS:
+    if c[L.ORDER_COUNT] == L.SLOTS:
         c[L.OVERFLOWED] = 1
         return
+    post_only = np.int64(what == L.SUBMIT_POST_ONLY)
+    _arrive(c, orders, answers, delays, bids, asks, now_ns, order_id, side, tick, lots, lots, post_only)
+
+
+@kernel
+def _amend(c, orders, answers, delays, bids, asks, now_ns, order_id, tick, lots):
+    """Less at its price keeps the place of an order; else it is a new one under the old name."""
+    if not c[L.MIN_LOTS] <= lots <= c[L.MAX_LOTS]:
+        _answer(c, answers, delays, now_ns, L.AMEND_SIZE, order_id, 0, tick, lots, 0, 0)
+        return
+    index = 0
+    while index < c[L.ORDER_COUNT] and orders[index, L.ORDER_ID] != order_id:
+        index += 1
+    if index == c[L.ORDER_COUNT]:
+        _answer(c, answers, delays, now_ns, L.AMEND_NO_ORDER, order_id, 0, tick, lots, 0, 0)
+        return
+    order = orders[index]
+    side, post_only = order[L.ORDER_SIDE], order[L.ORDER_POST_ONLY]
+    leaves = lots - order[L.ORDER_LOTS] + order[L.ORDER_LEAVES]
+    if not c[L.VENUE_SYNCED]:
+        _answer(c, answers, delays, now_ns, L.AMEND_NO_BOOK, order_id, side, tick, lots, 0, 0)
+        return
+    if leaves <= 0:
+        _answer(c, answers, delays, now_ns, L.AMEND_SIZE, order_id, side, tick, lots, 0, 0)
+        return
+    if tick == order[L.ORDER_TICK] and lots <= order[L.ORDER_LOTS]:
+        order[L.ORDER_LOTS], order[L.ORDER_LEAVES] = lots, leaves
+        _answer(c, answers, delays, now_ns, L.AMENDED, order_id, side, tick, lots, 1, leaves)
+        return
+    left = order[L.ORDER_LEAVES]
+    _drop_order(c, orders, index)
+    if post_only and _takes(c, side, tick):
+        _answer(c, answers, delays, now_ns, L.CANCELLED, order_id, side, tick, left, 0, 0)
+        return
+    _answer(c, answers, delays, now_ns, L.AMENDED, order_id, side, tick, lots, 0, leaves)
+    _arrive(c, orders, answers, delays, bids, asks, now_ns, order_id, side, tick, lots, leaves, post_only)
+
+
+@kernel
+def _arrive(c, orders, answers, delays, bids, asks, now_ns, order_id, side, tick, lots, leaves, post_only):
+    """An order joins the others, behind the display of its price, and takes what it may."""
+    index = c[L.ORDER_COUNT]
     order = orders[index]
     order[L.ORDER_ID] = order_id
     order[L.ORDER_SIDE] = side
     order[L.ORDER_TICK] = tick
-    order[L.ORDER_LEAVES] = lots
+    order[L.ORDER_LOTS] = lots
+    order[L.ORDER_LEAVES] = leaves
+    order[L.ORDER_POST_ONLY] = post_only
     order[L.ORDER_AHEAD] = displayed_at(c, bids, asks, side, tick)
     order[L.ORDER_TRADED] = 0
     order[L.ORDER_BEFORE] = L.UNTOUCHED
     c[L.ORDER_COUNT] = index + 1
     _own_range(c, orders)
-    if taking:
+    if _takes(c, side, tick):
         _take(c, orders, answers, delays, bids, asks, index, now_ns)
 
 

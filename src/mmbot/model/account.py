@@ -111,6 +111,7 @@ class Asked(StrEnum):
     """What a request was about."""
 
     CREATE = "create"
+    AMEND = "amend"
     CANCEL = "cancel"
 
 
@@ -126,7 +127,7 @@ class Outcome(StrEnum):
 
 
 class RequestAnswer(msgspec.Struct, frozen=True, gc=False):
-    """The answer to one create or cancel. `code` is the venue's (0 = none), `reason` its text."""
+    """The answer to one create, amend or cancel. `code` is the venue's (0 = none), `reason` its text."""
 
     symbol: str
     client_id: str

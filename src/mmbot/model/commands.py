@@ -20,6 +20,18 @@ class SubmitOrder(msgspec.Struct, frozen=True, gc=False):
     post_only: bool = True
 
 
+class AmendOrder(msgspec.Struct, frozen=True, gc=False):
+    """Another price and size for an order that is at the venue, in one message. `lots` is its whole size,
+    what has filled included (Bybit's `qty`): so a fill on the way makes what is left smaller, never the whole
+    larger. Less at the same price keeps its place in the queue; anything else goes to the back of one.
+    """
+
+    symbol: str
+    client_id: str
+    tick: Ticks
+    lots: Lots
+
+
 class CancelOrder(msgspec.Struct, frozen=True, gc=False):
     symbol: str
     client_id: str
@@ -31,12 +43,12 @@ class RequestSnapshot(msgspec.Struct, frozen=True, gc=False):
     symbol: str
 
 
-OrderCommand = SubmitOrder | CancelOrder
+OrderCommand = SubmitOrder | AmendOrder | CancelOrder
 
 
 class OrderBatch(msgspec.Struct, frozen=True, gc=False):
-    """One message about several orders of one symbol, all creates or all cancels. The venue answers about
-    each order by itself.
+    """One message about several orders of one symbol, all creates, all amends or all cancels. The venue
+    answers about each order by itself.
     """
 
     symbol: str

@@ -130,6 +130,23 @@ class OrderCancelled(msgspec.Struct, frozen=True, gc=False):
     leaves: Lots
 
 
+class OrderAmended(msgspec.Struct, frozen=True, gc=False):
+    """The venue holds our order as the amend that it was sent last asked for."""
+
+    symbol: str
+    client_id: str
+    recv_ns: Ns
+
+
+class AmendReject(msgspec.Struct, frozen=True, gc=False):
+    """The venue did not amend: the order stands as it was, or had filled before."""
+
+    symbol: str
+    client_id: str
+    recv_ns: Ns
+    reason: str
+
+
 class CancelReject(msgspec.Struct, frozen=True, gc=False):
     """A cancel lost its race: the venue no longer knew the order."""
 
@@ -191,5 +208,5 @@ class Tick(msgspec.Struct, frozen=True, gc=False):
     now_ns: Ns
 
 
-OrderEvent = OrderAck | OrderReject | OrderCancelled | CancelReject | Fill
+OrderEvent = OrderAck | OrderReject | OrderAmended | AmendReject | OrderCancelled | CancelReject | Fill
 Event = MarketEvent | OrderEvent | Funding | LatencySample | Tick

@@ -83,6 +83,15 @@ class Instrument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.base if self.contract is Contract.INVERSE else self.quote
 
     @property
+    def amends(self) -> bool:
+        """Whether the venue changes price and size of an open order in one message, and leaves one that is
+        only made smaller where it stands in its queue. Bybit does
+        (https://bybit-exchange.github.io/docs/v5/order/amend-order); Binance's futures put it to the back
+        whatever changes, its spot market changes no price.
+        """
+        return self.venue.startswith("bybit_")
+
+    @property
     def key(self) -> str:
         """Name in every row: venue and symbol, since one symbol trades on several venues."""
         return f"{self.venue}:{self.symbol}"

@@ -15,6 +15,8 @@ class OrderStatus(IntEnum):
     """Sent, not yet answered."""
     LIVE = auto()
     """Held by the venue."""
+    PENDING_AMEND = auto()
+    """Amend sent, not yet answered; it may fill, as it was or as it is to be."""
     PENDING_CANCEL = auto()
     """Cancel sent, not yet answered; it may still fill."""
     CLOSED = auto()
@@ -26,6 +28,9 @@ class OrderMove(IntEnum):
     REJECT = auto()
     PARTIAL_FILL = auto()
     LAST_FILL = auto()
+    AMEND_SENT = auto()
+    AMENDED = auto()
+    AMEND_REJECT = auto()
     CANCEL_SENT = auto()
     CANCELLED = auto()
     CANCEL_REJECT = auto()
@@ -37,8 +42,14 @@ MOVES: dict[tuple[OrderStatus, OrderMove], OrderStatus] = {
     (_S.PENDING_NEW, _M.REJECT): _S.CLOSED,
     (_S.LIVE, _M.PARTIAL_FILL): _S.LIVE,
     (_S.LIVE, _M.LAST_FILL): _S.CLOSED,
+    (_S.LIVE, _M.AMEND_SENT): _S.PENDING_AMEND,
     (_S.LIVE, _M.CANCEL_SENT): _S.PENDING_CANCEL,
     (_S.LIVE, _M.CANCELLED): _S.CLOSED,  # by the venue, unasked
+    (_S.PENDING_AMEND, _M.PARTIAL_FILL): _S.PENDING_AMEND,
+    (_S.PENDING_AMEND, _M.LAST_FILL): _S.CLOSED,
+    (_S.PENDING_AMEND, _M.AMENDED): _S.LIVE,
+    (_S.PENDING_AMEND, _M.AMEND_REJECT): _S.LIVE,
+    (_S.PENDING_AMEND, _M.CANCELLED): _S.CLOSED,  # it would have taken
     (_S.PENDING_CANCEL, _M.PARTIAL_FILL): _S.PENDING_CANCEL,
     (_S.PENDING_CANCEL, _M.LAST_FILL): _S.CLOSED,
     (_S.PENDING_CANCEL, _M.CANCELLED): _S.CLOSED,

@@ -32,6 +32,10 @@ class OpenOrder(Protocol):
     def tick(self) -> int: ...
 
     @property
+    def next_tick(self) -> int:
+        """Where it may be by now: the same, but for an amend that is not answered."""
+
+    @property
     def leaves_lots(self) -> int: ...
 
 
@@ -72,10 +76,14 @@ class Limits:
         self._settings = settings
         self._max_age_ns = settings.collar_reference_max_age_ms * MS
 
-    def refusal(self, now_ns: int, side: Side, tick: int, lots: int, standing: Standing) -> str | None:
-        """Why this order may not go out, the limit's name before a colon; None if it may."""
+    def refusal(
+        self, now_ns: int, side: Side, tick: int, lots: int, standing: Standing, filled_lots: int = 0
+    ) -> str | None:
+        """Why this order may not go out, the limit's name before a colon; None if it may. `filled_lots`: of
+        an order that is amended to leave `lots`; the venue judges its whole size.
+        """
         return (
-            self._off_size(lots)
+            self._off_size(filled_lots + lots)
             or self._too_large(tick, lots)
             or self._too_far(side, tick, lots, standing)
             or self._off_collar(now_ns, tick, standing.reference)
@@ -131,12 +139,12 @@ class Limits:
 
 def _against_our_own(side: Side, tick: int, open_orders: Collection[OpenOrder]) -> str | None:
     """An order may not meet one of ours, nor stand beside one at its price. One whose cancel is not confirmed
-    counts: it may still fill.
+    counts: it may still fill. One whose amend is not answered is at both of its prices.
     """
     for order in open_orders:
         if order.side is side:
-            if order.tick == tick:
+            if tick in (order.tick, order.next_tick):
                 return f"duplicate: {side.word} at tick {tick} works already"
-        elif (tick - order.tick) * side >= 0:
+        elif (tick - order.tick) * side >= 0 or (tick - order.next_tick) * side >= 0:
             return f"self_trade: {side.word} at tick {tick} would meet our own at {order.tick}"
     return None

@@ -18,11 +18,13 @@ from mmbot.engine.quiet import Band
 from mmbot.errors import ConfigError
 from mmbot.kernels import layout as L  # noqa: N812 (a block of constants)
 from mmbot.kernels.context import Context, Snapshot
-from mmbot.model.commands import CancelOrder, Command, RequestSnapshot
+from mmbot.model.commands import AmendOrder, CancelOrder, Command, RequestSnapshot
 from mmbot.model.events import (
+    AmendReject,
     CancelReject,
     Fill,
     OrderAck,
+    OrderAmended,
     OrderCancelled,
     OrderEvent,
     OrderReject,
@@ -130,6 +132,9 @@ class KernelWorld:
         due_ns, number = symbol.entry.due(now_ns), order_number(command.client_id)
         if isinstance(command, CancelOrder):
             symbol.context.request(due_ns, L.CANCEL, number, 0, 0, 0)
+            return
+        if isinstance(command, AmendOrder):
+            symbol.context.request(due_ns, L.AMEND, number, 0, command.tick, command.lots)
             return
         what = L.SUBMIT_POST_ONLY if command.post_only else L.SUBMIT
         symbol.context.request(due_ns, what, number, command.side, command.tick, command.lots)
@@ -246,15 +251,23 @@ def _event(symbol: Symbol, answer: Sequence[int]) -> OrderEvent:
             maker=what == L.MAKER_FILL,
             mid_x2=None if extra == L.NO_MID else extra,
         )
-    if what == L.CANCEL_REJECT:
-        return CancelReject(key, client_id, now_ns, "no such order: filled or never accepted")
-    return OrderReject(key, client_id, now_ns, _REASONS[what])
+    if what == L.AMENDED:
+        return OrderAmended(key, client_id, now_ns)
+    event, reason = _REFUSALS[what]
+    return event(key, client_id, now_ns, reason)
 
 
-_REASONS = {
-    L.REJECT_NO_BOOK: "no book in the recording at this time",
-    L.REJECT_WOULD_TAKE: "post-only would take",
-    L.REJECT_SIZE: "size is not one that the venue takes",
+_NO_ORDER = "no such order: filled or never accepted"
+_NO_BOOK = "no book in the recording at this time"
+_NO_SIZE = "size is not one that the venue takes"
+_REFUSALS: dict[int, tuple[type[OrderReject | AmendReject | CancelReject], str]] = {
+    L.REJECT_NO_BOOK: (OrderReject, _NO_BOOK),
+    L.REJECT_WOULD_TAKE: (OrderReject, "post-only would take"),
+    L.REJECT_SIZE: (OrderReject, _NO_SIZE),
+    L.AMEND_NO_ORDER: (AmendReject, _NO_ORDER),
+    L.AMEND_NO_BOOK: (AmendReject, _NO_BOOK),
+    L.AMEND_SIZE: (AmendReject, _NO_SIZE),
+    L.CANCEL_REJECT: (CancelReject, _NO_ORDER),
 }
 
 

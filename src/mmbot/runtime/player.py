@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from mmbot.engine.engine import Engine
-from mmbot.model.commands import CancelOrder, Message, SubmitOrder, unpacked
+from mmbot.model.commands import AmendOrder, CancelOrder, Message, SubmitOrder, unpacked
 from mmbot.model.events import Fill, LatencySample
 from mmbot.model.notes import Happened, Note
 from mmbot.model.records import EventRow, Row, SampleRow
@@ -36,6 +36,7 @@ class Counts:
     """Never played, because the machine was late by more than the deadline."""
     fills: int = 0
     orders: int = 0
+    amends: int = 0
     cancels: int = 0
     rejects: int = 0
 
@@ -113,6 +114,7 @@ class Player:
         for command in unpacked(messages):
             self._digests[command.symbol].command(now_ns, command)
             self.counts.orders += isinstance(command, SubmitOrder)
+            self.counts.amends += isinstance(command, AmendOrder)
             self.counts.cancels += isinstance(command, CancelOrder)
             self._world.send(now_ns, command)
 

@@ -12,6 +12,8 @@ Assumptions, each of which decides numbers:
   fill us twice. Where the rest is asked to stay (`enter`), it is filled by trades at once, but by the display
   only after the display has once left its price.
 * An order below the venue's least size or above its largest is rejected.
+* An amend to no more at the same price keeps its place in the queue. Any other is a new order under the old
+  name: it joins behind the display, takes, or is cancelled where it is post-only and would take.
 * Without a book that can be believed (before a snapshot, after a gap or a cross) new orders are rejected, and
   resting ones wait.
 """
@@ -19,8 +21,9 @@ Assumptions, each of which decides numbers:
 from collections.abc import Iterator
 
 from mmbot.book.l2 import L2Book
-from mmbot.model.commands import CancelOrder, OrderCommand, SubmitOrder
+from mmbot.model.commands import AmendOrder, CancelOrder, OrderCommand, SubmitOrder
 from mmbot.model.events import (
+    AmendReject,
     BookDelta,
     BookSnapshot,
     BookTrouble,
@@ -28,6 +31,7 @@ from mmbot.model.events import (
     Fill,
     MarketEvent,
     OrderAck,
+    OrderAmended,
     OrderCancelled,
     OrderEvent,
     OrderReject,
@@ -38,18 +42,22 @@ from mmbot.sim.queue import Place, QueueSettings
 from mmbot.units import Lots, Ns, Ticks
 
 _NO_BOOK = "no book in the recording at this time"
+_NO_ORDER = "no such order: filled or never accepted"
+_NO_SIZE = "size is not one that the venue takes"
 
 
 class _Resting:
-    __slots__ = ("client_id", "leaves_lots", "place", "side", "tick", "took")
+    __slots__ = ("client_id", "leaves_lots", "lots", "place", "post_only", "side", "tick", "took")
 
-    def __init__(self, command: SubmitOrder, leaves_lots: int, place: Place) -> None:
+    def __init__(self, command: SubmitOrder, place: Place) -> None:
         self.took = False
         """What is displayed across its price is what it took already."""
         self.client_id = command.client_id
         self.side = command.side
+        self.post_only = command.post_only
         self.tick = command.tick
-        self.leaves_lots = leaves_lots
+        self.lots: int = command.lots
+        self.leaves_lots: int = command.lots
         self.place = place
 
 
@@ -91,32 +99,34 @@ class SimVenue:
         """One of our requests arrived."""
         if isinstance(command, CancelOrder):
             return [self._cancel(command)]
+        if isinstance(command, AmendOrder):
+            if self._allowed_lots(command.lots) != command.lots:
+                return [AmendReject(self._symbol, command.client_id, Ns(0), _NO_SIZE)]
+            return self.amend(now_ns, command, rests=False)
         return list(self._submit(now_ns, command, rests=False))
 
     def enter(self, now_ns: Ns, command: SubmitOrder, *, rests: bool) -> list[OrderEvent]:
         """A new order; `rests`: what is left after it took stays, as a good-till-cancelled order's does."""
         return list(self._submit(now_ns, command, rests=rests))
 
-    def amend(
-        self, now_ns: Ns, client_id: str, tick: Ticks, leaves: Lots, *, post_only: bool
-    ) -> list[OrderEvent]:
-        """Another price or open size for a resting order, whose rest then stays.
-
-        Less at the same price keeps its place in the queue. Anything else is a new order under the old name:
-        it joins behind the display, takes, or is cancelled where it is post-only and would take.
-        """
+    def amend(self, now_ns: Ns, command: AmendOrder, *, rests: bool) -> list[OrderEvent]:
+        """Another price or size for a resting order; `rests` as of `enter`."""
+        client_id = command.client_id
         order = next((order for order in self._resting if order.client_id == client_id), None)
-        if order is None or not self._in_sync:
-            why = "no such order: filled or never accepted" if order is None else _NO_BOOK
-            return [CancelReject(self._symbol, client_id, Ns(0), why)]
-        if tick == order.tick and leaves <= order.leaves_lots:
-            order.leaves_lots = leaves
-            return []
+        leaves = 0 if order is None else command.lots - order.lots + order.leaves_lots
+        if order is None or not self._in_sync or leaves <= 0:
+            why = _NO_ORDER if order is None else _NO_SIZE if self._in_sync else _NO_BOOK
+            return [AmendReject(self._symbol, client_id, Ns(0), why)]
+        amended = OrderAmended(self._symbol, client_id, Ns(0))
+        if command.tick == order.tick and command.lots <= order.lots:
+            order.lots, order.leaves_lots = command.lots, leaves
+            return [amended]
         self._resting.remove(order)
-        if post_only and self._takes(order.side, tick):
+        if order.post_only and self._takes(order.side, command.tick):
             return [OrderCancelled(self._symbol, client_id, Ns(0), Lots(order.leaves_lots))]
-        command = SubmitOrder(self._symbol, client_id, order.side, tick, leaves, post_only=post_only)
-        return list(self._submit(now_ns, command, rests=True))
+        order.tick, order.lots, order.leaves_lots, order.took = command.tick, command.lots, leaves, False
+        order.place = Place(self._queue, self._displayed(order))
+        return [amended, *self._arrive(now_ns, order, rests=rests)]
 
     def takeable(self, side: Side, tick: int) -> list[tuple[int, int]]:
         """Displayed levels (ticks, lots) that a limit order would take now, best first."""
@@ -174,7 +184,7 @@ class SimVenue:
 
     def _submit(self, now_ns: Ns, command: SubmitOrder, *, rests: bool) -> Iterator[OrderEvent]:
         if self._allowed_lots(command.lots) != command.lots:
-            yield OrderReject(self._symbol, command.client_id, Ns(0), "size is not one that the venue takes")
+            yield OrderReject(self._symbol, command.client_id, Ns(0), _NO_SIZE)
             return
         if not self._in_sync:
             yield OrderReject(self._symbol, command.client_id, Ns(0), _NO_BOOK)
@@ -184,14 +194,18 @@ class SimVenue:
             return
         yield OrderAck(self._symbol, command.client_id, Ns(0))
         side = self._book.bids if command.side is Side.BUY else self._book.asks
-        order = _Resting(command, command.lots, Place(self._queue, side.get(command.tick, 0)))
+        order = _Resting(command, Place(self._queue, side.get(command.tick, 0)))
+        yield from self._arrive(now_ns, order, rests=rests)
+
+    def _arrive(self, now_ns: Ns, order: _Resting, *, rests: bool) -> Iterator[OrderEvent]:
+        """An order that may take joins the others."""
         self._resting.append(order)
         mid_x2 = self._book.mid_x2
-        for tick, lots in self.takeable(command.side, command.tick):
+        for tick, lots in self.takeable(order.side, order.tick):
             yield self._fill(now_ns, order, min(lots, order.leaves_lots), mid_x2, taken_at=tick)
             if not order.leaves_lots:
                 return
-        if not self._takes(command.side, command.tick):
+        if not self._takes(order.side, order.tick):
             return
         order.took = rests
         if not rests:
@@ -203,7 +217,7 @@ class SimVenue:
             if order.client_id == command.client_id:
                 self._resting.remove(order)
                 return OrderCancelled(self._symbol, order.client_id, Ns(0), Lots(order.leaves_lots))
-        return CancelReject(self._symbol, command.client_id, Ns(0), "no such order: filled or never accepted")
+        return CancelReject(self._symbol, command.client_id, Ns(0), _NO_ORDER)
 
     def _displayed(self, order: _Resting) -> int:
         return (self._book.bids if order.side is Side.BUY else self._book.asks).get(order.tick, 0)

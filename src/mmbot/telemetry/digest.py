@@ -8,7 +8,7 @@ whatever machine.
 import hashlib
 from collections.abc import Mapping
 
-from mmbot.model.commands import CancelOrder, Command, SubmitOrder
+from mmbot.model.commands import AmendOrder, CancelOrder, Command, SubmitOrder
 from mmbot.model.events import Fill
 
 _LINES = 512
@@ -27,6 +27,9 @@ class RunDigest:
             text = f"{now_ns} submit {command.symbol} {command.client_id} {price} {command.post_only:d}\n"
         elif type(command) is CancelOrder:
             text = f"{now_ns} cancel {command.symbol} {command.client_id}\n"
+        elif type(command) is AmendOrder:
+            price = f"{command.tick} {command.lots}"
+            text = f"{now_ns} amend {command.symbol} {command.client_id} {price}\n"
         else:
             text = f"{now_ns} refresh {command.symbol}\n"
         self._line(text)

@@ -38,17 +38,17 @@ def working(*quotes: Quote, status: OrderStatus = OrderStatus.LIVE) -> Blotter:
 
 def test_what_is_wanted_and_not_working_is_submitted():
     pair = [quote(), quote(BID + 10, side=Side.SELL)]
-    assert align(pair, Blotter(), SETTINGS) == ([], pair)
+    assert align(pair, Blotter(), SETTINGS, amend=False) == ([], [], pair)
 
 
 def test_what_works_and_is_wanted_costs_no_command():
     pair = [quote(), quote(BID + 10, side=Side.SELL)]
-    assert align(pair, working(*pair), SETTINGS) == ([], [])
+    assert align(pair, working(*pair), SETTINGS, amend=False) == ([], [], [])
 
 
 def test_what_works_and_is_not_wanted_is_cancelled():
     blotter = working(quote())
-    assert align([], blotter, SETTINGS) == ([blotter.slots[1]], [])
+    assert align([], blotter, SETTINGS, amend=False) == ([blotter.slots[1]], [], [])
 
 
 @pytest.mark.parametrize("side", Side)
@@ -59,14 +59,14 @@ def test_an_order_keeps_its_queue_place_from_lead_bps_in_front_to_hold_bps_behin
     side: Side, behind: int, *, kept: bool
 ):
     blotter = working(quote(BID - behind * side, side=side))
-    cancels, submits = align([quote(side=side)], blotter, SETTINGS)
+    cancels, _, submits = align([quote(side=side)], blotter, SETTINGS, amend=False)
     assert (cancels == []) == kept
     assert submits == []
 
 
 @pytest.mark.parametrize(("leaves", "kept"), [(1, True), (99, True), (100, True), (110, True), (111, False)])
 def test_a_part_filled_order_stays_and_one_that_is_too_large_goes(leaves: int, *, kept: bool):
-    cancels, submits = align([quote(lots=100)], working(quote(lots=leaves)), SETTINGS)
+    cancels, _, submits = align([quote(lots=100)], working(quote(lots=leaves)), SETTINGS, amend=False)
     assert (cancels == []) == kept
     assert submits == []
 
@@ -74,7 +74,7 @@ def test_a_part_filled_order_stays_and_one_that_is_too_large_goes(leaves: int, *
 @pytest.mark.parametrize("status", [OrderStatus.PENDING_NEW, OrderStatus.PENDING_CANCEL])
 @pytest.mark.parametrize("wanted", [[], [quote()], [quote(BID + 500)]], ids=["none", "same", "other"])
 def test_an_order_in_flight_is_left_alone_and_blocks_its_slot(status: OrderStatus, wanted: list[Quote]):
-    assert align(wanted, working(quote(), status=status), SETTINGS) == ([], [])
+    assert align(wanted, working(quote(), status=status), SETTINGS, amend=False) == ([], [], [])
 
 
 quotes = st.builds(
@@ -94,7 +94,7 @@ def test_each_slot_gets_at_most_one_command_and_only_where_the_two_disagree(
     wanted: list[Quote], held: list[Quote], status: OrderStatus
 ):
     blotter = working(*held, status=status)
-    cancels, submits = align(wanted, blotter, SETTINGS)
+    cancels, _, submits = align(wanted, blotter, SETTINGS, amend=False)
     wanted_at = {found.slot: found for found in wanted}
     assert {found.slot for found in submits} == set(wanted_at) - set(blotter.slots)
     assert len({order.slot for order in cancels}) == len(cancels)
@@ -116,15 +116,15 @@ def test_cancels_confirmed_and_successors_sent_reach_what_is_wanted_and_then_res
     wanted: list[Quote], held: list[Quote]
 ):
     blotter = working(*held)
-    cancels, submits = align(wanted, blotter, SETTINGS)
+    cancels, _, submits = align(wanted, blotter, SETTINGS, amend=False)
     for order in cancels:
         blotter.cancelling(order)
         blotter.cancelled(order.client_id)
-    again, later = align(wanted, blotter, SETTINGS)
+    again, _, later = align(wanted, blotter, SETTINGS, amend=False)
     assert again == []
     assert later[: len(submits)] == submits or all(sent in later for sent in submits)
     for number, sent in enumerate(later):
         blotter.submitted(SubmitOrder(KEY, f"n{number}", sent.side, sent.tick, sent.lots), sent.slot)
         blotter.acked(f"n{number}")
-    assert align(wanted, blotter, SETTINGS) == ([], [])
+    assert align(wanted, blotter, SETTINGS, amend=False) == ([], [], [])
     assert set(blotter.slots) == {found.slot for found in wanted}

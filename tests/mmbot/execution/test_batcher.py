@@ -29,7 +29,7 @@ def working(slot: int) -> WorkingOrder:
 
 
 def test_orders_of_a_kind_share_messages_and_one_alone_stays_itself():
-    batcher = Batcher(BatchSettings(max_orders=2, max_batches_per_tick=9))
+    batcher = Batcher(BatchSettings(2, 9, amend=True))
     orders = [create(1), cancel(1), create(2), cancel(2), create(3)]
     assert batcher.packed(KEY, orders) == [
         OrderBatch(KEY, (cancel(1), cancel(2))),
@@ -39,12 +39,12 @@ def test_orders_of_a_kind_share_messages_and_one_alone_stays_itself():
 
 
 def test_with_one_order_a_batch_every_order_is_a_message_of_its_own():
-    batcher = Batcher(BatchSettings(max_orders=1, max_batches_per_tick=9))
+    batcher = Batcher(BatchSettings(1, 9, amend=True))
     assert batcher.packed(KEY, [cancel(1), create(1), create(2)]) == [cancel(1), create(1), create(2)]
 
 
 def test_creates_get_the_batches_that_cancels_leave():
-    batcher = Batcher(BatchSettings(max_orders=3, max_batches_per_tick=4))
+    batcher = Batcher(BatchSettings(3, 4, amend=True))
     assert [batcher.room(cancels) for cancels in (0, 1, 3, 4, 12, 13)] == [
         Room(0, 12),
         Room(1, 9),
@@ -56,7 +56,7 @@ def test_creates_get_the_batches_that_cancels_leave():
 
 
 def test_who_waited_longest_stands_first():
-    batcher = Batcher(BatchSettings(max_orders=1, max_batches_per_tick=1))
+    batcher = Batcher(BatchSettings(1, 1, amend=True))
     batcher.wait([3, 2])
     batcher.wait([4, 2])
     assert batcher.waiting == [2, 4]
@@ -72,7 +72,7 @@ kinds = st.lists(st.booleans(), max_size=60)
 def test_what_is_in_the_room_is_packed_whole_within_both_limits(
     is_cancel: list[bool], max_orders: int, max_batches_per_tick: int
 ):
-    batcher = Batcher(BatchSettings(max_orders, max_batches_per_tick))
+    batcher = Batcher(BatchSettings(max_orders, max_batches_per_tick, amend=True))
     room = batcher.room(sum(is_cancel))
     cancels = [cancel(number) for number in range(sum(is_cancel))][: room.cancels]
     creates = [create(number) for number in range(len(is_cancel) - sum(is_cancel))][: room.creates]
@@ -89,7 +89,7 @@ def test_what_is_in_the_room_is_packed_whole_within_both_limits(
 @given(st.lists(st.sets(st.integers(1, 30), min_size=1), min_size=1, max_size=40), st.integers(1, 3))
 def test_whoever_keeps_asking_is_served_before_those_that_came_later(asked: list[set[int]], most: int):
     """Slots ask for creates; `most` go a tick. While a slot waits, at most those in front of it go first."""
-    batcher, since = Batcher(BatchSettings(most, 1)), dict[int, int]()
+    batcher, since = Batcher(BatchSettings(most, 1, amend=True)), dict[int, int]()
     for number, slots in enumerate(asked):
         since = {slot: since.get(slot, number) for slot in slots}
         _, line = batcher.in_line([], [quote(slot) for slot in sorted(slots)])

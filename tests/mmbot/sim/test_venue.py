@@ -6,13 +6,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from tests.mmbot.builders import KEY, START_NS, delta, linear, snapshot, trade
 
-from mmbot.model.commands import CancelOrder, SubmitOrder
+from mmbot.model.commands import AmendOrder, CancelOrder, SubmitOrder
 from mmbot.model.events import (
+    AmendReject,
     BookTrouble,
     CancelReject,
     Confirmed,
     Fill,
     OrderAck,
+    OrderAmended,
     OrderCancelled,
     OrderEvent,
     OrderReject,
@@ -39,6 +41,10 @@ def submit(
     venue: SimVenue, side: Side, tick: int, lots: int = 10, client_id: str = "a", *, post_only: bool = True
 ) -> list[OrderEvent]:
     return venue.on_order(NOW, SubmitOrder(KEY, client_id, side, Ticks(tick), Lots(lots), post_only))
+
+
+def amend(venue: SimVenue, tick: int, lots: int = 10, client_id: str = "a") -> list[OrderEvent]:
+    return venue.on_order(NOW, AmendOrder(KEY, client_id, Ticks(tick), Lots(lots)))
 
 
 def cancel(venue: SimVenue, client_id: str = "a") -> OrderEvent:
@@ -401,7 +407,7 @@ def test_an_order_amended_to_no_more_at_its_price_keeps_its_place(leaves: int, f
     venue = opened()
     submit(venue, Side.BUY, 99)
     venue.on_market(NOW, delta([(99, 500)], []))
-    assert venue.amend(NOW, "a", Ticks(99), Lots(leaves), post_only=True) == []
+    assert amend(venue, 99, leaves) == [OrderAmended(KEY, "a", Ns(0))]
     assert fills(venue.on_market(NOW, trade(Side.SELL, 99, 80))) == [(99, filled, True)]
 
 
@@ -410,36 +416,59 @@ def test_an_order_amended_to_more_or_another_price_joins_behind_the_display(tick
     venue = opened()
     submit(venue, Side.BUY, 99)
     venue.on_market(NOW, delta([(99, 500), (100, 500)], []))
-    assert [type(event) for event in venue.amend(NOW, "a", Ticks(tick), Lots(leaves), post_only=True)] == [
-        OrderAck
-    ]
+    assert amend(venue, tick, leaves) == [OrderAmended(KEY, "a", Ns(0))]
     assert venue.on_market(NOW, trade(Side.SELL, tick, 500)) == []
     assert fills(venue.on_market(NOW, trade(Side.SELL, tick, 1))) == [(tick, 1, True)]
 
 
 def test_an_order_amended_into_the_book_takes():
     venue = opened()
-    submit(venue, Side.BUY, 99)
-    events = venue.amend(NOW, "a", Ticks(103), Lots(10), post_only=False)
-    assert fills(events[1:]) == [(103, 10, False)]
+    submit(venue, Side.BUY, 99, post_only=False)
+    assert fills(amend(venue, 103)[1:]) == [(103, 10, False)]
     assert venue.resting_count == 0
+
+
+@pytest.mark.parametrize("rests", [False, True])
+def test_what_an_amended_order_could_not_take_goes_or_stays_as_it_was_entered(rests: bool):  # noqa: FBT001
+    venue = opened()
+    submit(venue, Side.BUY, 99, 50, post_only=False)
+    _, taken, *rest = venue.amend(NOW, AmendOrder(KEY, "a", Ticks(103), Lots(50)), rests=rests)
+    assert fills([taken]) == [(103, 40, False)]
+    assert rest == ([] if rests else [OrderCancelled(KEY, "a", Ns(0), Lots(10))])
+    assert venue.resting_count == rests
+
+
+def test_a_fill_before_the_amend_leaves_less_of_its_size():
+    venue = opened()
+    submit(venue, Side.BUY, 100)
+    assert fills(venue.on_market(NOW, trade(Side.SELL, 100, 54))) == [(100, 4, True)]
+    assert amend(venue, 101, 7) == [OrderAmended(KEY, "a", Ns(0))]
+    assert cancel(venue) == OrderCancelled(KEY, "a", Ns(0), Lots(3))
+
+
+@pytest.mark.parametrize("lots", [4, 0])
+def test_an_amend_to_what_has_filled_is_rejected_and_changes_nothing(lots: int):
+    venue = opened()
+    submit(venue, Side.BUY, 100)
+    venue.on_market(NOW, trade(Side.SELL, 100, 54))
+    assert amend(venue, 99, lots) == [AmendReject(KEY, "a", Ns(0), "size is not one that the venue takes")]
+    assert cancel(venue) == OrderCancelled(KEY, "a", Ns(0), Lots(6))
 
 
 def test_a_post_only_order_amended_into_the_book_is_cancelled_with_what_was_open():
     venue = opened()
     submit(venue, Side.BUY, 99)
-    events = venue.amend(NOW, "a", Ticks(103), Lots(12), post_only=True)
-    assert events == [OrderCancelled(KEY, "a", Ns(0), Lots(10))]
+    assert amend(venue, 103, 12) == [OrderCancelled(KEY, "a", Ns(0), Lots(10))]
     assert venue.resting_count == 0
 
 
 def test_an_amend_of_no_order_or_without_a_book_is_rejected_and_changes_nothing():
     venue = opened()
     submit(venue, Side.BUY, 99)
-    unknown = venue.amend(NOW, "b", Ticks(99), Lots(1), post_only=True)
+    unknown = amend(venue, 99, 1, "b")
     venue.on_market(NOW, BookTrouble(KEY, NOW, NOW, Trouble.GAP, "test"))
-    blind = venue.amend(NOW, "a", Ticks(98), Lots(1), post_only=True)
-    assert [type(event) for event in unknown + blind] == [CancelReject, CancelReject]
+    blind = amend(venue, 98, 1)
+    assert [type(event) for event in unknown + blind] == [AmendReject, AmendReject]
     assert cancel(venue) == OrderCancelled(KEY, "a", Ns(0), Lots(10))
 
 

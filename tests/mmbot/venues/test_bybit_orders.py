@@ -254,7 +254,11 @@ def test_an_http_answer_with_a_reply():
 
 def test_operations():
     assert [one for one in Operation if one.cancels] == [Operation.CANCEL, Operation.CANCEL_BATCH]
-    assert [one for one in Operation if one.batch] == [Operation.CREATE_BATCH, Operation.CANCEL_BATCH]
+    assert [one for one in Operation if one.batch] == [
+        Operation.CREATE_BATCH,
+        Operation.AMEND_BATCH,
+        Operation.CANCEL_BATCH,
+    ]
 
 
 GOOD = body(0, {"list": [{"orderLinkId": "mmA-1"}, {}]}, {"list": [{"code": 0}, {"code": 110001}]})

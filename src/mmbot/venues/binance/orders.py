@@ -30,7 +30,7 @@ import msgspec
 
 from mmbot.errors import ConfigError, LocalProtocolError, RemoteProtocolError
 from mmbot.model.account import AccountFault, AccountTrouble, Asked, Outcome, RequestAnswer
-from mmbot.model.commands import CancelOrder, OrderBatch, OrderCommand, SubmitOrder
+from mmbot.model.commands import AmendOrder, CancelOrder, OrderBatch, OrderCommand, SubmitOrder
 from mmbot.model.instrument import Instrument, Side, formatter
 from mmbot.units import SECOND, Ns
 
@@ -119,6 +119,10 @@ class OrderWriter:
         if writer is None:
             raise LocalProtocolError(
                 f"command was for {message.symbol}, expected one of {', '.join(self._writers)}"
+            )
+        if isinstance(message, AmendOrder):
+            raise LocalProtocolError(
+                f"amend of {message.client_id}: orders of {message.symbol} are not amended"
             )
         if isinstance(message, OrderBatch):
             return _batch(writer, message)

@@ -1,8 +1,8 @@
 """How many requests Bybit will still take: https://bybit-exchange.github.io/docs/v5/rate-limit
 
-- By account: orders in a rolling second, counted apart for futures and spot, creates and cancels, single and
-  batch; "a batch costs one per order inside". Every answer states the limit and what is left of it
-  (`X-Bapi-Limit`, `X-Bapi-Limit-Status`); what the venue counted beyond ours was spent by another session of
+- By account: orders in a rolling second, counted apart for futures and spot, creates, amends and cancels,
+  single and batch; "a batch costs one per order inside". Every answer states the limit and what is left of
+  it (`X-Bapi-Limit`, `X-Bapi-Limit-Status`); what the venue counted beyond ours was spent by another session of
   the account, and is spent here too. Over it: retCode 10006, and nothing of that kind until the stated reset.
 - By address: 600 HTTP requests in 5 s. Over it: HTTP 403 "access too frequent", and all traffic stops for 10
   minutes. This one creates, cancels and queries share, so a share of it (30 %) is kept for cancels: a bot
@@ -16,6 +16,7 @@ from collections import deque
 import msgspec
 
 from mmbot.errors import RemoteProtocolError
+from mmbot.model.account import Asked
 from mmbot.units import SECOND, Ns
 from mmbot.venues.bybit.codec import Category
 from mmbot.venues.bybit.orders import Operation, OrderRequest
@@ -24,6 +25,7 @@ _BAN_NS = 600 * SECOND
 _ADDRESS_REQUESTS = 600
 _ADDRESS_WINDOW_NS = 5 * SECOND
 _START_LIMITS = {"futures": 10, "spot": 20}
+_START_AMENDS = 10
 _MOST_DIGITS = 16
 
 
@@ -71,7 +73,7 @@ class Budget:
         self._kept = round(settings.cancel_share * _ADDRESS_REQUESTS)
         self._address = _Window(_ADDRESS_REQUESTS, _ADDRESS_WINDOW_NS)
         self._orders: dict[tuple[str, Operation], _Window] = {
-            (market, operation): _Window(limit, SECOND)
+            (market, operation): _Window(_START_AMENDS if operation.asked is Asked.AMEND else limit, SECOND)
             for market, limit in _START_LIMITS.items()
             for operation in Operation
         }

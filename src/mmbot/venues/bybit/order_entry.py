@@ -17,7 +17,7 @@ from typing import NamedTuple
 import msgspec
 
 from mmbot.errors import RemoteProtocolError, TransportError
-from mmbot.model.account import AccountFault, Outcome
+from mmbot.model.account import AccountFault, Asked, Outcome
 from mmbot.model.commands import OrderBatch, OrderCommand
 from mmbot.units import SECOND, Ns
 from mmbot.venues.bybit.account import AccountSession
@@ -107,7 +107,7 @@ class OrderEntry:
         if request is None:
             return None
         self._budget.spend(request, recv_ns, http=not self.ready)
-        if not request.operation.cancels:
+        if request.operation.asked is Asked.CREATE:
             self._account.creating(request.client_ids, recv_ns)
         if not self.ready:
             return request

@@ -1,7 +1,9 @@
-"""Orders to Bybit v5: commands -> the JSON of create and cancel, single or in batches; answers -> outcomes.
+"""Orders to Bybit v5: commands -> the JSON of create, amend and cancel, single or in batches; answers ->
+outcomes.
 
-https://bybit-exchange.github.io/docs/v5/order/create-order, .../cancel-order, .../batch-place,
-.../batch-cancel; /v5/websocket/trade/guideline. REST and websocket take the same object:
+https://bybit-exchange.github.io/docs/v5/order/create-order, .../amend-order, .../cancel-order,
+.../batch-place, .../batch-amend, .../batch-cancel; /v5/websocket/trade/guideline. REST and websocket take
+the same object:
 
     POST /v5/order/create        {"category":"linear","symbol":"BTCUSDT","side":"Buy",...}
     {"reqId":"1","header":{"X-BAPI-TIMESTAMP":"1711001595207","X-BAPI-RECV-WINDOW":"5000"},"op":"order.create",
@@ -16,7 +18,8 @@ Which outcome a retCode proves (https://bybit-exchange.github.io/docs/v5/error):
 looked up, are time-outs and internal errors; *duplicates* too, because an id of ours is used once, so a
 duplicate means that the venue has seen this very request; and every code that is not known here.
 
-There is no amend, see `execution.batcher`. Batches are of at most 10, the smaller of what the pages say.
+An amend's `qty` is the whole size of the order, what has filled included; an amend that changes nothing is
+refused by the venue (10001). Batches are of at most 10, the smaller of what the pages say.
 Quotes are one-way orders without leverage: positionIdx and isLeverage keep the venue's defaults. Text is put
 together from parts that are made once an instrument; a client id is checked, so that none can leave
 its quotes.
@@ -31,7 +34,7 @@ import msgspec
 
 from mmbot.errors import ConfigError, LocalProtocolError, RemoteProtocolError
 from mmbot.model.account import Asked, Outcome, RequestAnswer
-from mmbot.model.commands import CancelOrder, OrderBatch, OrderCommand, SubmitOrder
+from mmbot.model.commands import AmendOrder, CancelOrder, OrderBatch, OrderCommand, SubmitOrder
 from mmbot.model.instrument import Instrument, Side, formatter
 from mmbot.units import Ns
 from mmbot.venues.bybit.codec import Category, category
@@ -47,17 +50,23 @@ class Operation(StrEnum):
     """One kind of request: the last part of its path, and of its websocket op."""
 
     CREATE = "create"
+    AMEND = "amend"
     CANCEL = "cancel"
     CREATE_BATCH = "create-batch"
+    AMEND_BATCH = "amend-batch"
     CANCEL_BATCH = "cancel-batch"
 
     @property
+    def asked(self) -> Asked:
+        return Asked(self.value.removesuffix("-batch"))
+
+    @property
     def cancels(self) -> bool:
-        return self in (Operation.CANCEL, Operation.CANCEL_BATCH)
+        return self.asked is Asked.CANCEL
 
     @property
     def batch(self) -> bool:
-        return self in (Operation.CREATE_BATCH, Operation.CANCEL_BATCH)
+        return self.value.endswith("-batch")
 
     @property
     def path(self) -> str:
@@ -84,7 +93,7 @@ class OrderRequest(msgspec.Struct, frozen=True, gc=False):
 
     def answered(self, outcome: Outcome, code: int, reason: str, recv_ns: Ns) -> list[RequestAnswer]:
         """The same answer about each of its orders."""
-        asked = Asked.CANCEL if self.operation.cancels else Asked.CREATE
+        asked = self.operation.asked
         return [
             RequestAnswer(self.symbol, client_id, asked, outcome, code, reason, recv_ns)
             for client_id in self.client_ids
@@ -94,14 +103,14 @@ class OrderRequest(msgspec.Struct, frozen=True, gc=False):
 class _Writer:
     """Texts of one instrument's orders."""
 
-    __slots__ = ("_cancel", "_create", "_price", "_size", "category")
+    __slots__ = ("_create", "_named", "_price", "_size", "category")
 
     def __init__(self, instrument: Instrument) -> None:
         self.category = category(instrument)
         self._price: Callable[[int], str] = formatter(instrument.tick_size, stripped=True)
         self._size: Callable[[int], str] = formatter(instrument.lot_size, stripped=True)
         symbol = f'"symbol":"{instrument.symbol}",'
-        self._cancel = f'{symbol}"orderLinkId":"'
+        self._named = f'{symbol}"orderLinkId":"'
         self._create = {
             (side, post_only): f'{symbol}"side":"{word}","orderType":"Limit",'
             f'"timeInForce":"{"PostOnly" if post_only else "GTC"}","qty":"'
@@ -117,15 +126,16 @@ class _Writer:
                 f"client id was {client_id!r}, expected 1 to 36 letters, digits, dashes and underscores"
             )
         if isinstance(order, CancelOrder):
-            return f'{self._cancel}{client_id}"'
+            return f'{self._named}{client_id}"'
         if order.tick < 1 or order.lots < 1:
             raise LocalProtocolError(
                 f"order {client_id} was {order.lots} lots at tick {order.tick}, expected more than zero"
             )
+        size, price = self._size(order.lots), self._price(order.tick)
+        if isinstance(order, AmendOrder):
+            return f'{self._named}{client_id}","qty":"{size}","price":"{price}"'
         head = self._create[order.side, order.post_only]
-        return (
-            f'{head}{self._size(order.lots)}","price":"{self._price(order.tick)}","orderLinkId":"{client_id}"'
-        )
+        return f'{head}{size}","price":"{price}","orderLinkId":"{client_id}"'
 
 
 class OrderWriter:
@@ -145,7 +155,7 @@ class OrderWriter:
             )
         if isinstance(message, OrderBatch):
             return _batch(writer, message)
-        operation = Operation.CREATE if isinstance(message, SubmitOrder) else Operation.CANCEL
+        operation = Operation(_ASKED[type(message)])
         body = f'{{"category":"{writer.category}",{writer.fields(message)}}}'
         return OrderRequest(operation, writer.category, message.symbol, (message.client_id,), body)
 
@@ -158,13 +168,18 @@ def _batch(writer: _Writer, batch: OrderBatch) -> OrderRequest:
             f"batch was {len(orders)} orders of {len(kinds)} kinds, expected 1 to {MOST_IN_BATCH} "
             f"of one kind, all of {batch.symbol}"
         )
-    operation = Operation.CREATE_BATCH if kinds == {SubmitOrder} else Operation.CANCEL_BATCH
+    operation = Operation(f"{_ASKED[kinds.pop()]}-batch")
     listed = ",".join(f"{{{writer.fields(order)}}}" for order in orders)
     body = f'{{"category":"{writer.category}","request":[{listed}]}}'
     client_ids = tuple(order.client_id for order in orders)
     return OrderRequest(operation, writer.category, batch.symbol, client_ids, body)
 
 
+_ASKED: dict[type[OrderCommand], Asked] = {
+    SubmitOrder: Asked.CREATE,
+    AmendOrder: Asked.AMEND,
+    CancelOrder: Asked.CANCEL,
+}
 RATE_LIMITED = frozenset({10006, 10429})
 IP_LIMITED = frozenset({10018, 10403})
 CLOCK_REFUSED = 10002

@@ -11,7 +11,7 @@ buyer pays its fee in base coin, a seller in quote coin. No funding, no liquidat
 from collections.abc import Iterable
 
 from mmbot.execution.position import Position
-from mmbot.model.commands import CancelOrder, SubmitOrder
+from mmbot.model.commands import AmendOrder, CancelOrder, SubmitOrder
 from mmbot.model.events import Fill, MarketEvent, OrderCancelled, OrderEvent, OrderReject
 from mmbot.model.instrument import Instrument, Side
 from mmbot.sim.venue import SimVenue
@@ -93,9 +93,8 @@ class Desk:
             raise Refused(110079, "order is in process, try again later: the recording has no book now")
         order.updated_ns = now_ns
         order.tick, order.lots = tick, lots
-        leaves, post_only = Lots(lots - order.cum_lots), order.time_in_force == "PostOnly"
-        answers = self._venue.amend(Ns(now_ns), order.order_id, Ticks(tick), leaves, post_only=post_only)
-        self._answered(now_ns, answers, arrived=order)
+        command = AmendOrder(self.instrument.key, order.order_id, Ticks(tick), Lots(lots))
+        self._answered(now_ns, self._venue.amend(Ns(now_ns), command, rests=True), arrived=order)
 
     def cancel(self, now_ns: int, order: PaperOrder) -> None:
         order.updated_ns = now_ns
