@@ -232,18 +232,10 @@ def test_any_market_and_any_models_give_the_same_rows(
 @pytest.mark.parametrize("queue", [{"model": "risk_averse"}, {"model": "power", "power": 2.0}])
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("taking", [False, True])
-@pytest.mark.parametrize("amend", [False, True])
-def test_a_lively_market_moves_queues_alike(
-    seed: int,
-    queue: dict[str, object],
-    taking: bool,  # noqa: FBT001
-    amend: bool,  # noqa: FBT001
-) -> None:
-    """A minute at the touch of a busy market: hundreds of fills, most of them after waiting in a queue. With
-    amends, orders have to move, shrink when a guard is soft, and grow again.
-    """
+def test_a_lively_market_moves_queues_alike(seed: int, queue: dict[str, object], taking: bool) -> None:  # noqa: FBT001
+    """Two minutes at the touch of a busy market: hundreds of fills, most of them after waiting in a queue."""
     market = MarketSettings(
-        symbol=KEY, duration_s=60.0, depth_levels=10, trades_per_s=20.0, trade_lots_log_mean=3.0
+        symbol=KEY, duration_s=120.0, depth_levels=10, trades_per_s=20.0, trade_lots_log_mean=3.0
     )
     events = list(SyntheticMarket(market, seed, Ns(START)).events())
     chosen = configured(
@@ -254,21 +246,48 @@ def test_a_lively_market_moves_queues_alike(
         queue_aware={"max_eta_s": 2.0, "max_reprice_bps": 100.0, "min_edge_bps": -100.0},
         sim={"queue": queue},
         aligner={"post_only": not taking},
-        async_batch={"amend": amend},
-        guards={"soft_volatility_bps": 0.5, "hard_volatility_bps": 1e7, "soft_widen_ratio": 1.0}
-        if amend
-        else {},
         taker_cap={"max_taker_share_pct": 100.0},
     )
     tape = Tape("synthetic", [feed(events, instrument(), exchange_clock=True)])
 
     plain, compiled = (play(tape, chosen, compiled=kind) for kind in (False, True))
 
-    assert (plain.amends > 100) is amend
     fills = [row for row in plain.rows if isinstance(row, FillRow)]
     assert len(fills) > 100
     assert any(row.liquidity == "taker" for row in fills) is taking
     assert compiled == plain
+
+
+@pytest.mark.parametrize("queue", [{"model": "risk_averse"}, {"model": "power", "power": 2.0}])
+@pytest.mark.parametrize("taking", [False, True])
+def test_amended_orders_keep_and_lose_their_places_alike(queue: dict[str, object], taking: bool) -> None:  # noqa: FBT001
+    """Orders that follow a busy market, shrink while a guard is soft, and lose races on a slow line."""
+    market = MarketSettings(
+        symbol=KEY, duration_s=120.0, depth_levels=10, trades_per_s=20.0, trade_lots_log_mean=3.0
+    )
+    events = list(SyntheticMarket(market, 2, Ns(START)).events())
+    chosen = configured(
+        spread={"base_bps": 0.5, "min_bps": 0.1, "slew_bps_per_s": 100.0, "volatility_reference_bps": 50.0},
+        emit={"order_notional_quote": 200.0, "levels": 2},
+        inventory={"max_position_quote": 1e6},
+        limits={"max_position_quote": 1e6},
+        queue_aware={"max_eta_s": 2.0, "max_reprice_bps": 100.0, "min_edge_bps": -100.0},
+        guards={
+            "soft_volatility_bps": 1.0, "hard_volatility_bps": 1e7, "soft_widen_ratio": 1.0, "recovery_s": 0.0
+        },
+        sim={"queue": queue, "entry": {"model": "lognormal", "median_ms": 20, "sigma": 1}},
+        aligner={"post_only": not taking},
+        async_batch={"amend": True},
+        taker_cap={"max_taker_share_pct": 100.0},
+    )  # fmt: skip
+    tape = Tape("synthetic", [feed(events, instrument(), exchange_clock=True)])
+
+    plain, compiled = (play(tape, chosen, compiled=kind) for kind in (False, True))
+
+    assert compiled == plain
+    assert plain.amends > 100
+    assert sum(isinstance(row, FillRow) for row in plain.rows) > 30
+    assert {row.kind for row in plain.rows if isinstance(row, EventRow)} >= {"amend_reject"}
 
 
 @pytest.mark.parametrize("bounds", [{"min_lots": 10**6}, {"max_lots": 1}])

@@ -134,12 +134,21 @@ def timely(chosen: Settings) -> Settings:
 
 
 @settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
-@given(streams(), models, caches, st.integers(1, 3))
+@given(streams(), models, caches, st.integers(1, 3), st.booleans())
 def test_any_market_and_any_models_give_the_same_rows(
-    events: list[MarketEvent], sim: dict[str, object], cache: dict[str, object], levels: int
+    events: list[MarketEvent],
+    sim: dict[str, object],
+    cache: dict[str, object],
+    levels: int,
+    amend: bool,  # noqa: FBT001
 ) -> None:
     chosen = timely(
-        configured(sim=sim, md_cache=cache, emit={"order_notional_quote": 50.0, "levels": levels})
+        configured(
+            sim=sim,
+            md_cache=cache,
+            emit={"order_notional_quote": 50.0, "levels": levels},
+            async_batch={"amend": amend},
+        )
     )
 
     replayed, pushed, _ = both([feed(events, instrument(), exchange_clock=False)], chosen, rows=8)
@@ -170,11 +179,14 @@ def test_a_scenario_gives_the_same_digest_and_rows(scenario: str, tmp_path: Path
     request = run_request(tmp_path, scenario=scenario, scenarios=REPO / "scenarios", data=data)
     opened = Run(request)
 
-    replayed, pushed, wraps = both(opened.tape.feeds, timely(opened.settings), duration_s=240.0)
+    amending = msgspec.structs.replace(opened.settings.async_batch, amend=True)
+    chosen = msgspec.structs.replace(opened.settings, async_batch=amending)
+    replayed, pushed, wraps = both(opened.tape.feeds, timely(chosen), duration_s=240.0)
 
     assert pushed.digest == replayed.digest
     assert without_resting(pushed) == without_resting(replayed)
     assert replayed.counts.orders > 0
+    assert (replayed.counts.amends > 0) is (scenario == "demo"), "the only venue here that amends"
     assert any(replayed.queues)
     assert wraps > 20 or scenario == "nexo-24h"  # whose four minutes fit into one buffer
 

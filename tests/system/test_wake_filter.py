@@ -79,7 +79,7 @@ def assert_nothing_else_is_missing(every: Played, filtered: Played) -> None:
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(streams(), models, SPREADS, ALIGNERS, FAIR_VALUES, SPIKES)
+@given(streams(), models, SPREADS, ALIGNERS, FAIR_VALUES, SPIKES, st.booleans())
 def test_any_market_trades_the_same(
     events: list[MarketEvent],
     sim: dict[str, object],
@@ -87,8 +87,10 @@ def test_any_market_trades_the_same(
     aligner: dict[str, object],
     fair_value: str,
     fast_cancel: dict[str, object],
+    amend: bool,  # noqa: FBT001
 ) -> None:
     chosen = configured(
+        async_batch={"amend": amend},
         sim=sim,
         spread=spread,
         aligner=aligner,
@@ -143,7 +145,10 @@ def test_each_of_two_symbols_sleeps_by_itself(
 def test_a_market_that_trades_sleeps_often_and_misses_nothing(
     seed: int, fair_value: str, drawdown_reference_quote: float
 ) -> None:
-    """Two minutes with fills, a position that skews, a spread that moves with liquidity, and with losses."""
+    """Two minutes with fills, a position that skews, a spread that moves with liquidity, and with losses;
+    of every other market with amends.
+    """
+    amend = seed % 2 == 1
     market = MarketSettings(
         symbol=KEY, duration_s=120.0, depth_levels=10, trades_per_s=8.0, trade_lots_log_mean=3.0
     )
@@ -152,6 +157,7 @@ def test_a_market_that_trades_sleeps_often_and_misses_nothing(
             "base_bps": 2.0, "min_bps": 0.5, "slew_bps_per_s": 2.0, "volatility_reference_bps": 50.0,
             "liquidity_weight_bps": 1.5, "drawdown_reference_quote": drawdown_reference_quote,
         },
+        async_batch={"amend": amend},
         vitals={"drawdown_window_s": 5},
         aligner={"hold_bps": 0.5, "lead_bps": 0.5},
         emit={"order_notional_quote": 50.0},
@@ -166,6 +172,7 @@ def test_a_market_that_trades_sleeps_often_and_misses_nothing(
     every, filtered = with_and_without(tape, chosen)
 
     assert_nothing_else_is_missing(every, filtered)
+    assert (every.amends > 0) is amend
     assert sum(isinstance(row, FillRow) for row in every.rows) > 5
     assert filtered.skipped_ticks > 0
 

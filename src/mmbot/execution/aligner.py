@@ -3,9 +3,9 @@
 An order that already serves its quote keeps its queue place: it stays while its price is at most `hold_bps`
 behind the wanted one or `lead_bps` in front of it (on a fine grid the wanted price moves at every tick, and a
 venue counts messages), and while its open rest is at most `hold_size_ratio` above the wanted size (a
-part-filled order stays). One slot, one order: a wrong order is amended into what is wanted, which one that is
-only too large survives in its place; or it is cancelled first, and its successor follows when the cancel is
-confirmed. What is not wanted any more is cancelled. Orders in flight are left alone.
+part-filled order stays). One slot, one order: a wrong order is amended into what is wanted, and one that is
+only too large is made smaller where it stands; or it is cancelled first, and its successor follows when the
+cancel is confirmed. What is not wanted any more is cancelled. Orders in flight are left alone.
 """
 
 from collections.abc import Sequence
@@ -59,8 +59,8 @@ def align(wanted: Sequence[Quote], blotter: Blotter, settings: AlignerSettings, 
         near = tick * lead_bps / BPS <= (tick - order.tick) * side <= tick * hold_bps / BPS
         serves = near and order.leaves_lots <= quote.lots * size_hold
         if not serves and order.status is OrderStatus.LIVE:
-            if amend:
-                amends.append((order, quote))
+            if amend:  # only too large: less of it at its own price keeps its place
+                amends.append((order, Quote(side, quote.level, order.tick, quote.lots) if near else quote))
             else:
                 cancels.append(order)
     if served < len(slots):

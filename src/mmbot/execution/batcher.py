@@ -1,8 +1,8 @@
 """async_batch: cancels, amends and creates of one symbol, coalesced into messages of at most so many orders.
 
-Cancels go before amends, amends before creates, and what did not fit in a tick goes first in the next: it is not kept as a message,
-which would be stale by then, but as a claim of its slot. The next tick asks again what is wanted; a cancel
-that is still needed, or a quote that is still wanted there, stands at the head of the line.
+Cancels go before amends, amends before creates. What did not fit in a tick goes first in the next: it is not
+kept as a message, which would be stale by then, but as a claim of its slot. The next tick asks again what is
+wanted; a cancel that is still needed, or a quote that is still wanted there, stands at the head of the line.
 
 A batch is one message on the wire and several orders at the venue. A replay hands its orders on one by one,
 each with its own draw of latency, exactly as without batches; so nothing but a limit that binds changes what

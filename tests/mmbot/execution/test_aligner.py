@@ -7,7 +7,7 @@ from tests.mmbot.builders import KEY
 
 from mmbot.execution.aligner import AlignerSettings, align
 from mmbot.execution.orders import Blotter
-from mmbot.model.commands import SubmitOrder
+from mmbot.model.commands import AmendOrder, SubmitOrder
 from mmbot.model.instrument import Side
 from mmbot.model.orders import OrderStatus
 from mmbot.model.quotes import Quote
@@ -77,6 +77,32 @@ def test_an_order_in_flight_is_left_alone_and_blocks_its_slot(status: OrderStatu
     assert align(wanted, working(quote(), status=status), SETTINGS, amend=False) == ([], [], [])
 
 
+@pytest.mark.parametrize(("tick", "lots"), [(BID + 4, 100), (BID - 2, 60), (BID + 500, 100)])
+def test_an_order_that_has_to_move_is_amended_into_what_is_wanted(tick: int, lots: int):
+    blotter, wanted = working(quote()), quote(tick, lots)
+    assert align([wanted], blotter, SETTINGS, amend=True) == ([], [(blotter.slots[1], wanted)], [])
+
+
+def test_one_that_is_only_too_large_is_made_smaller_where_it_stands():
+    blotter = working(quote())
+    _, amends, _ = align([quote(BID + 1, 50)], blotter, SETTINGS, amend=True)
+    assert amends == [(blotter.slots[1], quote(BID, 50))]
+
+
+def test_what_is_not_wanted_any_more_is_cancelled_and_not_amended():
+    blotter = working(quote(), quote(BID + 10, side=Side.SELL))
+    cancels, amends, creates = align([quote(BID + 500)], blotter, SETTINGS, amend=True)
+    assert (cancels, creates) == ([blotter.slots[-1]], [])
+    assert [order for order, _ in amends] == [blotter.slots[1]]
+
+
+def test_an_order_whose_amend_is_not_answered_is_left_alone():
+    blotter = working(quote())
+    blotter.amending(blotter.slots[1], AmendOrder(KEY, "o0", Ticks(BID + 5), Lots(100)))
+    for wanted in ([], [quote()], [quote(BID + 500)]):
+        assert align(wanted, blotter, SETTINGS, amend=True) == ([], [], [])
+
+
 quotes = st.builds(
     quote,
     st.integers(BID - 6, BID + 6),
@@ -109,6 +135,24 @@ def test_each_slot_gets_at_most_one_command_and_only_where_the_two_disagree(
             assert order not in cancels
         if slot not in wanted_at and status is OrderStatus.LIVE:
             assert order in cancels
+
+
+@given(ladders, ladders)
+def test_orders_are_amended_exactly_where_they_would_be_cancelled_for_another(
+    wanted: list[Quote], held: list[Quote]
+):
+    blotter = working(*held)
+    without = align(wanted, blotter, SETTINGS, amend=False)
+    cancels, amends, creates = align(wanted, blotter, SETTINGS, amend=True)
+    wanted_at = {found.slot: found for found in wanted}
+    assert creates == without.creates
+    assert [order for order, _ in amends] == [order for order in without.cancels if order.slot in wanted_at]
+    assert cancels == [order for order in without.cancels if order.slot not in wanted_at]
+    for order, found in amends:
+        assert (found.slot, found.lots) == (order.slot, wanted_at[order.slot].lots)
+        blotter.amending(order, AmendOrder(KEY, order.client_id, found.tick, found.lots))
+        blotter.amended(order.client_id)
+    assert align(wanted, blotter, SETTINGS, amend=True).amends == []
 
 
 @given(ladders, ladders)

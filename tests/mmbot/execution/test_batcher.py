@@ -6,7 +6,15 @@ from tests.mmbot.builders import KEY
 
 from mmbot.execution.batcher import Batcher, BatchSettings
 from mmbot.execution.orders import WorkingOrder
-from mmbot.model.commands import CancelOrder, OrderBatch, OrderCommand, Room, SubmitOrder, unpacked
+from mmbot.model.commands import (
+    AmendOrder,
+    CancelOrder,
+    OrderBatch,
+    OrderCommand,
+    Room,
+    SubmitOrder,
+    unpacked,
+)
 from mmbot.model.instrument import Side
 from mmbot.model.quotes import Quote
 from mmbot.units import Lots, Ticks
@@ -63,6 +71,27 @@ def test_who_waited_longest_stands_first():
     cancels, creates = batcher.in_line([working(1), working(4)], [quote(3), quote(5), quote(2)])
     assert [order.slot for order in cancels] == [4, 1]
     assert [wanted.slot for wanted in creates] == [2, 3, 5]
+
+
+def test_amends_share_messages_between_cancels_and_creates():
+    batcher = Batcher(BatchSettings(2, 9, amend=True))
+    amends = [AmendOrder(KEY, f"a{number}", Ticks(100), Lots(1)) for number in (1, 2, 3)]
+    assert batcher.packed(KEY, [create(1), *amends, cancel(1)]) == [
+        cancel(1),
+        OrderBatch(KEY, (amends[0], amends[1])),
+        amends[2],
+        create(1),
+    ]
+
+
+def test_amends_that_do_not_fit_leave_less_than_no_create():
+    batcher = Batcher(BatchSettings(3, 2, amend=True))
+    assert [batcher.room(3, amends) for amends in (0, 1, 3, 4)] == [
+        Room(3, 3),
+        Room(3, 0),
+        Room(3, 0),
+        Room(3, -3),
+    ]
 
 
 kinds = st.lists(st.booleans(), max_size=60)

@@ -8,7 +8,7 @@ from tests.mmbot.builders import KEY
 
 from mmbot.errors import LocalProtocolError
 from mmbot.execution.orders import Blotter, WorkingOrder
-from mmbot.model.commands import SubmitOrder
+from mmbot.model.commands import AmendOrder, SubmitOrder
 from mmbot.model.instrument import Side
 from mmbot.model.orders import OrderStatus
 from mmbot.model.quotes import Quote
@@ -109,6 +109,96 @@ def test_a_second_cancel_is_refused_and_changes_nothing(blotter: Blotter):
     with pytest.raises(LocalProtocolError, match="CANCEL_SENT"):
         blotter.cancelling(order)
     assert state(order) == (OrderStatus.PENDING_CANCEL, 10)
+
+
+def amend(tick: int = 101, lots: int = 10) -> AmendOrder:
+    return AmendOrder(KEY, "a", Ticks(tick), Lots(lots))
+
+
+@pytest.fixture
+def live(blotter: Blotter) -> WorkingOrder:
+    return blotter.acked("a")
+
+
+def test_an_amended_order_is_what_was_asked_for(blotter: Blotter, live: WorkingOrder):
+    blotter.filled("a", 4)
+    blotter.amending(live, amend(lots=12), 205)
+    assert (live.tick, live.next_tick, live.lots, live.next_lots) == (100, 101, 10, 12)
+    assert state(live) == (OrderStatus.PENDING_AMEND, 8)
+    assert blotter.amended("a") == (live, False)
+    assert (live.tick, live.lots, live.decision_mid_x2) == (101, 12, 205)
+    assert state(live) == (OrderStatus.LIVE, 8)
+
+
+@pytest.mark.parametrize(
+    ("tick", "lots", "kept"), [(100, 9, True), (100, 10, True), (100, 11, False), (101, 9, False)]
+)
+def test_only_less_at_its_price_keeps_its_place(
+    blotter: Blotter, live: WorkingOrder, tick: int, lots: int, *, kept: bool
+):
+    blotter.amending(live, amend(tick, lots))
+    assert blotter.amended("a") == (live, kept)
+
+
+@pytest.mark.parametrize(("lots", "most"), [(6, 10), (10, 10), (14, 14)])
+def test_until_the_answer_it_counts_with_the_larger_of_both(
+    blotter: Blotter, live: WorkingOrder, lots: int, most: int
+):
+    blotter.amending(live, amend(lots=lots))
+    assert blotter.open_lots(Side.BUY) == most
+    blotter.filled("a", 2)
+    assert blotter.open_lots(Side.BUY) == most - 2
+    with pytest.raises(LocalProtocolError, match="slot 1 already works"):
+        blotter.submitted(submit("b"), 1)
+
+
+def test_a_refused_amend_leaves_the_order_as_it_was(blotter: Blotter, live: WorkingOrder):
+    blotter.amending(live, amend(lots=14))
+    blotter.filled("a", 3)
+    assert blotter.amend_failed("a")
+    blotter.amend_rejected("a")
+    assert (live.tick, live.next_tick, live.lots, live.next_lots) == (100, 100, 10, 10)
+    assert state(live) == (OrderStatus.LIVE, 7)
+
+
+def test_an_amend_to_more_that_came_after_the_last_fill_ends_with_its_refusal(
+    blotter: Blotter, live: WorkingOrder
+):
+    """Whether there is more is known by the answer alone."""
+    blotter.amending(live, amend(lots=14))
+    assert state(blotter.filled("a", 10)) == (OrderStatus.PENDING_AMEND, 4)
+    assert live.done
+    assert not blotter.amend_failed("a"), "its last fill was faster"
+    blotter.amend_rejected("a")
+    assert live.status is OrderStatus.CLOSED
+    assert blotter.slots == {}
+
+
+def test_an_amend_to_less_that_came_after_the_last_fill_is_no_news(blotter: Blotter, live: WorkingOrder):
+    blotter.amending(live, amend(lots=6))
+    assert state(blotter.filled("a", 10)) == (OrderStatus.CLOSED, 0)
+    blotter.amend_rejected("a")
+    assert blotter.slots == {}
+
+
+def test_a_venue_that_cancels_instead_frees_the_slot(blotter: Blotter, live: WorkingOrder):
+    blotter.amending(live, amend())
+    assert blotter.amend_failed("a")
+    blotter.cancelled("a")
+    assert blotter.slots == {}
+
+
+def test_an_amend_below_what_has_filled_is_refused_and_changes_nothing(blotter: Blotter, live: WorkingOrder):
+    blotter.filled("a", 4)
+    with pytest.raises(LocalProtocolError, match="amend of a to 4 lots: 4 have filled"):
+        blotter.amending(live, amend(lots=4))
+    assert state(live) == (OrderStatus.LIVE, 6)
+
+
+def test_an_order_in_flight_is_not_amended(blotter: Blotter):
+    with pytest.raises(LocalProtocolError, match="PENDING_NEW, which does not allow AMEND_SENT"):
+        blotter.amending(blotter.slots[1], amend(lots=14))
+    assert (blotter.slots[1].next_tick, blotter.slots[1].leaves_lots) == (100, 10)
 
 
 def quote(side: Side, level: int) -> Quote:

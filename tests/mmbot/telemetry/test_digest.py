@@ -6,13 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.mmbot.builders import KEY, START_NS, fill
 
-from mmbot.model.commands import CancelOrder, Command, RequestSnapshot, SubmitOrder
+from mmbot.model.commands import AmendOrder, CancelOrder, Command, RequestSnapshot, SubmitOrder
 from mmbot.model.events import Fill
 from mmbot.model.instrument import Side
 from mmbot.telemetry.digest import RunDigest, combined
 from mmbot.units import Lots, Ns, Ticks
 
 SUBMIT = SubmitOrder(KEY, "mmA-1", Side.BUY, Ticks(7_500), Lots(100))
+AMEND = AmendOrder(KEY, "mmA-1", Ticks(7_500), Lots(100))
 FILL = fill(Side.BUY, 7_500, 100, mid_x2=15_001)
 
 
@@ -44,6 +45,15 @@ def test_every_field_of_an_order_counts(changed: dict):
 
 @pytest.mark.parametrize(
     "changed",
+    [{"client_id": "mmA-2"}, {"tick": Ticks(7_501)}, {"lots": Lots(101)}, {"symbol": "other"}],
+    ids=str,
+)
+def test_every_field_of_an_amend_counts(changed: dict):
+    assert digest(AMEND) != digest(msgspec.structs.replace(AMEND, **changed))
+
+
+@pytest.mark.parametrize(
+    "changed",
     [
         {"client_id": "mmA-2"},
         {"side": Side.SELL},
@@ -60,12 +70,12 @@ def test_every_fact_of_a_fill_counts(changed: dict):
 
 
 def test_the_moment_of_a_command_counts():
-    for command in (SUBMIT, CancelOrder(KEY, "mmA-1"), RequestSnapshot(KEY)):
+    for command in (SUBMIT, AMEND, CancelOrder(KEY, "mmA-1"), RequestSnapshot(KEY)):
         assert digest(command) != digest(command, at_ns=START_NS + 1)
 
 
 facts = st.sampled_from(
-    [SUBMIT, CancelOrder(KEY, "mmA-1"), RequestSnapshot(KEY), FILL, CancelOrder(KEY, "mmA-2")]
+    [SUBMIT, CancelOrder(KEY, "mmA-1"), RequestSnapshot(KEY), FILL, CancelOrder(KEY, "mmA-2"), AMEND]
 )
 
 

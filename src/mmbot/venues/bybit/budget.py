@@ -2,8 +2,9 @@
 
 - By account: orders in a rolling second, counted apart for futures and spot, creates, amends and cancels,
   single and batch; "a batch costs one per order inside". Every answer states the limit and what is left of
-  it (`X-Bapi-Limit`, `X-Bapi-Limit-Status`); what the venue counted beyond ours was spent by another session of
-  the account, and is spent here too. Over it: retCode 10006, and nothing of that kind until the stated reset.
+  it (`X-Bapi-Limit`, `X-Bapi-Limit-Status`); what the venue counted beyond ours was spent by another session
+  of the account, and is spent here too. Over it: retCode 10006, and nothing of that kind until the stated
+  reset.
 - By address: 600 HTTP requests in 5 s. Over it: HTTP 403 "access too frequent", and all traffic stops for 10
   minutes. This one creates, cancels and queries share, so a share of it (30 %) is kept for cancels: a bot
   that may not take its quotes back is worse off than one that may not quote.
