@@ -13,8 +13,8 @@ from tests.mmbot.builders import (
 )
 
 from mmbot.engine.engine import Engine
-from mmbot.model.commands import CancelOrder, Command, Message, OrderBatch, SubmitOrder, unpacked
-from mmbot.model.events import OrderAck, OrderCancelled, OrderReject, Tick
+from mmbot.model.commands import AmendOrder, CancelOrder, Command, Message, OrderBatch, SubmitOrder, unpacked
+from mmbot.model.events import AmendReject, OrderAck, OrderAmended, OrderCancelled, OrderReject, Tick
 from mmbot.model.instrument import Side
 from mmbot.model.records import EventRow
 from mmbot.units import DAY, MS, Lots, Ns
@@ -24,11 +24,14 @@ LADDER = {"levels": 3, "level_step_bps": 10.0, "order_notional_quote": 50.0}
 WIDE_OPEN = {"soft_volatility_bps": 1e6, "hard_volatility_bps": 1e6}
 
 
+DESK: dict[str, dict] = {"guards": WIDE_OPEN, "fast_cancel": {"move_bps": 1e6}, "emit": LADDER}
+
+
 class Desk:
     """An engine over one book, whose venue answers when told to."""
 
     def __init__(self, **sections: dict) -> None:
-        sections = {"guards": WIDE_OPEN, "fast_cancel": {"move_bps": 1e6}, "emit": LADDER, **sections}
+        sections = {**DESK, **sections}
         self.engine: Engine = engine_of(shipped_settings(**sections), linear())
         self.engine.step(snapshot(BIDS, ASKS))
         self.at_ms = 0.0
@@ -51,6 +54,8 @@ class Desk:
                 self.engine.step(OrderCancelled(KEY, command.client_id, now_ns, Lots(1)))
             elif isinstance(command, SubmitOrder):
                 self.engine.step(OrderAck(KEY, command.client_id, now_ns))
+            elif isinstance(command, AmendOrder):
+                self.engine.step(OrderAmended(KEY, command.client_id, now_ns))
 
     def reject(self, commands: list[Command]) -> None:
         for command in commands:
@@ -125,6 +130,109 @@ class TestBatches:
         desk.market(up_ticks=40)
         (later,) = creates(desk.tick())
         assert later.tick > only.tick + 30
+
+
+AMENDING = {"max_orders": 10, "max_batches_per_tick": 4, "amend": True}
+
+
+class TestAmends:
+    def working(self, **sections: dict) -> Desk:
+        """A desk whose six orders rest."""
+        desk = Desk(**{"async_batch": AMENDING, **sections})
+        desk.answer(desk.tick())
+        return desk
+
+    def test_a_ladder_moves_in_one_batch_and_stays_up(self):
+        desk = self.working()
+        desk.market(up_ticks=4)
+        (batch,) = desk.messages()
+        assert isinstance(batch, OrderBatch)
+        assert {type(order) for order in batch.orders} == {AmendOrder}
+        asked = {order.client_id: order for order in batch.orders}
+        assert all(order.client_id not in asked for order in unpacked(desk.messages())), "in flight"
+        desk.answer(list(batch.orders))
+        orders = {order.client_id: order for order in desk.engine.bots[KEY]._blotter.slots.values()}
+        assert len(orders) == 6
+        for client_id, amend in asked.items():
+            assert isinstance(amend, AmendOrder)
+            assert (orders[client_id].tick, orders[client_id].lots) == (amend.tick, amend.lots)
+
+    def test_an_amend_asks_for_its_quote_beside_what_has_filled(self):
+        desk = self.working()
+        bid = desk.engine.bots[KEY]._blotter.slots[1]
+        wanted = bid.lots
+        desk.engine.step(fill(Side.BUY, bid.tick, 2, client_id=bid.client_id, ns=ms(desk.at_ms + 1)))
+        desk.market(up_ticks=4)
+        lots = {order.client_id: order.lots for order in desk.tick() if isinstance(order, AmendOrder)}
+        assert lots[bid.client_id] == pytest.approx(wanted + 2, abs=1), "the price rose, so a lot may go"
+
+    def test_one_that_would_meet_an_order_of_ours_becomes_a_cancel(self):
+        """A jump over the whole ladder: the asks may still stand where the bids would go."""
+        desk = self.working()
+        desk.market(up_ticks=40)
+        sent = desk.tick()
+        sides = {order.client_id: order.side for order in desk.engine.bots[KEY]._blotter.slots.values()}
+        assert {(type(order), sides[order.client_id]) for order in sent} == {
+            (CancelOrder, Side.BUY),
+            (AmendOrder, Side.SELL),
+        }
+        assert [row["reason"] for row in desk.told("order_refused") if row["side"] == "buy"]
+        desk.answer(sent)
+        assert {order.side for order in creates(desk.tick())} == {Side.BUY}
+
+    def test_it_is_judged_by_its_new_price_and_size(self):
+        desk = self.working()
+        tight = shipped_settings(
+            **{**DESK, "async_batch": AMENDING, "limits": {"max_order_notional_quote": 1}}
+        )
+        desk.engine.reconfigure(tight)
+        desk.market(up_ticks=4)
+        assert {type(order) for order in desk.tick()} == {CancelOrder}
+        assert {str(row["reason"]).partition(":")[0] for row in desk.told("order_refused")} == {
+            "max_order_notional_quote"
+        }
+
+    def test_a_broken_venue_is_asked_for_cancels_alone(self):
+        desk = self.working(breaker=TOUCHY)
+        refused = 0
+        while True:
+            desk.market(up_ticks=4 if refused % 2 else 0)
+            sent = desk.tick()
+            if desk.told("breaker"):
+                break
+            for amend in sent:
+                assert isinstance(amend, AmendOrder)
+                desk.engine.step(AmendReject(KEY, amend.client_id, Ns(ms(desk.at_ms + 1)), "no"))
+            refused += 1
+        assert {type(order) for order in sent} == {CancelOrder}
+        assert len(desk.told("amend_reject")) >= 6
+
+    @pytest.mark.parametrize(("reserved", "kind"), [(2, AmendOrder), (3, CancelOrder)])
+    def test_without_room_for_an_amend_the_order_is_cancelled_from_the_reserve(
+        self, reserved: int, kind: type
+    ):
+        desk = self.working(throttle={"messages_per_s": 14, "reserved_for_cancels": reserved})
+        desk.market(up_ticks=4)
+        sent = desk.tick()
+        assert [type(order) for order in sent] == [kind] * 6
+        told = {row["reason"] for row in desk.told("order_refused")}
+        assert told == ({"message_throttle"} if kind is CancelOrder else set())
+
+    def test_every_order_that_moves_costs_a_batch_of_its_kind(self):
+        desk = self.working(async_batch={**AMENDING, "max_orders": 3, "max_batches_per_tick": 2})
+        desk.market(up_ticks=4)
+        assert [len(batch.orders) for batch in desk.messages() if isinstance(batch, OrderBatch)] == [3, 3]
+
+    def test_a_venue_that_does_not_amend_gets_cancels(self):
+        spot = linear(venue="binance_spot")
+        engine = engine_of(shipped_settings(**DESK, async_batch=AMENDING), spot)
+        engine.step(snapshot(BIDS, ASKS, symbol=spot.key))
+        for order in unpacked(engine.step(Tick(Ns(ms(0))))):
+            assert isinstance(order, SubmitOrder)
+            engine.step(OrderAck(spot.key, order.client_id, Ns(ms(1))))
+        moved = [[(tick + 40, lots) for tick, lots in side] for side in (BIDS, ASKS)]
+        engine.step(snapshot(*moved, ns=ms(2), symbol=spot.key))
+        assert {type(order) for order in unpacked(engine.step(Tick(Ns(ms(100)))))} == {CancelOrder}
 
 
 class TestThrottle:
