@@ -3,9 +3,9 @@
 I1  Every order is closed, or listed as open with what is awaited.
 I2  An execution is booked once.
 I3  Our position is the sum of booked fills, and the venue's when all has been quiet.
-I4  No create by which we could come to hold more than the cap, all on its side filled.
-I5  No create after a halt.
-I7  No create twice, and none at a price where another one of that side may be.
+I4  No create or amend by which we could come to hold more than the cap, all on its side filled.
+I5  No create or amend after a halt.
+I7  No create twice, and no create or amend at a price where another one of that side may be.
 I8  Only own orders are cancelled.
 I9  The log gives the same state byte for byte.
 I11 What could grow is bounded.
@@ -21,7 +21,7 @@ from mmbot.errors import MmbotError
 from mmbot.execution.lifecycle import Lifecycle, LifecycleCommand, LifecycleEvent
 from mmbot.execution.order_records import LifecycleState
 from mmbot.execution.tracked import Phase, TrackedOrder, tracked
-from mmbot.model.commands import CancelOrder, Message, SubmitOrder, unpacked
+from mmbot.model.commands import AmendOrder, CancelOrder, Message, RequestSnapshot, SubmitOrder, unpacked
 from mmbot.model.events import Fill
 from mmbot.model.orders import order_number
 from mmbot.units import SECOND, Ns
@@ -56,13 +56,19 @@ class Invariants:
         """Before the lifecycle takes them: I4, I5, I7, I8."""
         orders = list(self._lifecycle.open)
         for command in unpacked(messages):
+            if self._halted and not isinstance(command, CancelOrder | RequestSnapshot):
+                raise InvariantError(f"I5: {_what(command)} of {command.client_id} after a halt")
             if isinstance(command, SubmitOrder):
-                if self._halted:
-                    raise InvariantError(f"I5: create of {command.client_id} after a halt")
-                self._not_there_yet(command)
-                orders.append(tracked(Ns(0), command))
-                self._within_cap(command, orders)
+                self._is_new(command)
+                order = tracked(Ns(0), command)
                 self._unfinished.add(command.client_id)
+            elif isinstance(command, AmendOrder):
+                order = self._amended(command, orders)
+            else:
+                continue
+            self._alone(order, command.tick, orders)
+            orders.append(order)
+            self._within_cap(order, orders)
         self.cancelling(unpacked(messages))
 
     def cancelling(self, commands: Iterable[object]) -> None:
@@ -105,17 +111,24 @@ class Invariants:
         if encode(state) != encode(self._lifecycle.checkpoint()):
             raise InvariantError("I9: the log gives another state")
 
-    def _not_there_yet(self, command: SubmitOrder) -> None:
+    def _amended(self, amend: AmendOrder, orders: list[TrackedOrder]) -> TrackedOrder:
+        """Takes the order out of `orders`, and returns it as it may be by then."""
+        order = next(order for order in orders if order.client_id == amend.client_id)
+        orders.remove(order)
+        return msgspec.structs.replace(order, amend=amend)
+
+    def _is_new(self, command: SubmitOrder) -> None:
         number = order_number(command.client_id)
         if number <= self._numbers[command.symbol]:
             raise InvariantError(f"I7: create of {command.client_id} a second time")
         self._numbers[command.symbol] = number
-        for order in self._lifecycle.open:
-            same = (
-                order.symbol == command.symbol and order.side is command.side and order.tick == command.tick
-            )
-            if same:
-                raise InvariantError(f"I7: {command.client_id} where {order.client_id} is {order.phase}")
+
+    def _alone(self, order: TrackedOrder, tick: int, others: Iterable[TrackedOrder]) -> None:
+        """I7: at its new price."""
+        for other in others:
+            at = {other.tick} if other.amend is None else {other.tick, other.amend.tick}
+            if other.symbol == order.symbol and other.side is order.side and tick in at:
+                raise InvariantError(f"I7: {order.client_id} where {other.client_id} is {other.phase}")
 
     def _count(self, fill: Fill) -> None:
         self._fills[fill.symbol] += 1
@@ -136,12 +149,14 @@ class Invariants:
             if found.phase is Phase.CLOSED:
                 self._unfinished.remove(client_id)
 
-    def _within_cap(self, command: SubmitOrder, orders: Sequence[TrackedOrder]) -> None:
+    def _within_cap(self, order: TrackedOrder, orders: Sequence[TrackedOrder]) -> None:
         """With all `orders`, this one among them."""
-        symbol, side, most = command.symbol, command.side, self._most_lots[command.symbol]
+        symbol, side, most = order.symbol, order.side, self._most_lots[order.symbol]
         open_lots = sum(o.leaves_lots for o in orders if o.symbol == symbol and o.side is side)
         worst_lots = side * self._held[symbol] + open_lots
         if worst_lots > most:
-            raise InvariantError(
-                f"I4: {command.client_id} could bring {symbol} to {worst_lots} lots > {most}"
-            )
+            raise InvariantError(f"I4: {order.client_id} could bring {symbol} to {worst_lots} lots > {most}")
+
+
+def _what(command: SubmitOrder | AmendOrder) -> str:
+    return "create" if isinstance(command, SubmitOrder) else "amend"

@@ -1,7 +1,7 @@
 """Order lifecycle: between an engine that expects each fact once and in order, and a venue that repeats
 itself, contradicts itself and answers late.
 
-    commands(now, messages)  our creates and cancels, before they leave
+    commands(now, messages)  our creates, amends and cancels, before they leave
     heard(account event)  -> order events for the engine, each consequence once
     due(now)              -> look-ups and repeated cancels
 
@@ -14,6 +14,9 @@ Rules, and what each protects from:
 - A create is never repeated. One that is overdue or whose answer proves nothing is UNKNOWN: looked up by its
   client id, and the engine's slot stays taken. Absent from `lost_answers` complete answers over at least
   `lost_after_ns`, and never executed: lost, and the engine hears OrderReject.
+- An amend is never repeated: a refusal says that nothing happened, a newer report with what was asked for
+  that it did, and an acceptance nothing. One that stays open is looked up once; then its order is cancelled,
+  which ends the doubt whatever it is by then. Until then it counts with the larger of both sizes.
 - A cancel is repeated until the order's end is proven; a refusal of it proves nothing (a rate limit refuses).
 - An execution is booked once by its exec_id, whatever the order's phase. An execution is proof that the order
   was at the venue: before the acknowledgement it is one; after the end it is a late fill.
@@ -38,6 +41,7 @@ import msgspec
 from mmbot.errors import LocalProtocolError, RemoteProtocolError
 from mmbot.execution.order_records import (
     Agreed,
+    AmendSent,
     CancelSent,
     Checked,
     CreateSent,
@@ -64,7 +68,17 @@ from mmbot.model.account import (
     VenueStatus,
 )
 from mmbot.model.commands import AmendOrder, CancelOrder, Message, SubmitOrder, unpacked
-from mmbot.model.events import CancelReject, Fill, Funding, OrderAck, OrderCancelled, OrderEvent, OrderReject
+from mmbot.model.events import (
+    AmendReject,
+    CancelReject,
+    Fill,
+    Funding,
+    OrderAck,
+    OrderAmended,
+    OrderCancelled,
+    OrderEvent,
+    OrderReject,
+)
 from mmbot.model.instrument import Instrument
 from mmbot.model.orders import is_own, order_number
 from mmbot.units import DAY, MS, SECOND, Lots, Ns
@@ -132,14 +146,14 @@ class Lifecycle:
 
     def commands(self, now_ns: Ns, messages: Sequence[Message]) -> Sequence[Message]:
         """Take note of what is about to leave; the records have to be in the log before it does. Raises
-        LocalProtocolError for a client id that is not ours or not new, and for the cancel of an order that is
-        not at the venue.
+        LocalProtocolError for a client id that is not ours or not new, and for the amend or cancel of an
+        order that is not at the venue.
         """
         for command in unpacked(messages):
-            if isinstance(command, AmendOrder):
-                raise LocalProtocolError(f"amend of {command.client_id}: amends are not followed live yet")
             if isinstance(command, SubmitOrder):
                 self._put(CreateSent(now_ns, command))
+            elif isinstance(command, AmendOrder):
+                self._put(AmendSent(now_ns, command))
             elif isinstance(command, CancelOrder):
                 self._put(CancelSent(now_ns, command.symbol, command.client_id))
         return messages
@@ -276,7 +290,15 @@ class Lifecycle:
         if order is None:
             raise LocalProtocolError(f"cancel of {sent.client_id}: no such order")
         order.cancelling()
-        self._await_cancel(order, sent.now_ns)
+        self._await_answer(order, sent.now_ns)
+
+    def _on_amend(self, sent: AmendSent) -> None:
+        order = self._state.open.get(sent.order.client_id)
+        if order is None:
+            raise LocalProtocolError(f"amend of {sent.order.client_id}: no such order")
+        order.amending(sent.order)
+        if order.phase is Phase.PENDING_AMEND:
+            self._await_answer(order, sent.now_ns)
 
     def _on_answer(self, answer: RequestAnswer) -> None:
         order = self._state.open.get(answer.client_id)
@@ -284,6 +306,8 @@ class Lifecycle:
             return
         if answer.asked is Asked.CANCEL:
             self._cancel_failed(order, answer)
+        elif answer.asked is Asked.AMEND:
+            self._amend_failed(order, answer)
         elif order.phase in (Phase.PENDING_NEW, Phase.UNKNOWN):
             if answer.outcome is Outcome.REFUSED:
                 self._close(order, News.REFUSED, answer.recv_ns, answer.reason)
@@ -294,8 +318,31 @@ class Lifecycle:
         if order.phase is not Phase.PENDING_CANCEL:
             return
         order.watch(answer.recv_ns + self.settings.look_up_gaps_ns[0])
-        if answer.outcome is Outcome.REFUSED and order.told is Told.ACKED:
+        ours_alone = order.amend is not None  # the engine waits for its amend and asked for no cancel
+        if answer.outcome is Outcome.REFUSED and order.told is Told.ACKED and not ours_alone:
             self._events.append(CancelReject(order.symbol, order.client_id, answer.recv_ns, answer.reason))
+
+    def _amend_failed(self, order: TrackedOrder, answer: RequestAnswer) -> None:
+        """Refused, it is as it was, and may have ended: it is looked up either way."""
+        if order.phase is not Phase.PENDING_AMEND:
+            return
+        order.watch(answer.recv_ns + self.settings.look_up_gaps_ns[0])
+        if answer.outcome is Outcome.REFUSED:
+            order.amended(done=False)
+            self._events.append(AmendReject(order.symbol, order.client_id, answer.recv_ns, answer.reason))
+            if order.ended:
+                self._settle(order, answer.recv_ns)
+
+    def _proves_amend(self, order: TrackedOrder, report: OrderReport) -> bool:
+        """What it says was not so before: a report from before is older than the newest one."""
+        amend = order.amend
+        return (
+            order.phase is Phase.PENDING_AMEND
+            and amend is not None
+            and (report.tick, report.lots) == (amend.tick, amend.lots)
+            and report.venue_ns > order.reported_ns
+            and amend.lots >= order.booked_lots
+        )
 
     def _on_report(self, report: OrderReport) -> None:
         order = self._find(report)
@@ -304,7 +351,11 @@ class Lifecycle:
             return
         self._identify(order, report.order_id)
         order.alive()
-        executed_lots = order.lots if report.status is VenueStatus.FILLED else report.executed_lots
+        if self._proves_amend(order, report):
+            order.amended(done=True)
+            self._events.append(OrderAmended(order.symbol, order.client_id, report.recv_ns))
+        order.reported_ns = max(order.reported_ns, report.venue_ns)
+        executed_lots = report.lots if report.status is VenueStatus.FILLED else report.executed_lots
         order.stated_lots = max(order.stated_lots, executed_lots)
         if report.status is not VenueStatus.WORKING:
             if order.end is None:
@@ -402,9 +453,7 @@ class Lifecycle:
         now_ns = checked.now_ns
         for order in list(self._state.open.values()):
             if order.orphan and order.phase is Phase.LIVE:
-                order.cancelling()
-                self._await_cancel(order, now_ns)
-                self._commands.append(CancelOrder(order.symbol, order.client_id))
+                self._cancel(order, now_ns)
             elif order.check_ns is not None and order.check_ns <= now_ns:
                 self._check(order, now_ns)
         for exec_id, waiting in list(self._state.unmatched.items()):
@@ -419,6 +468,9 @@ class Lifecycle:
             self._doubt_create(order, now_ns)
             return
         self._commands.append(LookUpOrder(order.symbol, order.client_id))
+        if order.phase is Phase.PENDING_AMEND and order.checks:
+            self._cancel(order, now_ns)
+            return
         if order.phase is Phase.PENDING_CANCEL:
             self._commands.append(CancelOrder(order.symbol, order.client_id))
         order.checks += 1
@@ -451,7 +503,13 @@ class Lifecycle:
         gaps = self.settings.look_up_gaps_ns
         return gaps[min(checks, len(gaps) - 1)]
 
-    def _await_cancel(self, order: TrackedOrder, now_ns: int) -> None:
+    def _cancel(self, order: TrackedOrder, now_ns: int) -> None:
+        """Of our own accord."""
+        order.cancelling()
+        self._await_answer(order, now_ns)
+        self._commands.append(CancelOrder(order.symbol, order.client_id))
+
+    def _await_answer(self, order: TrackedOrder, now_ns: int) -> None:
         order.check_ns, order.checks = now_ns + self.settings.answer_timeout_ns, 0
 
     def _doubt_create(self, order: TrackedOrder, now_ns: int) -> None:
@@ -577,6 +635,7 @@ class Lifecycle:
 
     _handlers: ClassVar[dict[type, Callable[..., None]]] = {
         CreateSent: _on_create,
+        AmendSent: _on_amend,
         CancelSent: _on_cancel,
         Checked: _on_checked,
         Doubted: _on_doubted,

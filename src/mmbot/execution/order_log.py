@@ -20,6 +20,7 @@ import msgspec
 from mmbot.errors import RecordingError
 from mmbot.execution.order_records import (
     Agreed,
+    AmendSent,
     CancelSent,
     Checked,
     CreateSent,
@@ -32,7 +33,7 @@ from mmbot.execution.order_records import (
 from mmbot.model.account import Execution, OrderAbsent, OrderReport, RequestAnswer
 from mmbot.model.events import Funding
 
-SCHEMA = 1
+SCHEMA = 2
 _CRC_DIGITS = 8
 
 
@@ -47,6 +48,7 @@ _KINDS: dict[str, type[Any]] = {
     "schema": Schema,
     "state": LifecycleState,
     "create": CreateSent,
+    "amend": AmendSent,
     "cancel": CancelSent,
     "checked": Checked,
     "doubted": Doubted,
@@ -88,8 +90,10 @@ def head(own_prefix: str, state: LifecycleState) -> bytes:
 
 
 def must_sync(records: Iterable[Record]) -> bool:
-    """Whether these have to be on the disk before anything else happens: a create is about to leave."""
-    return any(type(record) is CreateSent for record in records)
+    """Whether these have to be on the disk before anything else happens: a create or an amend is
+    about to leave.
+    """
+    return any(type(record) in (CreateSent, AmendSent) for record in records)
 
 
 def read(content: bytes, where: str) -> LogContent:

@@ -5,7 +5,7 @@ import msgspec
 from mmbot.execution.position import PositionState
 from mmbot.execution.tracked import TrackedOrder
 from mmbot.model.account import Execution, OrderAbsent, OrderReport, RequestAnswer
-from mmbot.model.commands import SubmitOrder
+from mmbot.model.commands import AmendOrder, SubmitOrder
 from mmbot.model.events import Funding
 from mmbot.units import Lots, Ns
 
@@ -21,6 +21,13 @@ class CancelSent(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tr
     now_ns: Ns
     symbol: str
     client_id: str
+
+
+class AmendSent(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """Written, and on the disk, before the amend leaves: it may make its order larger."""
+
+    now_ns: Ns
+    order: AmendOrder
 
 
 class Checked(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -95,6 +102,7 @@ class LifecycleState(msgspec.Struct, forbid_unknown_fields=True):
 
 Record = (
     CreateSent
+    | AmendSent
     | CancelSent
     | Checked
     | Doubted

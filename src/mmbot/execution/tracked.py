@@ -11,7 +11,7 @@ import msgspec
 
 from mmbot.errors import LocalProtocolError
 from mmbot.model.account import VenueStatus
-from mmbot.model.commands import SubmitOrder
+from mmbot.model.commands import AmendOrder, SubmitOrder
 from mmbot.model.instrument import Side
 from mmbot.units import Lots, Ns, Ticks
 
@@ -23,6 +23,8 @@ class Phase(StrEnum):
     """Create sent, its outcome not proven: overdue, timed out, 5xx. It may be at the venue."""
     LIVE = "live"
     """Seen at the venue."""
+    PENDING_AMEND = "pending_amend"
+    """Amend sent, its outcome not proven: it is as it was, or as it was to be."""
     PENDING_CANCEL = "pending_cancel"
     """Cancel sent, its end not proven; it may still fill."""
     SETTLING = "settling"
@@ -40,6 +42,9 @@ class News(StrEnum):
     """The answer to the create: it never was at the venue."""
     WORKING = "working"
     """A report or an execution: it is, or was, at the venue."""
+    AMEND_SENT = "amend_sent"
+    AMEND_DONE = "amend_done"
+    """It is known whether it was amended."""
     CANCEL_SENT = "cancel_sent"
     ENDED_SHORT = "ended_short"
     """It ended, with executions that are not booked."""
@@ -63,11 +68,19 @@ MOVES: dict[tuple[Phase, News], Phase] = {
     (_P.UNKNOWN, _N.ENDED_SHORT): _P.SETTLING,
     (_P.UNKNOWN, _N.ENDED): _P.CLOSED,
     (_P.UNKNOWN, _N.LOST): _P.CLOSED,
+    (_P.LIVE, _N.AMEND_SENT): _P.PENDING_AMEND,
     (_P.LIVE, _N.CANCEL_SENT): _P.PENDING_CANCEL,
     (_P.LIVE, _N.ENDED_SHORT): _P.SETTLING,
     (_P.LIVE, _N.ENDED): _P.CLOSED,
     (_P.LIVE, _N.LOST): _P.CLOSED,
-    # the engine's cancel of an order that has just ended: harmless, and the end stands
+    (_P.PENDING_AMEND, _N.AMEND_DONE): _P.LIVE,
+    (_P.PENDING_AMEND, _N.IN_DOUBT): _P.LIVE,
+    (_P.PENDING_AMEND, _N.CANCEL_SENT): _P.PENDING_CANCEL,
+    (_P.PENDING_AMEND, _N.ENDED_SHORT): _P.SETTLING,
+    (_P.PENDING_AMEND, _N.ENDED): _P.CLOSED,
+    (_P.PENDING_AMEND, _N.LOST): _P.CLOSED,
+    # the engine's request about an order that has just ended: harmless, and the end stands
+    (_P.SETTLING, _N.AMEND_SENT): _P.SETTLING,
     (_P.SETTLING, _N.CANCEL_SENT): _P.SETTLING,
     (_P.SETTLING, _N.ENDED): _P.CLOSED,
     (_P.PENDING_CANCEL, _N.ENDED_SHORT): _P.SETTLING,
@@ -89,10 +102,12 @@ class Told(StrEnum):
 
 
 class TrackedOrder(msgspec.Struct, forbid_unknown_fields=True):
-    """`booked_lots`: sum of the executions we have; `stated_lots`: the most that a report counted. `end` is
-    how the venue said that it ended. `check_ns` is when something is done about it unless news come before:
-    of a create that waits, when it is in doubt; else, when it is looked up. `checks` counts look-ups,
-    `absents` the answers since the last sign of life that did not find it, the first at `absent_ns`.
+    """`amend`: one whose outcome is not proven; until then the order counts with the larger of both sizes.
+    `reported_ns`: the venue's time of the newest report. `booked_lots`: sum of the executions we have;
+    `stated_lots`: the most that a report counted. `end` is how the venue said that it ended. `check_ns` is
+    when something is done about it unless news come before: of a create that waits, when it is in doubt;
+    else, when it is looked up. `checks` counts look-ups, `absents` the answers since the last sign of life
+    that did not find it, the first at `absent_ns`.
     """
 
     symbol: str
@@ -104,6 +119,8 @@ class TrackedOrder(msgspec.Struct, forbid_unknown_fields=True):
     phase: Phase = Phase.PENDING_NEW
     told: Told = Told.NOTHING
     order_id: str = ""
+    amend: AmendOrder | None = None
+    reported_ns: int = 0
     booked_lots: int = 0
     stated_lots: int = 0
     end: VenueStatus | None = None
@@ -116,7 +133,9 @@ class TrackedOrder(msgspec.Struct, forbid_unknown_fields=True):
 
     @property
     def leaves_lots(self) -> int:
-        return self.lots - self.booked_lots
+        """The most that can still fill."""
+        lots = self.lots if self.amend is None else max(self.lots, self.amend.lots)
+        return lots - self.booked_lots
 
     @property
     def explained(self) -> bool:
@@ -136,13 +155,34 @@ class TrackedOrder(msgspec.Struct, forbid_unknown_fields=True):
         """Move by the table; what it does not have is old news."""
         self.phase = MOVES.get((self.phase, news), self.phase)
 
+    def amending(self, amend: AmendOrder) -> None:
+        """Raises LocalProtocolError for an order that was not seen at the venue, is being changed or has
+        ended, and for a size that has filled.
+        """
+        if amend.lots <= self.booked_lots:
+            raise LocalProtocolError(
+                f"amend of {self.client_id} to {amend.lots} lots: {self.booked_lots} have filled"
+            )
+        self._sends(News.AMEND_SENT, "amend")
+        self.amend = amend
+
+    def amended(self, *, done: bool) -> None:
+        """It is proven that the amend was carried out, or that it was not."""
+        if done and self.amend is not None:
+            self.tick, self.lots = self.amend.tick, self.amend.lots
+        self.amend = None
+        self.hears(News.AMEND_DONE)
+
     def cancelling(self) -> None:
         """Raises LocalProtocolError for an order that was not seen at the venue, or has ended."""
+        self._sends(News.CANCEL_SENT, "cancel")
+
+    def _sends(self, news: News, what: str) -> None:
         try:
-            self.phase = MOVES[self.phase, News.CANCEL_SENT]
+            self.phase = MOVES[self.phase, news]
         except KeyError:
             raise LocalProtocolError(
-                f"cancel of {self.client_id}, which was {self.phase}, expected live"
+                f"{what} of {self.client_id}, which was {self.phase}, expected live"
             ) from None
 
     def alive(self) -> None:

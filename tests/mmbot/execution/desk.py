@@ -80,6 +80,7 @@ def _settings():
         emit={"levels": 1, "order_notional_quote": 500.0},
         inventory={"max_position_quote": 1_500.0},
         limits={"max_position_quote": 1_500.0},
+        async_batch={"amend": True},
     )
 
 

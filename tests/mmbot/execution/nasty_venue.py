@@ -22,10 +22,10 @@ from mmbot.model.account import (
     RequestAnswer,
     VenueStatus,
 )
-from mmbot.model.commands import CancelOrder, SubmitOrder
+from mmbot.model.commands import AmendOrder, CancelOrder, SubmitOrder
 from mmbot.units import MS, SECOND, Lots, Ns, Ticks
 
-Request = SubmitOrder | CancelOrder | LookUpOrder
+Request = SubmitOrder | AmendOrder | CancelOrder | LookUpOrder
 FAULTS = (
     "timeout_before",
     "timeout_after",
@@ -65,7 +65,9 @@ class Held:
 
 
 class NastyVenue:
-    """`reached` counts the faults that happened; `doubles`, moments with two live orders on a side."""
+    """`reached` counts the faults that happened; `doubles`, moments with two live orders on a side;
+    `amends`, those that were carried out.
+    """
 
     def __init__(self, seed: int, symbol: str, *, start_ns: int) -> None:
         self._random = np.random.default_rng(seed)
@@ -80,7 +82,7 @@ class NastyVenue:
         self._now_ns = start_ns
         self.executions: list[Execution] = []
         self.position = 0
-        self.doubles = 0
+        self.doubles = self.amends = 0
         self.refused_twice: list[str] = []
         self.reached: dict[str, int] = dict.fromkeys(FAULTS, 0)
         self.calm = False
@@ -154,6 +156,8 @@ class NastyVenue:
         match request:
             case SubmitOrder():
                 self._create(request, overdue=overdue)
+            case AmendOrder():
+                self._amend(request)
             case CancelOrder():
                 self._cancel(request)
             case LookUpOrder():
@@ -172,6 +176,24 @@ class NastyVenue:
             self._answer(submit.client_id, Asked.CREATE, Outcome.UNKNOWN)
         elif not self._fault("timeout_after"):
             self._answer(submit.client_id, Asked.CREATE, Outcome.ACCEPTED)
+        self._stream(self._report(held))
+
+    def _amend(self, amend: AmendOrder) -> None:
+        if self._fault("timeout_before") or self._silent_refusal(amend.client_id, Asked.AMEND):
+            return
+        held = self._orders.get(amend.client_id)
+        if held is None or held.status is not VenueStatus.WORKING or amend.lots <= held.executed:
+            self._answer(amend.client_id, Asked.AMEND, Outcome.REFUSED)
+            return
+        if self._random.random() < 0.05:
+            held.status = VenueStatus.CANCELLED  # it would have taken
+        else:
+            held.submit = msgspec.structs.replace(held.submit, tick=amend.tick, lots=amend.lots)
+            self.amends += 1
+        if self._fault("5xx_after"):
+            self._answer(amend.client_id, Asked.AMEND, Outcome.UNKNOWN)
+        elif not self._fault("timeout_after"):
+            self._answer(amend.client_id, Asked.AMEND, Outcome.ACCEPTED)
         self._stream(self._report(held))
 
     def _cancel(self, cancel: CancelOrder) -> None:

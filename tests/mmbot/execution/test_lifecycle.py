@@ -22,12 +22,14 @@ from mmbot.model.account import (
     RequestAnswer,
     VenueStatus,
 )
-from mmbot.model.commands import CancelOrder, OrderBatch, SubmitOrder, unpacked
+from mmbot.model.commands import AmendOrder, CancelOrder, OrderBatch, SubmitOrder, unpacked
 from mmbot.model.events import (
+    AmendReject,
     CancelReject,
     Fill,
     Funding,
     OrderAck,
+    OrderAmended,
     OrderCancelled,
     OrderReject,
     Tick,
@@ -295,6 +297,105 @@ class TestACancel:
 
     def test_by_the_venue_unasked(self, live: Lifecycle):
         assert kinds(live.heard(report(VenueStatus.CANCELLED, s=3))) == [OrderCancelled]
+
+
+AMEND = AmendOrder(KEY, ID, Ticks(7_495), Lots(15))
+
+
+def amended(status: VenueStatus = VenueStatus.WORKING, executed: int = 0, *, s: float = 1.1) -> OrderReport:
+    """A report of the order as it was to be."""
+    return msgspec.structs.replace(report(status, executed, s=s), tick=AMEND.tick, lots=AMEND.lots)
+
+
+class TestAnAmend:
+    @pytest.fixture
+    def amending(self, live: Lifecycle) -> Lifecycle:
+        """Sent at 1 s: another price, and 15 lots for 10."""
+        live.commands(at(1), [AMEND])
+        return live
+
+    def test_is_done_by_a_report_not_by_the_answer(self, amending: Lifecycle):
+        assert amending.heard(answer(Asked.AMEND, Outcome.ACCEPTED, s=1.05)) == []
+        assert phase(amending) is Phase.PENDING_AMEND
+        assert amending.heard(amended()) == [OrderAmended(KEY, ID, at(1.1))]
+        (order,) = amending.open
+        assert (order.phase, order.tick, order.lots, order.amend) == (Phase.LIVE, 7_495, 15, None)
+        assert amending.next_ns is None
+
+    def test_is_not_done_by_an_older_report(self, amending: Lifecycle):
+        """One from before the last change may look like what is asked for now."""
+        assert amending.heard(amended(s=0.1)) == []
+        assert phase(amending) is Phase.PENDING_AMEND
+
+    def test_refused_leaves_the_order_which_is_looked_up(self, amending: Lifecycle):
+        events = amending.heard(answer(Asked.AMEND, Outcome.REFUSED, s=1.1, reason="no"))
+        assert events == [AmendReject(KEY, ID, at(1.1), "no")]
+        assert [(order.phase, order.lots) for order in amending.open] == [(Phase.LIVE, 10)]
+        assert look_ups(amending, 1.7) == [1.6]
+
+    @pytest.mark.parametrize("why", ["unknown", "silence"])
+    def test_of_unknown_outcome_is_looked_up_once_and_then_the_order_is_cancelled(
+        self, amending: Lifecycle, why: str
+    ):
+        doubt_s = 3.0
+        if why == "unknown":
+            amending.heard(answer(Asked.AMEND, Outcome.UNKNOWN, s=1.1))
+            doubt_s = 1.6
+        assert amending.due(at(doubt_s)) == [LookUpOrder(KEY, ID)]
+        amending.heard(report(s=doubt_s))
+        assert phase(amending) is Phase.PENDING_AMEND, "it may come yet"
+        assert amending.due(at(doubt_s + 0.5)) == [LookUpOrder(KEY, ID), CancelOrder(KEY, ID)]
+        assert phase(amending) is Phase.PENDING_CANCEL
+        assert amending.heard(answer(Asked.CANCEL, Outcome.REFUSED, s=5)) == [], "the engine asked for none"
+        (event,) = amending.heard(report(VenueStatus.CANCELLED, s=5.1))
+        assert isinstance(event, OrderCancelled)
+
+    def test_found_done_by_the_look_up_lets_it_live(self, amending: Lifecycle):
+        amending.due(at(3))
+        assert kinds(amending.heard(amended(s=3.1))) == [OrderAmended]
+        assert amending.due(at(10)) == []
+
+    def test_lets_fill_the_larger_of_both_sizes_and_no_more(self, amending: Lifecycle):
+        assert kinds(amending.heard(execution(lots=12, s=1.1))) == [Fill]
+        with pytest.raises(RemoteProtocolError, match=r"of 4 lots .*: 3 lots open"):
+            amending.heard(execution("x2", lots=4, s=1.2))
+
+    def test_whose_old_size_filled_ends_with_the_venues_word(self, amending: Lifecycle):
+        amending.heard(execution(lots=10, s=1.1))
+        assert phase(amending) is Phase.PENDING_AMEND, "there may be 5 more"
+        (event,) = amending.heard(report(VenueStatus.FILLED, 10, s=1.1))
+        assert isinstance(event, OrderCancelled)
+        assert list(amending.open) == []
+
+    def test_refused_after_the_last_fill_ends_it(self, amending: Lifecycle):
+        amending.heard(execution(lots=10, s=1.1))
+        assert kinds(amending.heard(answer(Asked.AMEND, Outcome.REFUSED, s=1.2))) == [AmendReject]
+        assert list(amending.open) == []
+
+    def test_that_the_venue_cancels_instead(self, amending: Lifecycle):
+        assert kinds(amending.heard(report(VenueStatus.CANCELLED, s=1.1))) == [OrderCancelled]
+
+    @pytest.mark.parametrize("first", ["fill", "report"])
+    def test_that_filled_at_once_is_told_in_either_order(self, amending: Lifecycle, first: str):
+        news = [execution(lots=15, s=1.1), amended(VenueStatus.FILLED, 15)]
+        told = [event for one in (news if first == "fill" else news[::-1]) for event in amending.heard(one)]
+        assert set(kinds(told)) <= {OrderAmended, Fill}
+        assert list(amending.open) == []
+
+    def test_of_an_order_nobody_saw_or_to_what_has_filled_does_not_leave(self, live: Lifecycle):
+        live.heard(execution(lots=4))
+        with pytest.raises(LocalProtocolError, match="to 4 lots: 4 have filled"):
+            live.commands(at(1), [AmendOrder(KEY, ID, Ticks(1), Lots(4))])
+        live.commands(at(1), [submit(2)])
+        with pytest.raises(LocalProtocolError, match="was pending_new, expected live"):
+            live.commands(at(1), [AmendOrder(KEY, "mmA-SYNTHUSDT-2", Ticks(1), Lots(4))])
+
+    def test_in_flight_at_a_restart_makes_an_orphan(self, amending: Lifecycle):
+        amending.restarted(at(2))
+        assert amending.due(at(2)) == [CancelOrder(KEY, ID)]
+        (fill,) = amending.heard(execution(lots=15, s=2.1))
+        assert isinstance(fill, Fill)
+        assert fill.late_tick == 7_490
 
 
 class TestAnExecution:

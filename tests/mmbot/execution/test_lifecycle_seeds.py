@@ -55,6 +55,7 @@ def play_seeds(seeds: range) -> Counter[str]:
         desk.invariants.replays_to(replayed(desk.log.content).checkpoint())
         reached += Counter(dict.fromkeys((name for name, times in desk.venue.reached.items() if times), 1))
         reached["fills"] += desk.fills
+        reached["amends"] += desk.venue.amends
         reached["late_fill"] += sum(row.kind == "late_fill" for row in desk.rows)
     return reached
 
@@ -72,6 +73,7 @@ def judge_reach(reached: Counter[str], seeds: int) -> None:
     """A fault that hardly ever happens proves nothing."""
     assert all(reached[fault] >= seeds / 100 for fault in FAULTS)
     assert reached["fills"] > seeds
+    assert reached["amends"] > seeds
 
 
 def killed_and_restarted(seed: int, how: str, kill_at: int, again_at: int | None = None) -> tuple[Desk, int]:

@@ -82,8 +82,8 @@ def test_a_missing_repeated_or_swapped_line_is_an_error():
     [
         (b"", "expected an order log, which begins with schema and state"),
         (b"{}\n", "checksum was"),
-        (encoded([Schema(2, PREFIX), EMPTY], 1), "schema was 2, expected 1"),
-        (encoded([Schema(1, PREFIX), Agreed(Ns(1))], 1), "begins with schema and state"),
+        (encoded([Schema(1, PREFIX), EMPTY], 1), "schema was 1, expected 2"),
+        (encoded([Schema(2, PREFIX), Agreed(Ns(1))], 1), "begins with schema and state"),
         (HEAD + encoded([EMPTY], 3), "a second LifecycleState"),
     ],
 )

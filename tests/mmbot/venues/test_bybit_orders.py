@@ -10,7 +10,7 @@ from tests.mmbot.builders import START_NS, linear
 
 from mmbot.errors import ConfigError, LocalProtocolError, RemoteProtocolError
 from mmbot.model.account import Asked, Outcome, RequestAnswer
-from mmbot.model.commands import CancelOrder, OrderBatch, SubmitOrder
+from mmbot.model.commands import AmendOrder, CancelOrder, OrderBatch, SubmitOrder
 from mmbot.model.instrument import Side, parser
 from mmbot.units import Lots, Ns, Ticks
 from mmbot.venues.bybit.orders import (
@@ -60,6 +60,22 @@ def test_a_cancel():
     request = WRITER.request(cancel())
     assert request.body == '{"category":"linear","symbol":"BTCUSDT","orderLinkId":"mmA-1"}'
     assert request.operation.path == "/v5/order/cancel"
+
+
+def test_an_amend():
+    request = WRITER.request(_amend(1))
+    assert request.body == (
+        '{"category":"linear","symbol":"BTCUSDT","orderLinkId":"mmA-1","qty":"0.002","price":"50001"}'
+    )
+    assert request.operation.path == "/v5/order/amend"
+    (answered,) = request.answered(Outcome.UNKNOWN, 0, "", RECV)
+    assert answered.asked is Asked.AMEND
+    two = WRITER.request(OrderBatch(BTC.key, tuple(_amend(number) for number in (1, 2))))
+    assert (two.operation.path, two.client_ids) == ("/v5/order/amend-batch", ("mmA-1", "mmA-2"))
+
+
+def _amend(number: int) -> AmendOrder:
+    return AmendOrder(BTC.key, f"mmA-{number}", Ticks(500_010), Lots(2))
 
 
 def test_batches():
