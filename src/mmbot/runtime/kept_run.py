@@ -39,6 +39,7 @@ class KeptRun(ABC):
     engine: Engine
     instruments: list[Instrument]
     data_kind: str
+    venue_is_simulated = True
     planned_ns: float
     """How much time the run will cover, infinite where nobody knows."""
     _player: Player
