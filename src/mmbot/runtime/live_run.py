@@ -110,6 +110,7 @@ class _ShadowMarket(ShadowWorld):
 class LiveRun(KeptRun):
     """A run on the wall clock. Opened: the venue was asked for its instruments. Iterate once to play it."""
 
+    flushes_rows = True
     _player: Live
 
     def __init__(self, request: LiveRequest, clock: Stopwatch = stopwatch) -> None:

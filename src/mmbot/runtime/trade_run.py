@@ -42,7 +42,7 @@ from mmbot.venues.bybit.private_stream import ConnectionSettings
 from mmbot.venues.bybit.queries import Ask, Query, server_ns
 from mmbot.venues.credentials import Credentials
 
-_SWEEP_NS = 10 * SECOND
+_SWEEP_NS = 5 * SECOND
 """How long the end of a run asks for what is left."""
 _CONNECTIONS = ConnectionSettings(ping_every_s=3.0, silence_s=8.0)
 """A user stream that died is noticed within 8 s."""

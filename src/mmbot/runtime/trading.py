@@ -131,7 +131,7 @@ class Trading(Live):
         self._world.send_all(now_ns, messages)
 
     def _take_rows(self) -> list[Row]:
-        self._rows += self._world.take_rows()
+        self._rows = self._world.take_rows() + self._rows
         return super()._take_rows()
 
     async def _over(self, now_ns: int) -> int:
