@@ -13,7 +13,7 @@ from rich.console import Console
 
 from mmbot.clock import wall_ns
 from mmbot.config.scenario import LiveSpec
-from mmbot.errors import ConfigError, OrdersLeftError, OutputError
+from mmbot.errors import AccountError, ConfigError, OrdersLeftError, OutputError
 from mmbot.model.records import EventRow, Row
 from mmbot.net.http import HttpClient
 from mmbot.net.loop import run

@@ -151,17 +151,17 @@ class Desk:
                     return
         raise AssertionError(f"{words!r} was not said: {self.said[process.pid].decode()}")
 
-    async def ended(self, process: Process) -> tuple[int, str]:
+    async def ended(self, process: Process, patience_s: float = PATIENCE_S) -> tuple[int, str]:
         """Its exit code, and all that it printed."""
         assert process.stdout is not None
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(patience_s):
             self.said[process.pid] += await process.stdout.read()
             code = await process.wait()
         return code, self.said[process.pid].decode()
 
-    async def traded(self, process: Process) -> tuple[int, str]:
+    async def traded(self, process: Process, patience_s: float = PATIENCE_S) -> tuple[int, str]:
         """The same, and the account as the venue has it when it is over: every claim of the bot holds."""
-        code, said = await self.ended(process)
+        code, said = await self.ended(process, patience_s)
         assert code == 0, said
         assert self.open == 0
         return code, said

@@ -27,7 +27,7 @@ def books_are_right(desk: Desk) -> None:
     assert all(log.is_booked(row["execId"]) for row in desk.executions)
     assert log.symbol_state(SYMBOL).fills == len(desk.executions)
     numbers = [row["fill_id"] for row in desk.rows("fills")]
-    assert sorted(numbers) == list(range(1, len(desk.executions) + 1))
+    assert len(numbers) == len(set(numbers))
 
 
 async def restarted(desk: Desk) -> None:
