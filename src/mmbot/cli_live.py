@@ -74,7 +74,7 @@ def trading(
     folder = AccountFolder(account or ops.account_name(live, request.host), artifacts / "accounts")
     halted = folder.halted
     if halted is not None:
-        raise ConfigError(
+        raise AccountError(
             f"{folder.path}: halted: {halted}; expected no marker: `mmbot resume` takes it away"
         )
     folder.claim()
