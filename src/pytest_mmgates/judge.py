@@ -147,6 +147,7 @@ def _judge_watched(rule: WatchRule, gate: Gate, run: RunLog) -> RuleVerdict:
         why = unmet or record.absent_why or "never was a window full"
         too_few = record.most_n > 0 and not unmet
         outcome = Verdict.INCONCLUSIVE if too_few else Verdict.NO_DATA
+        why = f"never more than {why}" if too_few else why
         return replace(_watched(rule, gate, run.data_kind, outcome, why), n=record.most_n)
     verdict = _watched(rule, gate, run.data_kind, Verdict.PASS, nearest(rule, record))
     return _with_value(verdict, rule, record.worst, record.worst_n)

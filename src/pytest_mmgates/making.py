@@ -253,10 +253,13 @@ class HaltNotes:
             write_atomically({self._directory / f"{self._part}{_HALT_NOTE}": reason})
 
     def other(self) -> str | None:
-        """Why another part was halted."""
+        """Why another part was halted. A note of this part's own is that of a worker that was killed over it:
+        the part is played again, to the same end.
+        """
         if self._part is None:
             return None
-        return next((f"part {name} was halted" for name in halted_parts(self._directory)), None)
+        others = (name for name in halted_parts(self._directory) if name != self._part)
+        return next((f"part {name} was halted" for name in others), None)
 
 
 def halted_parts(directory: Path) -> list[str]:

@@ -15,7 +15,7 @@ LOOPBACK = ["--host", "http://127.0.0.1:1"]
 
 
 @pytest.fixture
-def live(mmbot: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+def live(mmbot: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:  # noqa: ARG001 (its folder)
     """The arguments of a bot that may trade: prepared, with keys, and a switch that is on."""
     monkeypatch.setenv("MMBOT_LIVE", "1")
     monkeypatch.setenv("MMBOT_API_KEY", "aKey")

@@ -34,7 +34,7 @@ def test_seed_config_data_and_duration_reach_the_bot(project):
     rerun = project.artifact("md_cache/shadow_report.md").read_text().splitlines()[-1]
     assert rerun == (
         "Run it again: `pytest -m shadow --mmgates-scenario demo --mmgates-duration 90m"
-        " --mmgates-data captures --mmgates-seed 11 --mmgates-config base.yaml --mmgates-config over.yaml`"
+        " --mmgates-data=captures --mmgates-seed 11 --mmgates-config=base.yaml --mmgates-config=over.yaml`"
     )
 
 

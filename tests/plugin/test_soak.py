@@ -114,6 +114,17 @@ def test_a_run_too_short_is_no_data_whatever_was_watched(soak):
     assert manifest(soak)["status"] == "complete"
 
 
+def test_too_few_fills_decide_nothing(soak):
+    gate = soak.path / "gates" / "soak.yaml"
+    gate.write_text(gate.read_text().replace('">= 24h"', '">= 2h"'))
+    scenario(soak, hours=3, ill={"fills_per_h": 50.0}, from_h=0)
+    soak.run("-m", "soak", "-k", "stop-taker").assert_outcomes(failed=1)
+    taker = rules(soak)["taker_share stop"]
+    assert taker["verdict"] == "INCONCLUSIVE"
+    assert taker["reason"] == f"never more than {taker['n']} fills in 1h, asked for 100"
+    assert 40 < taker["n"] < 100
+
+
 def test_progress_is_told_before_it_fires_where_somebody_reads(soak):
     scenario(soak, ill={"miss": 0.09}, from_h=1)
     quiet = soak.run("-m", "soak")
@@ -165,6 +176,27 @@ def test_a_part_that_is_halted_ends_the_run_for_all(soak):
     assert len(published) == whole["counts"]["ticks"]
     times = [json.loads(line)["ts_ns"] for line in published]
     assert times == sorted(times)
+
+
+def test_a_part_whose_worker_was_killed_over_its_halt_is_played_again(soak):
+    """Its note is there, its rows are not: it halts by its own rule once more, and no other part is begun."""
+    ill = {"ill": {"open_share": 1}, "from_h": 0.3}
+    scenario(soak, hours=1, parts=["ONE", "TWO"], of_part={"TWO": ill})
+    bot = soak.path / "soak_bot.py"
+    dies = "        self.directory.mkdir(parents=True)\n        note(self)\n"
+    text = bot.read_text().replace("        self.directory.mkdir(parents=True)\n", dies)
+    bot.write_text(f"{text}\n\n{LEAVES_A_NOTE}")
+    soak.run("-m", "soak").assert_outcomes(failed=9)
+    assert [part["name"] for part in manifest(soak)["parts"]] == ["ONE", "TWO"]
+    assert rules(soak)["breaker.open_time stop"]["reason"].startswith("part TWO: breaker.open_time[6m] ")
+    assert manifest(soak, "runs/soak-demo/parts/TWO")["counts"]["ticks"] > 1000
+
+
+LEAVES_A_NOTE = """
+def note(run):
+    if run.request["part"] == "TWO":
+        (run.directory.parent / "TWO.halt.txt").write_text("stop rule of a worker that was killed")
+"""
 
 
 def test_two_workers_stop_together(soak):

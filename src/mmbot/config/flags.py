@@ -112,8 +112,8 @@ FLAGS: tuple[Flag, ...] = (
         rollback=True,
         owner="strategy",
         effect="The half spread follows volatility, liquidity, our latency and our drawdown, or the model"
-        " that spread.model names."
-        " Off: it is base_bps, within min and max, and the skew is that of the adaptive model.",
+        " that spread.model names in place of the first two. Off: it is base_bps, within min and max, and the"
+        " skew is that of the adaptive model.",
         off={
             "spread.model": "adaptive",
             "spread.volatility_weight_bps": 0.0,

@@ -46,8 +46,8 @@ class PipelineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(slots=True)
 class Stages:
-    """The six stages of one symbol, in order; what their model needs to know of it; what they know of the bot
-    itself; and fast_cancel, whose time counts into the guards'.
+    """The six stages of one symbol, in order; what they know of the bot itself; fast_cancel, whose time
+    counts into the guards'; and what their model needs to know of the symbol.
     """
 
     fetch_md: FetchMd
@@ -56,10 +56,10 @@ class Stages:
     inventory: Callable[[float], float]
     queue_aware: QueueAware
     emit: Emit
-    market: Market
-    maker_fee_bps: float
     vitals: Vitals
     fast_cancel: FastCancel
+    market: Market
+    maker_fee_bps: float
 
     def reconfigure(self, settings: "BotSettings") -> None:
         """From the next tick on; what each remembers stays."""
@@ -176,8 +176,9 @@ class Pipeline:
         if level is not _NONE:
             stages.spread.cool_off(now_ns)
         fast_cancel = stages.fast_cancel
-        if view is not None and (fast_cancel.held or view.mid_x2 != fast_cancel.mid_x2):
-            fast_cancel(now_ns, view.mid_x2)
+        mid_x2 = 0 if view is None or level is _HARD else view.mid_x2
+        if fast_cancel.held or mid_x2 != fast_cancel.mid_x2:
+            fast_cancel(now_ns, mid_x2)
         t3 = clock()
         skew_bps = stages.inventory(inventory_ratio)
         t4 = clock()

@@ -91,8 +91,8 @@ class TraceRow(msgspec.Struct, gc=False):
     latency_ms: float | None
     drawdown_quote: float
     taker_ratio: float | None
-    volatility_score: float
-    liquidity_score: float
+    volatility_score: float | None
+    liquidity_score: float | None
     latency_score: float
     pnl_score: float
     spread_bps: float | None

@@ -64,6 +64,7 @@ REQUIRED: tuple[Requirement, ...] = (
     _on("md_cache.enabled"),
     _on("guards.enabled"),
     _on("async_batch.enabled"),
+    _on("trace.enabled"),
     _on("taker_cap.enabled"),
     Requirement("taker_cap.max_taker_share_pct", "at most 9", lambda value: value <= _MOST_TAKEN_PCT),
 )

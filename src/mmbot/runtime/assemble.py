@@ -112,10 +112,10 @@ def _symbol_bot(
         inventory=skew_of(settings, glft, market),
         queue_aware=QueueAware(settings.queue_aware, market),
         emit=Emit(settings.emit, instrument),
-        market=market,
-        maker_fee_bps=instrument.fees.maker_bps,
         vitals=Vitals(settings.vitals, rest_of(settings.spread, settings.guards)),
         fast_cancel=FastCancel(settings.fast_cancel),
+        market=market,
+        maker_fee_bps=instrument.fees.maker_bps,
     )
     max_position_quote = settings.inventory.max_position_quote
     tracer = Tracer(settings.trace, instrument, market, stages)

@@ -1,6 +1,5 @@
-"""Stage 2, spread: adaptive half spread in bps = base + weighted scores, clamped, slowed, and cooled off.
-
-Or that of the model `strategy.glft` in place of base, volatility and liquidity, treated in the same way.
+"""Stage 2, spread: adaptive half spread in bps = base + weighted scores, clamped, slowed, and cooled off. Or
+that of the model `strategy.glft` in place of base, volatility and liquidity, and all else the same.
 
 Scores are 0..1. Volatility: how far the short-window volatility is above its reference, 1 at twice the
 reference. Liquidity: how far depth near the touch (`liquidity_fast_halflife_s`) is below its own mean
@@ -85,11 +84,12 @@ class AdaptiveSpread:
         return wanted if wanted < settings.max_bps else settings.max_bps  # noqa: FURB136 (every tick)
 
     def scores(self, volatility_bps: float | None, liquidity_score: float, vitals: Vitals) -> Scores:
-        """The scores that these numbers make."""
+        """The scores that these numbers make; a model knows no score of volatility and liquidity."""
         settings = self._settings
+        adaptive = self._glft is None
         return Scores(
-            _excess(volatility_bps, settings.volatility_reference_bps),
-            liquidity_score,
+            _excess(volatility_bps, settings.volatility_reference_bps) if adaptive else 0.0,
+            liquidity_score if adaptive else 0.0,
             _excess(vitals.latency_ms, settings.latency_reference_ms),
             _excess(vitals.drawdown_quote, settings.drawdown_reference_quote),
         )

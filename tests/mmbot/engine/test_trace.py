@@ -139,6 +139,7 @@ def test_without_a_book_nothing_is_made_up():
     engine.step(delta([(9_990, 0)], [], ns=ms(50)))
     _, trace = ticked(engine, 100)
     assert (trace.fair, trace.spread_bps, trace.half_spread_bps, trace.quotes) == (None, None, None, [])
+    assert (trace.volatility_bps, trace.volatility_score, trace.liquidity_score) == (None, None, None)
     assert trace.hard == ("no_book",)
 
 

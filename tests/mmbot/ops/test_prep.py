@@ -76,6 +76,7 @@ MUTATIONS: dict[str, tuple[Callable[[PrepRequest], PrepRequest], str]] = {
     "md_cache.enabled": (lambda it: overlay(it, "md_cache: {enabled: no}\n"), "top.yaml:1"),
     "guards.enabled": (lambda it: overlay(it, "guards: {enabled: off}\n"), "top.yaml:1"),
     "async_batch.enabled": (lambda it: overlay(it, "async_batch: {enabled: no}\n"), "top.yaml:1"),
+    "trace.enabled": (lambda it: overlay(it, "trace: {enabled: no}\n"), "top.yaml:1"),
     "taker_cap.enabled": (lambda it: overlay(it, "taker_cap: {enabled: no}\n"), "top.yaml:1"),
     "taker_cap.max_taker_share_pct": (
         lambda it: overlay(it, "taker_cap: {max_taker_share_pct: 9.01}\n"),

@@ -75,6 +75,7 @@ def cases(draw: st.DrawFn) -> Case:
         fetch_md={"fair_value": draw(st.sampled_from(["mid", "weighted_mid", "microprice"]))},
         spread=spread,
         glft=glft,
+        fast_cancel={"move_bps": 1e12},
         guards=NEVER
         | {"soft_size_ratio": draw(st.floats(0.1, 1)), "soft_widen_ratio": draw(st.floats(1, 3))},
         inventory={"max_skew_bps": draw(st.floats(0, 300))},
@@ -136,6 +137,7 @@ def wanted(case: Case) -> Wanted:
             position_quote,
             (bids, asks),
             lambda _, found: quotes.__setitem__(slice(None), found),
+            [],
         )
         return row
 

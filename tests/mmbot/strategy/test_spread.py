@@ -27,6 +27,15 @@ class Step(NamedTuple):
     guarded: bool
 
 
+models = st.none() | st.builds(
+    Glft,
+    st.builds(GlftSettings, st.floats(1e-3, 100), st.floats(0.01, 5), st.floats(0.02, 5)),
+    st.just(500.0),
+    st.just(5_000.0),
+    st.floats(-1, 10),
+)
+
+
 steps = st.builds(
     Step,
     st.integers(1, 5 * SECOND),
@@ -54,13 +63,6 @@ settings_drawn = st.builds(
     pnl_weight_bps=st.floats(0, 20),
     slew_bps_per_s=st.floats(0.01, 100),
     cool_off_s=st.sampled_from([0.0, 0.5, 7.0]),
-)
-models = st.none() | st.builds(
-    Glft,
-    st.builds(GlftSettings, st.floats(1e-3, 100), st.floats(0.01, 5), st.floats(0.02, 5)),
-    st.just(500.0),
-    st.just(5_000.0),
-    st.floats(-1, 10),
 )
 
 
@@ -181,6 +183,14 @@ def test_the_half_spread_is_the_weighted_sum_of_the_scores_it_names(settings: Sp
     )
     clamped = min(max(wanted, settings.min_bps), settings.max_bps)
     assert spread(START_NS, step.volatility_bps, step.liquidity, vitals) == pytest.approx(clamped)
+
+
+def test_our_own_latency_and_losses_widen_a_model_too_and_it_has_no_score_of_volatility():
+    model = Glft(GlftSettings(1.0, 0.5, 1.0), 500.0, 5_000.0, 2.0)
+    late = vitals_of(75.0)
+    calm, widened = (AdaptiveSpread(SETTINGS, model)(START_NS, 2.0, 0.5, vitals) for vitals in (CALM, late))
+    assert widened == pytest.approx(calm + 0.5 * SETTINGS.latency_weight_bps)
+    assert AdaptiveSpread(SETTINGS, model).scores(2.0, 0.5, late) == (0.0, 0.0, 0.5, 0.0)
 
 
 def test_a_wide_spread_comes_back_no_faster_than_it_may():
