@@ -109,6 +109,11 @@ class LiveWorld:
         held = {symbol: self._lifecycle.positions[symbol].lots for symbol in most_lots}
         self._invariants = Invariants(self._lifecycle, most_lots, held)
 
+    def halted(self) -> None:
+        """From here on nothing is created, or the order path is broken."""
+        if self._invariants is not None:
+            self._invariants.halted()
+
     def advance(self, until_ns: int) -> None:
         """Raises OutputError when the log cannot be written, RemoteProtocolError for an execution that
         contradicts its order, InvariantError for a fault of ours.

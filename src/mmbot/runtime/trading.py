@@ -141,6 +141,7 @@ class Trading(Live):
     async def _halted(self, now_ns: int, reason: str) -> int:
         give_up_ns = now_ns + HALT_GRACE_NS
         self._route(now_ns, self._engine.halt(now_ns, reason))
+        self._world.halted()
         while (self._engine.working or self._world.working) and now_ns < give_up_ns:
             now_ns += self._times.tick_ns
             await self._sleep_until(now_ns, self._clock)
