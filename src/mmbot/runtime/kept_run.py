@@ -39,6 +39,9 @@ class KeptRun(ABC):
     engine: Engine
     instruments: list[Instrument]
     data_kind: str
+    venue_is_simulated = True
+    flushes_rows = False
+    """Rows are with the system when they were written: what cannot be played again must survive a kill."""
     planned_ns: float
     """How much time the run will cover, infinite where nobody knows."""
     _player: Player
@@ -136,7 +139,10 @@ class KeptRun(ABC):
                     writer.touch(rows[0].ts_ns)
                 for observer in self.observers:
                     observer.rows(rows)
-                yield from writer.write(rows)
+                batches = writer.write(rows)
+                if self.flushes_rows:
+                    writer.flush()
+                yield from batches
 
     def _write_manifest(self, status: str, reason: str | None) -> None:
         path = self.directory / "manifest.json"

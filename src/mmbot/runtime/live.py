@@ -67,9 +67,13 @@ class Live(Player):
                 if now_ns >= next_sample_ns:
                     self._sample(now_ns)
                     next_sample_ns = now_ns + self._times.sample_ns
-                put(self._take_rows())
+            rows = self._take_rows()
+            if rows:
+                put(rows)
             self._measure(now_ns)
             now_ns += step_ns
+        else:
+            now_ns = await self._over(now_ns)
         self.end_ns = now_ns
         put(self._finish(now_ns))
 
@@ -100,6 +104,10 @@ class Live(Player):
         if now_ns >= self._latency_due_ns:
             self._known(read_ns, Note(Happened.LATE, latency_ns=self._latest_ns))
             self._latest_ns, self._latency_due_ns = 0, now_ns + SECOND
+
+    async def _over(self, now_ns: int) -> int:
+        """The time is up; returns when the run has ended."""
+        return now_ns
 
     def _known(self, recv_ns: Ns, note: Note) -> None:
         self._timing.append((recv_ns, note))

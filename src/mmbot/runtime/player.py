@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from mmbot.engine.engine import Engine
-from mmbot.model.commands import CancelOrder, Message, SubmitOrder, unpacked
+from mmbot.model.commands import CancelOrder, Command, Message, SubmitOrder, unpacked
 from mmbot.model.events import Fill, LatencySample
 from mmbot.model.notes import Happened, Note
 from mmbot.model.records import EventRow, Row, SampleRow
@@ -111,10 +111,13 @@ class Player:
 
     def _route(self, now_ns: int, messages: Sequence[Message]) -> None:
         for command in unpacked(messages):
-            self._digests[command.symbol].command(now_ns, command)
-            self.counts.orders += isinstance(command, SubmitOrder)
-            self.counts.cancels += isinstance(command, CancelOrder)
+            self._count(now_ns, command)
             self._world.send(now_ns, command)
+
+    def _count(self, now_ns: int, command: Command) -> None:
+        self._digests[command.symbol].command(now_ns, command)
+        self.counts.orders += isinstance(command, SubmitOrder)
+        self.counts.cancels += isinstance(command, CancelOrder)
 
     def _filled(self, fill: Fill) -> None:
         self._digests[fill.symbol].fill(fill)
