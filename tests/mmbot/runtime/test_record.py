@@ -103,7 +103,7 @@ async def test_the_lines_are_the_frames_our_requests_and_what_happened(tmp_path:
         manifest, _ = await recorded(venue, tmp_path / "out", TOLD)
     lines = [frame.payload for frame in frames([tmp_path / "out" / file.name for file in manifest.files])]
 
-    assert lines[0] == b'{"mmbot":"connected","detail":""}'
+    assert lines[0] == b'{"mmbot":"connected"}'
     assert lines[1].startswith(b'{"_sent":{"req_id":"1","op":"subscribe","args":["orderbook.50.SYNTHUSDT",')
     assert b'"op":"subscribe"' in lines[2]
     pushed = everything(0, [""] * 4)
