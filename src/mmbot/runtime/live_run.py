@@ -276,5 +276,5 @@ class ShadowRun(KeptRun):
             "kind": self.data_kind,
             "sha256": whole and hashlib.sha256(whole.encode()).hexdigest(),
             "feeds": feeds,
-            "from": {"host": self._hosts.stream, **msgspec.to_builtins(self._live)},
+            "from": {**msgspec.to_builtins(self._live), "host": self._hosts.stream},
         }
