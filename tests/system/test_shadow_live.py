@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +21,12 @@ from mmbot.runtime.run import EngineKind, Run, RunRequest
 
 STALL_MS = 1_500
 OVERLAY = {
-    "guards": {"soft_latency_ms": 50, "hard_latency_ms": 150},
-    "vitals": {"latency_halflife_s": 1},
+    "guards": {"soft_latency_ms": 100, "hard_latency_ms": 300, "hard_resyncs": 3},
+    "vitals": {"latency_halflife_s": 1, "resync_window_s": 25},
     "trace": {"sample_rate": 0.2},
     "telemetry": {"sample_interval_s": 1},
 }
-"""A guard that one stall trips, and that clears a few seconds later; many rows."""
+"""A guard that one stall trips and one that three broken books do, both for some seconds; many rows."""
 MEASURED = {
     "fetch_md_ns", "spread_ns", "guards_ns", "inventory_ns", "queue_aware_ns", "emit_ns", "tick_total_ns",
     "deadline_miss", "run_id",
@@ -149,7 +150,9 @@ def test_ten_minutes_of_every_fault_replay_to_the_last_row(venue: PaperVenue, tm
     happened = [note.mmbot for _, note in notes(bot.directory / "recording")]
     assert happened.count(Happened.LOST) >= 16
     assert happened.count(Happened.DROPPED) >= 8
-    assert manifest["counts"]["fills"] > 100
+    reasons = Counter(reason for row in read(bot.directory, "pipeline_ticks") for reason in row["reasons"])
+    assert min(reasons["latency"], reasons["resyncs"], reasons["no_book"]) > 100, reasons
+    assert manifest["counts"]["fills"] > 10
     check(bot, manifest, tmp_path)
 
 

@@ -23,7 +23,7 @@ from mmbot.venues.binance.session import VENUES as BINANCE_VENUES
 from mmbot.venues.binance.session import BinanceSession
 from mmbot.venues.bybit.session import BybitSession
 
-CODEC_VERSION = 4
+CODEC_VERSION = 5
 """Raise it when a codec, a session or the column layout changes what comes out: old caches are then left
 alone.
 """

@@ -124,6 +124,7 @@ class WirePrint(msgspec.Struct, frozen=True, gc=False):
     S: Literal["Buy", "Sell"]
     v: _Decimal
     p: _Decimal
+    i: str
     BT: bool
     RPI: bool = False
 
@@ -187,8 +188,6 @@ class NoteFrame(msgspec.Struct, frozen=True, gc=False):
 
 Frame = BookFrame | TradesFrame | AliveFrame | NoteFrame
 
-_MOST = 2**31 - 1
-"""Ticks and lots: what a row of a recording and of a kernel holds."""
 _head = msgspec.json.Decoder(_Head)
 _book_data = msgspec.json.Decoder(_BookData)
 _prints = msgspec.json.Decoder(Annotated[list[WirePrint], msgspec.Meta(min_length=1)])
@@ -337,20 +336,15 @@ class Codec:
     def _levels(self, levels: list[_WireLevel]) -> list[Level]:
         ticks, lots = self._ticks, self._lots
         found = [(ticks(price), lots(size)) for price, size in levels]
-        for tick, size in found:
-            if not 0 < tick <= _MOST or size > _MOST:
-                raise RemoteProtocolError(
-                    f"{self.instrument.key} book had {size} lots at {tick} ticks, expected a price above 0"
-                    f" and at most {_MOST} of either"
-                )
+        if not all(tick for tick, _ in found):
+            raise RemoteProtocolError(f"{self.instrument.key} book had a level at price 0")
         return found
 
     def _trade(self, one: WirePrint, recv_ns: Ns) -> Trade:
         tick, lots = self._ticks(one.p), self._lots(one.v)
-        if not (0 < tick <= _MOST and 0 < lots <= _MOST):
+        if not tick or not lots:
             raise RemoteProtocolError(
-                f"{self.instrument.key} trade was {one.v} at {one.p}, expected more than zero and at most"
-                f" {_MOST} ticks and lots"
+                f"{self.instrument.key} trade was {one.v} at {one.p}, expected more than zero"
             )
         exch_ns = Ns(one.T * MS)
         return Trade(self.instrument.key, exch_ns, recv_ns, _SIDES[one.S], Ticks(tick), Lots(lots))
