@@ -11,7 +11,6 @@ of the two processes.
 import argparse
 import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -93,7 +92,7 @@ def measure(folder: Path, symbols: int, duration: str) -> None:
     shadow = ["--mode", "shadow", "--venue", "busy", "--duration", duration, "--out", folder / "run"]
     bot = subprocess.Popen([MMBOT, "run", *shadow, *common], stdout=subprocess.DEVNULL, cwd=folder)
     bot_used = waited(bot.pid)
-    paper.send_signal(signal.SIGINT)
+    paper.terminate()
     paper_used = waited(paper.pid)
     sys.stdout.write(table(folder / "run", symbols, duration_s, bot_used, paper_used) + "\n")
 
