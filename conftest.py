@@ -23,3 +23,13 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """`pytest -m shadow` asks for a step of the workflow: do not read all tests only to deselect them."""
     step = config.option.markexpr.strip() in STEPS
     return True if step and config.rootpath / "tests" in collection_path.parents else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Slow tests run on purpose: `-m slow`, or when one is named."""
+    if "slow" in config.option.markexpr or any("::" in argument for argument in config.args):
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    if slow:
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]

@@ -24,7 +24,7 @@ from mmbot.units import SECOND
 
 def command(
     venue: Annotated[
-        str, typer.Option(help="bybit (linear), bybit_linear, bybit_spot or bybit_inverse.")
+        str, typer.Option(help="bybit (linear), bybit_spot, bybit_inverse or binance_usdm.")
     ] = "bybit",
     symbols: Annotated[str, typer.Option(help="Symbols of one connection, separated by commas.")] = "BTCUSDT",
     minutes: Annotated[
@@ -33,7 +33,7 @@ def command(
     host: Annotated[
         str, typer.Option(help="mainnet, testnet, a domain (bybit.eu), or http://HOST:PORT for both doors.")
     ] = "mainnet",
-    depth: Annotated[int, typer.Option(help="Levels a side: 1, 50, 200 or 1000.")] = 50,
+    depth: Annotated[int, typer.Option(help="Levels a side on Bybit: 1, 50, 200 or 1000.")] = 50,
     out: Annotated[
         Path | None, typer.Option(help="Folder to make. Default: artifacts/recordings/<venue>-<time>.")
     ] = None,

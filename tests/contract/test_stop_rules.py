@@ -45,7 +45,10 @@ CAUSES = {
     ),
     "md_cache.hit_ratio": Cause("md_cache: {ttl_ms: 2}\n", 35, 36),
     "breaker.open_time": Cause(
-        "sim: {entry: {model: constant, median_ms: 3000, sigma: 0}}\nbreaker: {min_samples: 2}\n", 5, 6.5
+        "sim: {entry: {model: constant, median_ms: 3000, sigma: 0}}\nbreaker: {min_samples: 2}\n"
+        "guards: {hard_latency_ms: 10000}\n",  # or the guard would pull the quotes before the breaker opens
+        5,
+        6.5,
     ),
 }
 

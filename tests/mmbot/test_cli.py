@@ -111,7 +111,6 @@ BAD = {
         "--duration: duration was 'forever', expected a number and one of",
     ),
     "no duration": (["--duration", "0s"], "--duration: duration was '0s', expected more than zero"),
-    "mode": (["--mode", "live"], "--mode: was 'live', expected replay"),
 }
 
 

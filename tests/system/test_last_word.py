@@ -98,6 +98,7 @@ def trading(**changes: dict[str, object]) -> Settings:
             "min_bps": 0.1,
             "slew_bps_per_s": 100.0,
             "volatility_reference_bps": 50.0,
+            "latency_weight_bps": 0.0,
         },
         "emit": {"order_notional_quote": 100.0, "levels": 3},
         "throttle": {"messages_per_s": 1000, "reserved_for_cancels": 10},
@@ -140,6 +141,7 @@ def test_the_taker_cap_stops_orders_that_could_take_and_counts_them() -> None:
     late: dict[str, dict[str, object]] = {
         "aligner": {"post_only": False},
         "sim": {"entry": {"model": "constant", "median_ms": 300}},
+        "guards": {"soft_taker_ratio": 1e6, "hard_taker_ratio": 1e6, "soft_latency_ms": 1e6},
     }
 
     def takers(max_taker_share_pct: float) -> tuple[int, set[object]]:

@@ -17,6 +17,7 @@ from mmbot.units import MS
 
 BOTH = pytest.mark.parametrize("engine", [EngineKind.PLAIN, EngineKind.COMPILED])
 CONFIG = {
+    "fast_cancel": {"enabled": False},
     "md_cache": {"ttl_ms": 250, "fresh_ms_for_pricing": 1000, "invalidate_on_ws_gap_ms": 5000},
     "limits": {"collar_reference_max_age_ms": 20_000},
     "sim": {"resync": {"model": "constant", "median_ms": 60, "sigma": 0.0}},

@@ -40,12 +40,12 @@ SPREADS = st.fixed_dictionaries(
         "liquidity_weight_bps": st.sampled_from([0.0, 1.5, 30.0]),
         "liquidity_fast_halflife_s": st.sampled_from([0.5, 5.0]),
         "latency_reference_ms": st.sampled_from([5.0, 50.0]),
-        "drawdown_reference_quote": st.sampled_from([0.05, 10.0]),
+        "drawdown_reference_quote": st.sampled_from([0.5, 10.0]),
         "cool_off_s": st.sampled_from([0.0, 2.0]),
     }
 )
 SPIKES = st.fixed_dictionaries(
-    {"move_bps": st.sampled_from([4.0, 15.0, 60.0]), "hold_ms": st.sampled_from([100.0, 900.0])}
+    {"move_bps": st.sampled_from([15.0, 60.0, 300.0]), "hold_ms": st.sampled_from([100.0, 900.0])}
 )
 ALIGNERS = st.fixed_dictionaries(
     {"hold_bps": st.sampled_from([0.3, 15.0, 60.0]), "lead_bps": st.sampled_from([0.0, 12.0, 25.0])}
@@ -106,7 +106,7 @@ def test_the_random_markets_do_let_it_sleep() -> None:
     """A comparison of runs in which every tick is played would prove nothing."""
     slept: list[int] = []
 
-    @settings(max_examples=60, deadline=None, database=None, derandomize=True)
+    @settings(max_examples=120, deadline=None, database=None, derandomize=True)
     @given(streams(), SPREADS, ALIGNERS, SPIKES)
     def collect(
         events: list[MarketEvent],

@@ -177,8 +177,9 @@ class Pipeline:
         if level is not _NONE:
             stages.spread.cool_off(now_ns)
         fast_cancel = stages.fast_cancel
-        if view is not None and (fast_cancel.held or view.mid_x2 != fast_cancel.mid_x2):
-            fast_cancel(now_ns, view.mid_x2)
+        mid_x2 = 0 if view is None or level is _HARD else view.mid_x2
+        if fast_cancel.held or mid_x2 != fast_cancel.mid_x2:
+            fast_cancel(now_ns, mid_x2)
         t3 = clock()
         skew_bps = stages.inventory(inventory_ratio)
         t4 = clock()

@@ -11,6 +11,7 @@ from mmbot.errors import RecordingError
 from mmbot.model.instrument import Instrument
 from mmbot.recording.gaps import Gap
 from mmbot.units import SECOND
+from mmbot.venues.binance.hosts import TRADE_STREAM
 
 MANIFEST = "recording.json"
 SCHEMA = 1
@@ -89,6 +90,7 @@ def scenario(manifest: RecordingManifest) -> str:
                 "instrument": msgspec.to_builtins(instrument),
                 "files": list(names),  # of its own: YAML would write an anchor for a shared one
                 "exchange_clock": "unsynchronised",
+                **({"trade_stream": TRADE_STREAM} if instrument.venue.startswith("binance_") else {}),
             }
             for instrument in manifest.instruments
         ],

@@ -17,6 +17,7 @@ from mmbot.recording.importer import open_session
 from mmbot.recording.manifest import RecordedFile, RecordingManifest, read_manifest
 from mmbot.recording.reader import frames, sha256
 from mmbot.recording.writer import write_manifest
+from mmbot.venues.binance.hosts import TRADE_STREAM
 
 _BLOCK = 1 << 17
 
@@ -82,7 +83,7 @@ def _whole_bytes(path: Path) -> int:
 
 def _read_off(manifest: RecordingManifest, paths: list[Path], gaps: Gaps) -> list[RecordedFile]:
     """Facts of each file, and the gaps, by reading all of them once."""
-    session = open_session(manifest.instruments)
+    session = open_session(manifest.instruments, TRADE_STREAM)
     stamps: dict[Path, tuple[int, int, int]] = {}
     for frame in frames(paths):
         count, first_ns, _ = stamps.get(frame.path, (0, frame.recv_ns, 0))

@@ -20,6 +20,9 @@ from mmbot.recording.manifest import RecordingManifest
 from mmbot.recording.writer import FILE_BYTES, RecordingWriter
 from mmbot.runtime.record_statistics import RecordStatistics
 from mmbot.units import SECOND
+from mmbot.venues.binance.connector import PUBLISHED_FEES, USDM, UsdmConnector
+from mmbot.venues.binance.connector import fetch_instruments as fetch_usdm_instruments
+from mmbot.venues.binance.hosts import UsdmHosts, usdm_hosts
 from mmbot.venues.bybit import instruments as bybit
 from mmbot.venues.bybit.codec import Category
 from mmbot.venues.bybit.connector import PublicConnector, fetch_instruments
@@ -64,18 +67,16 @@ async def record(
     instruments cannot be had; LocalProtocolError for a refused subscription; OutputError if a file cannot
     be written.
     """
-    hosts, category = bybit_hosts(request.host), _category(request.venue)
-    async with HttpClient(hosts.rest) as http:
-        instruments = await fetch_instruments(http, category, request.symbols, bybit.PUBLISHED_FEES[category])
+    market = await (_usdm(request) if request.venue == USDM else _bybit(request))
     writer = RecordingWriter(
         request.out,
-        kind=kind_of(hosts),
-        source=f"{hosts.public(category)} {', '.join(request.symbols)}, {request.depth} levels",
-        instruments=instruments,
+        kind=market.kind,
+        source=market.source,
+        instruments=market.instruments,
         file_bytes=request.file_bytes,
     )
-    connector = _connector(instruments, hosts, writer.add, request)
-    statistics = RecordStatistics(instruments)
+    connector = market.connect(writer.add)
+    statistics = RecordStatistics(market.instruments)
     try:
         async with running(connector) as ended:
             await _write_while(connector, writer, ended, stop, request.duration_ns, statistics, seen)
@@ -90,24 +91,45 @@ async def record(
         raise
 
 
-def kind_of(hosts: Hosts) -> Literal["recorded", "synthetic"]:
+class _Market(NamedTuple):
+    """A venue that was asked for its instruments."""
+
+    kind: Literal["recorded", "synthetic"]
+    source: str
+    instruments: list[Instrument]
+    connect: Callable[[Record], Connector]
+
+
+def kind_of(hosts: Hosts | UsdmHosts) -> Literal["recorded", "synthetic"]:
     """No venue serves without encryption: what comes over plain HTTP is a market that somebody plays."""
     return "recorded" if hosts.rest.startswith("https://") else "synthetic"
 
 
-def _category(venue: str) -> Category:
-    if venue not in VENUES:
-        raise ConfigError(f"venue was {venue!r}, expected one of {', '.join(VENUES)}")
-    return VENUES[venue]
+async def _bybit(request: RecordRequest) -> _Market:
+    if request.venue not in VENUES:
+        raise ConfigError(f"venue was {request.venue!r}, expected one of {', '.join((*VENUES, USDM))}")
+    hosts, category, clock = bybit_hosts(request.host), VENUES[request.venue], RisingClock()
+    fees = bybit.PUBLISHED_FEES[category]
+    async with HttpClient(hosts.rest) as http:
+        instruments = await fetch_instruments(http, category, request.symbols, fees)
+
+    def connect(record: Record) -> Connector:
+        seed = clock() % SECOND
+        return PublicConnector(instruments, hosts, record, clock=clock, depth=request.depth, seed=seed)
+
+    source = f"{hosts.public(category)} {', '.join(request.symbols)}, {request.depth} levels"
+    return _Market(kind_of(hosts), source, instruments, connect)
 
 
-def _connector(
-    instruments: list[Instrument], hosts: Hosts, record: Record, request: RecordRequest
-) -> PublicConnector:
-    clock = RisingClock()
-    return PublicConnector(
-        instruments, hosts, record, clock=clock, depth=request.depth, seed=clock() % SECOND
-    )
+async def _usdm(request: RecordRequest) -> _Market:
+    hosts, clock = usdm_hosts(request.host), RisingClock()
+    async with HttpClient(hosts.rest) as http:
+        instruments = await fetch_usdm_instruments(http, request.symbols, PUBLISHED_FEES)
+
+    def connect(record: Record) -> Connector:
+        return UsdmConnector(instruments, hosts, record, clock=clock, seed=clock() % SECOND)
+
+    return _Market(kind_of(hosts), f"{hosts.stream} {', '.join(request.symbols)}", instruments, connect)
 
 
 @contextlib.asynccontextmanager

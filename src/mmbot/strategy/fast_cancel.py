@@ -1,10 +1,11 @@
 """fast_cancel: when the mid jumps towards our orders of a side, that side is empty for a while.
 
 The engine acts at ticks, so a spike is judged at ticks: a move of the mid by `move_bps` or more since the
-last tick that had a priced book. Down it is against bids, up against asks. From that tick on, and for
-`hold_ms`, the side wants no quote: what rests there is cancelled at once, whatever the aligner would tolerate
-and however slowly the spread may move, before any other cancel and every create; and nothing new goes where
-the next print is likely to be. The other side quotes on. A further spike starts the hold anew.
+tick before, where both had a book to quote from (without one, every order was pulled anyway). Down it is
+against bids, up against asks. From that tick on, and for `hold_ms`, the side wants no quote: what rests there
+is cancelled at once, whatever the aligner would tolerate and however slowly the spread may move, before any
+other cancel and every create; and nothing new goes where the next print is likely to be. The other side
+quotes on. A further spike starts the hold anew.
 
 The mid, and not an estimated fair value: an estimate that is fitted anew must not pull orders by itself.
 """
@@ -32,7 +33,7 @@ class FastCancel:
         self._until_ns: dict[Side, float] = {}
         self.held: tuple[Side, ...] = ()
         self.mid_x2 = 0
-        """Best bid + best ask in ticks when a book was priced last; 0 before any."""
+        """Best bid + best ask in ticks at the last tick; 0 without a book to quote from."""
         self.spiked_ns = 0
         self.spiked_bps = 0.0
 
@@ -42,13 +43,13 @@ class FastCancel:
         self._hold_ns = settings.hold_ms * MS
 
     def __call__(self, now_ns: int, mid_x2: int) -> None:
-        """Take the mid of this tick."""
+        """Take the mid of this tick; 0 without a book to quote from."""
         last_x2, self.mid_x2 = self.mid_x2, mid_x2
         moved_x2, spike_x2 = mid_x2 - last_x2, last_x2 * self._move
         if -spike_x2 < moved_x2 < spike_x2:
             if not self.held:
                 return
-        elif last_x2:
+        elif last_x2 and mid_x2:
             self.spiked_ns, self.spiked_bps = now_ns, moved_x2 / last_x2 * BPS
             self._until_ns[Side.SELL if moved_x2 > 0 else Side.BUY] = now_ns + self._hold_ns
         self.held = tuple(side for side in Side if now_ns < self._until_ns.get(side, 0))

@@ -1,8 +1,8 @@
 """A websocket server on loopback whose every word the test says: no rules of its own."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 
 import picows
 
@@ -88,3 +88,32 @@ async def server() -> AsyncIterator[Server]:
         yield one
     finally:
         await one.close()
+
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def bare(serve: Serve) -> AsyncIterator[int]:
+    """Bare sockets on a port of 127.0.0.1, each served by that and then closed. Ends when all are."""
+    idle = asyncio.Event()
+    idle.set()
+    busy = 0
+
+    async def attend(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal busy
+        busy += 1
+        idle.clear()
+        try:
+            await serve(reader, writer)
+        finally:
+            writer.close()
+            with suppress(ConnectionError):  # the client has gone
+                await writer.wait_closed()
+            busy -= 1
+            if not busy:
+                idle.set()
+
+    async with await asyncio.start_server(attend, "127.0.0.1", 0) as listening:
+        yield listening.sockets[0].getsockname()[1]
+        await idle.wait()

@@ -1,11 +1,11 @@
 """The HTTP client against bare sockets: what it sends is what was given, and errors name the phase."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from tests.mmbot.net.loopback import bare
 from tests.mmbot.net.test_ws import free_port
 
 from mmbot.errors import TransportError
@@ -23,7 +23,7 @@ async def host(
 ) -> AsyncIterator[tuple[HttpClient, list[bytes]]]:
     """A client and what reached its host. The host says `answer` once and closes; None: it says nothing."""
     asked: list[bytes] = []
-    over, served = asyncio.Event(), asyncio.Event()
+    over = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -33,17 +33,11 @@ async def host(
             await over.wait()
         else:
             writer.write(answer)
-        writer.close()
-        with contextlib.suppress(ConnectionError):  # the client has gone
-            await writer.wait_closed()
-        served.set()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
-        port = listening.sockets[0].getsockname()[1]
+    async with bare(serve) as port:
         async with HttpClient(f"http://127.0.0.1:{port}", timeouts) as client:
             yield client, asked
         over.set()
-        await served.wait()
 
 
 async def test_the_target_goes_out_to_the_letter_and_the_answer_comes_back_raw() -> None:
@@ -99,23 +93,17 @@ async def test_a_request_that_may_have_arrived_says_so(answer: bytes | None, pha
 
 
 async def test_a_body_that_drips_for_ever_is_given_up() -> None:
-    dripping, served = asyncio.Event(), asyncio.Event()
+    dripping = asyncio.Event()
 
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{")
         await dripping.wait()
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
-        served.set()
 
-    async with await asyncio.start_server(drip, "127.0.0.1", 0) as listening:
-        url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
-        async with HttpClient(url, HttpTimeouts(0.05, 0.1)) as client:
+    async with bare(drip) as port:
+        async with HttpClient(f"http://127.0.0.1:{port}", HttpTimeouts(0.05, 0.1)) as client:
             error = await failing(client)
         dripping.set()
-        await served.wait()
     assert (error.phase, str(error).endswith("the answer broke off: time is up")) == ("body", True)
 
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import picows
 import pytest
-from tests.mmbot.net.loopback import Peer, server
+from tests.mmbot.net.loopback import Peer, bare, server
 
 from mmbot.errors import RemoteProtocolError, TransportError
 from mmbot.net.ws import WsConnection, connect
@@ -139,10 +139,8 @@ async def test_a_peer_that_takes_nothing_is_an_error_and_not_memory() -> None:
         )
         await shaken.wait()
         writer.transport.abort()
-        await writer.wait_closed()
 
-    async with await asyncio.start_server(deaf, "127.0.0.1", 0) as listening:
-        port = listening.sockets[0].getsockname()[1]
+    async with bare(deaf) as port:
         connection = await connect(f"ws://127.0.0.1:{port}", Heard().take)
         with pytest.raises(TransportError, match=r"\d+ bytes were not taken by the peer"):  # noqa: PT012
             for _ in range(1000):
@@ -172,23 +170,17 @@ async def test_a_status_instead_of_a_websocket_is_named() -> None:
     async def forbid(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
-        writer.close()
-        await writer.wait_closed()
 
-    async with await asyncio.start_server(forbid, "127.0.0.1", 0) as listening:
-        port = listening.sockets[0].getsockname()[1]
+    async with bare(forbid) as port:
         with pytest.raises(TransportError, match="no websocket: HTTP status 403"):
             await connect(f"ws://127.0.0.1:{port}", Heard().take)
 
 
 async def test_a_host_that_never_answers_is_given_up_in_time() -> None:
-    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read()
-        writer.close()
-        await writer.wait_closed()
 
-    async with await asyncio.start_server(silent, "127.0.0.1", 0) as listening:
-        port = listening.sockets[0].getsockname()[1]
+    async with bare(silent) as port:
         with pytest.raises(TransportError, match=r"no connection within 0.05 s"):
             await connect(f"ws://127.0.0.1:{port}", Heard().take, timeout_s=0.05)
 

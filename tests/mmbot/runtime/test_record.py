@@ -8,7 +8,9 @@ import msgspec
 import pytest
 from tests.mmbot.builders import REPO, START_NS, linear, run_request
 from tests.mmbot.venues.loopback_bybit import LoopbackBybit, bybit
+from tests.mmbot.venues.test_binance_connector import Capture, usdm
 
+from mmbot.config.scenario import load_scenario
 from mmbot.errors import ConfigError, LocalProtocolError, OutputError, TransportError
 from mmbot.model.events import BookDelta, BookSnapshot, BookTrouble, MarketEvent, Trade
 from mmbot.model.instrument import Instrument
@@ -148,6 +150,32 @@ async def test_a_refused_symbol_ends_the_recording_and_keeps_it(tmp_path: Path) 
     assert manifest.status == "failed"
     assert "Invalid symbol" in manifest.reason
     assert manifest.files[0].frames == 3
+
+
+async def test_binance_is_recorded_with_its_snapshot_in_place(data_dir: Path, tmp_path: Path) -> None:
+    capture = Capture(data_dir / "binance_usdm_20210722" / "sushiusdt.dat.gz")
+    told = capture.told()
+    out, stop = tmp_path / "out", asyncio.Event()
+
+    def seen(statistics: RecordStatistics) -> None:
+        if counted(statistics) == len(told):
+            stop.set()
+
+    async with asyncio.timeout(30), usdm(capture) as venue:
+        manifest = await record(
+            RecordRequest("binance_usdm", ["SUSHIUSDT"], venue.url, out, None), stop, seen
+        )
+
+    assert (manifest.status, manifest.gaps) == ("complete", [])
+    scenario, _ = load_scenario("recording", out)
+    (feed,) = scenario.feeds
+    paths = [out / name for name in feed.files]
+    columns, _ = columns_of(paths, feed.instrument, tmp_path, feed.trade_stream)
+    again = list(columns.events(feed.instrument.key))
+    for kind in (BookDelta, Trade):
+        of_kind = [timeless(event) for event in told if isinstance(event, kind)]
+        assert [timeless(event) for event in again if isinstance(event, kind)] == of_kind
+    assert sum(isinstance(event, BookSnapshot) for event in again) == 1
 
 
 async def test_a_folder_that_cannot_be_written_ends_it_before_it_begins(tmp_path: Path) -> None:

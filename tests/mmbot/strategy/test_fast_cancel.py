@@ -36,6 +36,14 @@ def test_a_move_of_the_threshold_empties_the_side_that_it_runs_into(
         assert (spikes.spiked_ns, spikes.spiked_bps) == (ms(100), moved / MID_X2 * 1e4)
 
 
+def test_a_tick_without_a_book_is_no_spike_and_none_is_judged_from_it(spikes: FastCancel):
+    spikes(ms(100), MID_X2 - 10)
+    spikes(ms(200), 0)
+    spikes(ms(300), MID_X2 + 10)
+    assert spikes.held == (Side.BUY,)
+    assert spikes.spiked_ns == ms(100)
+
+
 def test_moves_are_from_tick_to_tick_and_do_not_add_up(spikes: FastCancel):
     for number in range(1, 20):
         spikes(ms(100 * number), MID_X2 - 9 * number)

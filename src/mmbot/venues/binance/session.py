@@ -27,8 +27,10 @@ from mmbot.model.events import (
     MarketEvent,
     TopOfBook,
     Trade,
+    Trouble,
 )
 from mmbot.model.instrument import Instrument, Side, parser
+from mmbot.model.notes import Happened, noted
 from mmbot.units import MS, Lots, Ns, Ticks
 from mmbot.venues.binance.codec import (
     BookTicker,
@@ -57,6 +59,9 @@ class BinanceSession:
 
     def receive(self, payload: bytes, recv_ns: Ns) -> list[MarketEvent]:
         """Events of one frame, in order. Raises RemoteProtocolError for a frame that is none of ours."""
+        note = noted(payload)
+        if note is not None:
+            return self._lost(note.detail, recv_ns) if note.mmbot is Happened.LOST else []
         kind, message = decode(payload)
         if isinstance(message, Snapshot):
             return self._feed(kind.partition(":")[2] or None).snapshot(message, recv_ns)
@@ -66,6 +71,9 @@ class BinanceSession:
         if isinstance(message, TradeMessage) and kind != self._trade_stream:
             return [feed.confirmed(recv_ns)]
         return feed.stream(message, recv_ns)
+
+    def _lost(self, reason: str, recv_ns: Ns) -> list[MarketEvent]:
+        return [feed.lost(reason, recv_ns) for feed in self._feeds.values()]
 
     def _feed(self, symbol: str | None) -> "_Feed":
         if symbol is None and len(self._feeds) == 1:
@@ -91,6 +99,12 @@ class _Feed:
 
     def confirmed(self, recv_ns: Ns) -> Confirmed:
         return Confirmed(self._key, recv_ns)
+
+    def lost(self, reason: str, recv_ns: Ns) -> BookTrouble:
+        """The connection was lost: wait for a snapshot, and buffer what comes from now on."""
+        self._chain.last = None
+        self._waiting.clear()
+        return BookTrouble(self._key, recv_ns, recv_ns, Trouble.LOST, reason)
 
     def snapshot(self, message: Snapshot, recv_ns: Ns) -> list[MarketEvent]:
         self._chain.snapshot(message.lastUpdateId)
