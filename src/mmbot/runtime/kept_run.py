@@ -53,7 +53,6 @@ class KeptRun(ABC):
         self._arm = arm
         self._reloader = reloader
         self._first_settings = reloader.settings
-        self._halted: str | None = None
         self._reloads: list[Reload] = []
         """Those that changed something."""
 
@@ -94,7 +93,6 @@ class KeptRun(ABC):
 
     def halt(self, reason: str) -> None:
         """Stop at the next tick with quotes pulled; the manifest says why."""
-        self._halted = self._halted or reason
         self._player.halt(reason)
 
     def reload(self, told: Callable[[Reload], None] | None = None) -> None:
@@ -129,7 +127,8 @@ class KeptRun(ABC):
             reason = str(error) if isinstance(error, MmbotError) else f"{type(error).__name__}: {error}"
             self._write_manifest("failed", reason)
             raise
-        self._write_manifest("halted" if self._halted else "complete", self._halted)
+        halted = self._player.halt_reason
+        self._write_manifest("halted" if halted else "complete", halted)
 
     def _play(self) -> Iterator[Batch]:
         writer = FeedWriter(self.directory, run_id=self.run_id, arm=self._arm, data_kind=self.data_kind)

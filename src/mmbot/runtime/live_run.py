@@ -5,9 +5,11 @@ Everything happens in one thread that has an event loop: the connector stamps an
 ticks take it in. Whoever iterates the run sits in another thread and gets rows as they are made, so that a
 slow reader delays no tick.
 
-The recording lies in `recording/` of the run directory, with a scenario beside it. That of a shadow run,
-replayed with the same configuration and seed, gives the same decisions: it holds what was received and when,
-and how late the machine was.
+The recording lies in `recording/` of the run directory, with a scenario beside it that has the run's seed and
+the overlay of its scenario. That of a shadow run, replayed with the same configuration files, gives the same
+decisions: it holds what was received and when, how late the machine was, and when the bot began, was halted
+and ended. Only two things it does not know: settings that were reloaded, and events that were dropped unread
+because the shell fell behind (`net.intake`); both are told in the run's own rows.
 """
 
 import asyncio
@@ -180,18 +182,22 @@ class LiveRun(KeptRun):
             kind=self._kind,
             source=f"{self._hosts.stream} {', '.join(self._live.symbols)}, {self._live.depth} levels",
             instruments=self.instruments,
+            seed=self._seed,
+            config=self._reloader.scenario.config,
         )
         made: queue.SimpleQueue[list[Row] | BaseException | None] = queue.SimpleQueue()
         shell = threading.Thread(target=self._shell, args=(made.put,), name="shell")
         shell.start()
         try:
-            while (item := made.get()) is not None:
-                if isinstance(item, BaseException):
-                    raise item
+            while isinstance(item := made.get(), list):
                 yield item
-        finally:
+        except BaseException:
             self._player.halt("nobody reads the run any longer")
+            raise
+        finally:
             shell.join()
+        if item is not None:
+            raise item
 
     def _shell(self, put: Callable[[list[Row] | BaseException | None], None]) -> None:
         """The shell's thread. What ends it is handed on, and then nothing."""
@@ -273,7 +279,7 @@ class LiveRun(KeptRun):
             "kind": self.data_kind,
             "sha256": whole and hashlib.sha256(whole.encode()).hexdigest(),
             "feeds": feeds,
-            "from": {"host": self._hosts.stream, **msgspec.to_builtins(self._live)},
+            "from": {**msgspec.to_builtins(self._live), "host": self._hosts.stream},
         }
 
 
