@@ -198,7 +198,7 @@ class Desk:
 
 @contextlib.asynccontextmanager
 async def trading_desk(
-    folder: Path, speed: float = 20.0, config: str = QUICK, **faults: Any
+    folder: Path, speed: float = 10.0, config: str = QUICK, **faults: Any
 ) -> AsyncIterator[Desk]:
     """The demo market at that speed, and a desk in that folder."""
     scenario, _ = load_scenario("demo", REPO / "scenarios")
