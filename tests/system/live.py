@@ -40,6 +40,9 @@ telemetry: {sample_interval_s: 1}
 """
 """Five ticks where the shipped configuration has one, and a market that may run thirty times as fast."""
 
+WIDE = QUICK + "spread: {min_bps: 80, max_bps: 90}\n"
+"""Quotes that nothing fills: they are gone when somebody has cancelled them."""
+
 
 class WatchedExchange(PaperExchange):
     """The paper exchange, which tells whoever waits that something may have happened in it."""
@@ -56,7 +59,7 @@ class WatchedExchange(PaperExchange):
 class Desk:
     """One folder, one account, any number of processes."""
 
-    def __init__(self, folder: Path, exchange: WatchedExchange) -> None:
+    def __init__(self, folder: Path, exchange: WatchedExchange, config: str) -> None:
         self.folder = folder
         self.exchange = exchange
         self.port = 0
@@ -66,7 +69,7 @@ class Desk:
         """What processes printed, by pid."""
         self._processes: list[Process] = []
         shutil.copy(REPO / "config.yaml", folder)
-        (folder / "quick.yaml").write_text(QUICK)
+        (folder / "quick.yaml").write_text(config)
         (folder / "scenarios/live").mkdir(parents=True)
         shutil.copy(REPO / "scenarios/demo.yaml", folder / "scenarios")
         shutil.copy(REPO / "scenarios/live/paper.yaml", folder / "scenarios/live")
@@ -194,7 +197,9 @@ class Desk:
 
 
 @contextlib.asynccontextmanager
-async def trading_desk(folder: Path, speed: float = 20.0, **faults: Any) -> AsyncIterator[Desk]:
+async def trading_desk(
+    folder: Path, speed: float = 10.0, config: str = QUICK, **faults: Any
+) -> AsyncIterator[Desk]:
     """The demo market at that speed, and a desk in that folder."""
     scenario, _ = load_scenario("demo", REPO / "scenarios")
     tape = open_tape(scenario, "demo", None, folder / "cache")
@@ -203,7 +208,7 @@ async def trading_desk(folder: Path, speed: float = 20.0, **faults: Any) -> Asyn
     exchange = WatchedExchange(
         feeds, [key], PaperSettings(limit_factor=10), wall_ns() // MS * MS, FaultSettings(**faults)
     )
-    desk = Desk(folder, exchange)
+    desk = Desk(folder, exchange, config)
     async with contextlib.AsyncExitStack() as serving:
         server = await serving.enter_async_context(PaperServer(exchange, speed, wall_ns).running(0))
         desk.port, desk.close_exchange = server.port, serving.aclose

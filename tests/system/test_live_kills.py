@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.system.live import SYMBOL, Desk, trading_desk
+from tests.system.live import SYMBOL, WIDE, Desk, trading_desk
 
 pytestmark = pytest.mark.asyncio
 GUARD_WITHIN_S = 5.0
@@ -40,24 +40,31 @@ async def restarted(desk: Desk) -> None:
 
 
 async def test_the_guard_takes_the_orders_of_a_bot_that_was_killed(tmp_path: Path) -> None:
-    async with trading_desk(tmp_path, speed=1.0) as desk:
+    async with trading_desk(tmp_path, speed=1.0, config=WIDE) as desk:
         guard = await desk.process("guard")
         await desk.heard(guard, "watching")
-        await killed_at(desk, 6)
-        assert desk.open > 0
+        bot = await desk.bot()
+        await desk.until(lambda: desk.open == 2)
+        bot.send_signal(signal.SIGKILL)
+        await bot.wait()
+        assert desk.open == 2
 
         took_s = await desk.until(lambda: desk.open == 0)
 
         assert took_s < GUARD_WITHIN_S
+        await desk.heard(
+            guard, "no heartbeat for more than 3 s: 2 own orders open, cancels sent: mmA-SYNTHUSDT-"
+        )
         await desk.heard(guard, "no heartbeat for more than 3 s: no own order is open")
         guard.send_signal(signal.SIGTERM)
         assert (await desk.ended(guard))[0] == 0
 
 
-@pytest.mark.parametrize("seed", range(3))
-async def test_a_restart_after_a_kill_at_any_moment_cleans_up(seed: int, tmp_path: Path) -> None:
-    async with trading_desk(tmp_path, speed=30.0) as desk:
-        await killed_at(desk, int(np.random.default_rng(seed).integers(1, 40)))
+async def test_a_restart_after_kills_at_any_moment_cleans_up(tmp_path: Path) -> None:
+    moments = np.random.default_rng(1)
+    async with trading_desk(tmp_path) as desk:
+        for _ in range(3):
+            await killed_at(desk, int(moments.integers(1, 40)))
         await restarted(desk)
 
 

@@ -33,28 +33,9 @@ async def test_minutes_of_market_leave_books_that_are_the_exchanges(tmp_path: Pa
         assert manifest["counts"]["fills"] == len(fills)
 
 
-async def test_no_byte_of_a_session_holds_a_secret(tmp_path: Path) -> None:
+async def test_the_button_stops_a_bot_until_it_is_let_and_no_byte_holds_a_secret(tmp_path: Path) -> None:
     async with trading_desk(tmp_path) as desk:
-        bot = await desk.bot()
-        await desk.until(lambda: desk.open >= 2)
         guard = await desk.process("guard")
-        await desk.heard(guard, "the heart beats")
-        killed, said = await desk.ended(await desk.process("kill"))
-        assert killed == 0, said
-        await desk.traded(bot)
-        guard.send_signal(signal.SIGTERM)
-        await desk.ended(guard)
-
-        written = files(tmp_path)
-        everything = b"".join([*written, *desk.said.values()])
-        assert len(written) > 10
-        assert b"mmA-SYNTHUSDT-1" in everything
-        assert KEY.encode() not in everything
-        assert SECRET.encode() not in everything
-
-
-async def test_the_button_stops_a_bot_which_starts_again_when_it_is_let(tmp_path: Path) -> None:
-    async with trading_desk(tmp_path) as desk:
         bot = await desk.bot()
         await desk.until(lambda: desk.open >= 2)
 
@@ -68,8 +49,15 @@ async def test_the_button_stops_a_bot_which_starts_again_when_it_is_let(tmp_path
         assert (refused, "halted: drill" in why) == (2, True), why
         resumed, _ = await desk.ended(await desk.process("resume"))
         assert resumed == 0
-        again = await desk.bot("--duration", "1s")
-        await desk.traded(again)
+        guard.send_signal(signal.SIGTERM)
+        await desk.ended(guard)
+
+        written = files(tmp_path)
+        everything = b"".join([*written, *desk.said.values()])
+        assert len(written) > 10
+        assert b"mmA-SYNTHUSDT-1" in everything
+        assert KEY.encode() not in everything
+        assert SECRET.encode() not in everything
 
 
 async def test_sigterm_pulls_quotes_within_a_second_and_a_second_bot_is_refused(tmp_path: Path) -> None:
