@@ -14,9 +14,10 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.mmbot.builders import REPO
-from tests.system.live_market import Bot, PaperVenue, Row, live_scenario, notes, read, ticks
+from tests.system.live_market import Bot, PaperVenue, Row, Shadow, live_scenario, notes, read, ticks
 
 from mmbot.model.notes import Happened
+from mmbot.runtime.reload import Reload
 from mmbot.runtime.run import EngineKind, Run, RunRequest
 
 STALL_MS = 1_500
@@ -154,6 +155,35 @@ def test_ten_minutes_of_every_fault_replay_to_the_last_row(venue: PaperVenue, tm
     assert min(reasons["latency"], reasons["resyncs"], reasons["no_book"]) > 100, reasons
     assert manifest["counts"]["fills"] > 10
     check(bot, manifest, tmp_path)
+
+
+def test_a_live_run_reads_its_configuration_again_between_two_ticks(
+    venue: PaperVenue, tmp_path: Path
+) -> None:
+    shadow = Shadow(tmp_path, venue.url)
+    ticks(shadow.rows, 2)
+    told: list[Reload] = []
+    shadow.run.reload(told.append)
+    ticks(shadow.rows, 2)
+    shadow.over()
+    assert [(reload.changed, reload.refused) for reload in told] == [({}, None)]
+
+
+def test_a_halted_run_replays_halted(venue: PaperVenue, tmp_path: Path) -> None:
+    shadow = Shadow(tmp_path, venue.url)
+    ticks(shadow.rows, 20)
+    shadow.over()
+    recording = shadow.directory / "recording"
+    config = [REPO / "config.yaml"]
+    again = Run(RunRequest("recording", recording, config, recording, "again", tmp_path / "again"))
+    for _ in again:
+        pass
+    assert again.digest == shadow.run.digest
+    assert again.counts.orders > 0
+    for directory in (shadow.directory, tmp_path / "again"):
+        manifest = msgspec.json.decode((directory / "manifest.json").read_bytes())
+        assert (manifest["status"], manifest["reason"]) == ("halted", "seen enough")
+    assert rows(tmp_path / "again", "events") == rows(shadow.directory, "events")
 
 
 GATE = """

@@ -19,9 +19,9 @@ To check the last rule the session keeps which prices hold a level, not how much
 
 A trade is stamped with `T`, a book with `cts`: the matching engine's clock. The trade arrives before the book
 delta that contains its effect. Which prints are no trades says the codec; one whose id was told before, of
-the last thousand, is no second trade: it confirms, and no more. Every frame that is neither book nor trade
-confirms every instrument of the connection. A note that the connection was lost (`model.notes`) ends every
-chain: LOST.
+the last thousand of its connection, is no second trade: it confirms, and no more. Every frame that is neither
+book nor trade confirms every instrument of the connection. A note that the connection was lost
+(`model.notes`) ends every chain: LOST.
 """
 
 from collections.abc import Sequence
@@ -126,8 +126,9 @@ class _Book:
         return BookTrouble(event.symbol, event.exch_ns, recv_ns, trouble, detail)
 
     def forget(self) -> None:
-        """The connection was lost: only a snapshot can be believed."""
+        """The connection was lost: only a snapshot can be believed. Another connection repeats no print."""
         self._sequencer.last = None
+        self._told.clear()
 
     def _snapshot(self, event: BookSnapshot) -> tuple[Trouble, str] | None:
         self._sequencer.snapshot(event.update_id)
