@@ -95,7 +95,7 @@ def _readiness(options: Options, config: Sequence[Path]) -> Iterator[Readiness]:
     snapshot = options.out_dir / "release" / SNAPSHOT
     yield Readiness("way back", *_snapshot(snapshot))
     for name in options.selected:
-        scenario, _ = load_scenario(name, options.scenarios_dir)
+        scenario, _ = load_scenario(name, options.folder_of(name))
         if scenario.kind == "recorded":
             held = options.data_dir is not None and all(
                 (options.data_dir / file).is_file() for feed in scenario.feeds for file in feed.files

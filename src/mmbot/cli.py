@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from mmbot import cli_record
+from mmbot import cli_live, cli_record
 from mmbot.cli_paper import paper
 from mmbot.clock import wall_ns
 from mmbot.config.explain import Explained
@@ -46,6 +46,7 @@ class Mode(StrEnum):
 
     REPLAY = "replay"
     SHADOW = "shadow"
+    LIVE = "live"
 
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -57,6 +58,9 @@ app.command()(paper)
 calibrate_app = typer.Typer(no_args_is_help=True, help="Measure the numbers of a model from recorded data.")
 app.add_typer(calibrate_app, name="calibrate")
 app.command("record")(cli_record.command)
+app.command()(cli_live.kill)
+app.command()(cli_live.resume)
+app.command()(cli_live.guard)
 _DATA = Path("../shared/data")
 
 Scenario = Annotated[str, typer.Option(help="Name of a file in scenarios/.")]
@@ -73,19 +77,21 @@ def _commands() -> None:
 
 @app.command()
 def run(
+    context: typer.Context,
     scenario: Scenario = "demo",
     mode: Annotated[
         Mode,
         typer.Option(
             help="replay: a recording, a simulated venue, a virtual clock."
             " shadow: live data of --venue, a simulated venue, the wall clock."
+            " live: real orders at --venue; see docs/live.md."
         ),
     ] = Mode.REPLAY,
-    venue: Annotated[str, typer.Option(help="Of a shadow run: name of a file in scenarios/live/.")] = "bybit",
+    venue: Annotated[str, typer.Option(help="Of shadow and live: a file in scenarios/live/.")] = "bybit",
     host: Annotated[
         str | None,
         typer.Option(
-            help="Of a shadow run: mainnet, testnet, a domain, or http://HOST:PORT. Default: the file's."
+            help="Of shadow and live: mainnet, testnet, a domain, or http://HOST:PORT. Default: the file's."
         ),
     ] = None,
     config: Config = Path("config.yaml"),
@@ -112,6 +118,14 @@ def run(
     running: Annotated[
         Path, typer.Option(help="Folder in which a bot says that it runs; `mmbot rollback` looks there.")
     ] = Path("artifacts/running"),
+    account: cli_live.AccountName = None,
+    adopt: Annotated[
+        list[str] | None,
+        typer.Option(help="Of a live run: venue:SYMBOL whose books may begin at a position; repeatable."),
+    ] = None,
+    artifacts: Annotated[
+        Path, typer.Option(help="Of a live run: where prep wrote its verdict, and accounts are kept.")
+    ] = Path("artifacts"),
 ) -> None:
     """Run the bot over a scenario and print what it did.
 
@@ -121,44 +135,58 @@ def run(
     run_id = f"run-{name}-{wall_ns()}"
     directory = out or Path("artifacts/runs") / run_id
     configs = [config, *(config_override or [])]
-    opened: KeptRun
+    opening: contextlib.AbstractContextManager[KeptRun]
     if mode is Mode.REPLAY:
-        opened = Run(
-            RunRequest(
-                scenario=scenario,
-                scenarios=scenarios,
-                config=configs,
-                data=_captures(data),
-                run_id=run_id,
-                directory=directory,
-                duration_s=_duration_s(duration),
-                seed=seed,
-                engine=EngineKind.COMPILED if wake_filter and engine is EngineKind.AUTO else engine,
-                wake_filter=wake_filter,
-                faults=tuple(map(parse_fault, inject or [])),
-            )
+        played = RunRequest(
+            scenario=scenario,
+            scenarios=scenarios,
+            config=configs,
+            data=_captures(data),
+            run_id=run_id,
+            directory=directory,
+            duration_s=_duration_s(duration),
+            seed=seed,
+            engine=EngineKind.COMPILED if wake_filter and engine is EngineKind.AUTO else engine,
+            wake_filter=wake_filter,
+            faults=tuple(map(parse_fault, inject or [])),
         )
+        opening = contextlib.nullcontext(Run(played))
     else:
         if inject or wake_filter or data or engine is not EngineKind.AUTO:
-            raise ConfigError("--mode shadow: takes none of --inject, --wake-filter, --data and --engine")
-        opened = ShadowRun(
-            LiveRequest(
-                scenario=venue,
-                scenarios=scenarios / "live",
-                config=configs,
-                run_id=run_id,
-                directory=directory,
-                duration_s=_duration_s(duration),
-                seed=seed,
-                host=host,
-            )
+            raise ConfigError(f"--mode {mode}: takes none of --inject, --wake-filter, --data and --engine")
+        request = LiveRequest(
+            scenario=venue,
+            scenarios=scenarios / "live",
+            config=configs,
+            run_id=run_id,
+            directory=directory,
+            duration_s=_duration_s(duration),
+            seed=seed,
+            host=host,
         )
+        if mode is Mode.SHADOW:
+            opening = contextlib.nullcontext(ShadowRun(request))
+        else:
+            if not _given(context, "config"):
+                raise ConfigError("--mode live: expected --config, the files that prep has passed")
+            opening = cli_live.trading(request, account, frozenset(adopt or []), artifacts)
+    with opening as opened:
+        _run(opened, running, name)
+
+
+def _run(opened: KeptRun, running: Path, name: str) -> None:
+    """Play it, and say what it did."""
     console = Console()
     summary = Summary(opened.instruments)
-    opened.observers.append(summary)
+    opened.observers += [summary, cli_live.Notable(console)]
     with announced(opened, running), _told_to_stop(opened):
         _play(opened, summary, console)
     console.print(_table(opened, summary, name))
+
+
+def _given(context: typer.Context, option: str) -> bool:
+    source = context.get_parameter_source(option)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 @config_app.command()
@@ -357,7 +385,7 @@ def main() -> None:
         app()
     except MmbotError as error:
         sys.stderr.write(f"mmbot: {error}\n")
-        sys.exit(2)
+        sys.exit(error.exit_code)
 
 
 def _in_force(planned: Rollback, out: Path, wait_s: float, *, dry_run: bool) -> bool:
@@ -466,7 +494,10 @@ def _table(opened: KeptRun, summary: Summary, title: str) -> Table:
         for name, text in summary.trading(bot):
             table.add_row(name, text)
     table.add_section()
-    table.add_row("models", f"queue {sim.queue.name}; entry {sim.entry.name}; response {sim.response.name}")
+    if opened.venue_is_simulated:
+        table.add_row(
+            "models", f"queue {sim.queue.name}; entry {sim.entry.name}; response {sim.response.name}"
+        )
     table.add_row("run digest", opened.digest)
     table.add_row("written to", str(opened.directory))
     return table

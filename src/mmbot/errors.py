@@ -11,6 +11,8 @@ class MmbotError(Exception):
     """Root of what the bot raises on purpose."""
 
     user_error = True
+    exit_code = 2
+    """Of a command that ends with it."""
 
 
 class ConfigError(MmbotError):
@@ -47,3 +49,9 @@ class OutputError(MmbotError):
 
 class AccountError(MmbotError):
     """An account that may not be traded: in use, halted, or not as our books say."""
+
+
+class OrdersLeftError(AccountError):
+    """Orders of ours are at the venue, or may be, and nobody watches them any longer."""
+
+    exit_code = 3

@@ -3,9 +3,13 @@ types in, built-in types out.
 
 Request keys: `step`, `scenario`, `run_id`, `run_dir`, `data_dir` (or None), `duration_s` (None = the
 scenario's own, infinity = the whole tape), `seed` (or None), `config` (list of files: base, then overrides;
-empty = config.yaml), `part` (one that `parts` named, or None = all of the scenario in one run). Scenarios are
-`scenarios/<name>.yaml` of the working directory. The run is an iterable of (feed, JSONL bytes) and has
-`halt(reason)`.
+empty = config.yaml), `part` (one that `parts` named, or None = all of the scenario in one run), `live` (true:
+the scenario is a venue to connect to; absent: false) and `host` (of a live scenario, None = its own).
+Scenarios are `scenarios/<name>.yaml` of the working directory, live ones `scenarios/live/<name>.yaml`. The
+run is an iterable of (feed, JSONL bytes) and has `halt(reason)`.
+
+A live run is a shadow run: market data of the venue, simulated fills, no order leaves. What comes over plain
+HTTP is a market that somebody plays, and its rows say synthetic.
 """
 
 import os
@@ -14,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from mmbot.errors import ConfigError
+from mmbot.runtime.kept_run import KeptRun
+from mmbot.runtime.live_run import LiveRequest, ShadowRun
 from mmbot.runtime.run import EngineKind, Run, RunRequest, part_names
 
 ENGINE = "MMBOT_ENGINE"
@@ -22,16 +28,36 @@ CONFIG = Path("config.yaml")
 SCENARIOS = Path("scenarios")
 
 
-def open_run(request: Mapping[str, Any]) -> Run:
-    """Open a run, or one part of it. Raises MmbotError subclasses (`user_error` is true) for bad input,
-    before anything is written.
+def open_run(request: Mapping[str, Any]) -> KeptRun:
+    """Open a run, or one part of it. Raises MmbotError subclasses (`user_error` is true) for bad input and a
+    venue that does not answer, before anything is written.
     """
     _check_keys(request)
+    return _live(request) if request.get("live") else _replay(request)
+
+
+def _live(request: Mapping[str, Any]) -> ShadowRun:
+    return ShadowRun(
+        LiveRequest(
+            scenario=request["scenario"],
+            scenarios=SCENARIOS / "live",
+            config=_config(request),
+            run_id=request["run_id"],
+            directory=Path(request["run_dir"]),
+            step=request["step"],
+            duration_s=request["duration_s"],
+            seed=request["seed"],
+            host=request.get("host"),
+        )
+    )
+
+
+def _replay(request: Mapping[str, Any]) -> Run:
     return Run(
         RunRequest(
             scenario=request["scenario"],
             scenarios=SCENARIOS,
-            config=[Path(path) for path in request["config"]] or [CONFIG],
+            config=_config(request),
             data=_data(request),
             run_id=request["run_id"],
             directory=Path(request["run_dir"]),
@@ -49,13 +75,17 @@ def parts(request: Mapping[str, Any]) -> list[str]:
     They are a property of the scenario, and each is a run by itself. Raises like `open_run`.
     """
     _check_keys(request)
-    return part_names(request["scenario"], SCENARIOS, _data(request))
+    return [] if request.get("live") else part_names(request["scenario"], SCENARIOS, _data(request))
 
 
 def _check_keys(request: Mapping[str, Any]) -> None:
     unknown = set(request) - _KEYS
     if unknown:
         raise ConfigError(f"run request had unknown keys {sorted(unknown)}, expected {sorted(_KEYS)}")
+
+
+def _config(request: Mapping[str, Any]) -> list[Path]:
+    return [Path(path) for path in request["config"]] or [CONFIG]
 
 
 def _data(request: Mapping[str, Any]) -> Path | None:
@@ -71,4 +101,7 @@ def _engine() -> EngineKind:
         raise ConfigError(f"{ENGINE} was {asked!r}, expected {', '.join(EngineKind)}") from error
 
 
-_KEYS = {"step", "scenario", "run_id", "run_dir", "data_dir", "duration_s", "seed", "config", "part"}
+_KEYS = {
+    "step", "scenario", "run_id", "run_dir", "data_dir", "duration_s", "seed", "config", "part",
+    "live", "host",
+}  # fmt: skip

@@ -238,6 +238,8 @@ class Making:
             "duration_s": options.duration_s if marked is None else marked,
             "seed": options.seed,
             "config": [str(path) for path in options.config_of(spec.step)],
+            "live": options.is_live(spec.scenario),
+            "host": options.host if options.is_live(spec.scenario) else None,
         }
 
 

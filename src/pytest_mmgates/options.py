@@ -45,6 +45,17 @@ def add_options(parser: pytest.Parser) -> None:
         help="configuration of the bot: a base, then overrides, repeatable (default: the step's, in the ini"
         " mmgates_config, else the bot's)",
     )
+    group.addoption(
+        "--mmgates-live",
+        metavar="NAME",
+        help="run on a live venue instead, a scenario of the folder 'live': shadow and soak then take as long"
+        " as their market time",
+    )
+    group.addoption(
+        "--mmgates-host",
+        metavar="HOST",
+        help="where the venue of --mmgates-live is, as its scenario would say (default: the scenario's host)",
+    )
     group.addoption("--mmgates-seed", type=int, metavar="N", help="seed of the run (default: the scenario's)")
     parser.addini("mmgates_sut", "system under test, as package.module:callable", default="")
     parser.addini("mmgates_parts", "names the parts of a run, as package.module:callable", default="")
@@ -74,6 +85,20 @@ class Options:
     config: tuple[Path, ...]
     step_config: Mapping[str, tuple[Path, ...]]
     seed: int | None
+    live: str | None
+    host: str | None
+
+    def is_live(self, scenario: str) -> bool:
+        """Whether a scenario is the live venue that was asked for."""
+        return scenario == self.live
+
+    def folder_of(self, scenario: str) -> Path:
+        """Where the scenario's file lies."""
+        return self.live_dir if self.is_live(scenario) else self.scenarios_dir
+
+    @property
+    def live_dir(self) -> Path:
+        return self.scenarios_dir / "live"
 
     def config_of(self, step: str) -> tuple[Path, ...]:
         """Files to load: those that were asked for, else those of the step; none = the bot's own default."""
@@ -87,6 +112,8 @@ class Options:
 
     @property
     def selected(self) -> tuple[str, ...]:
+        if self.live is not None:
+            return (self.live,)
         if not self.asked:
             return (self.default_scenario,)
         every = self.existing
@@ -96,7 +123,7 @@ class Options:
 
     def missing_scenario(self, names: Sequence[str]) -> str | None:
         """Why one of the names cannot be run, or None."""
-        wrong = [name for name in names if name not in self.existing]
+        wrong = [name for name in names if name not in self.existing and not self.is_live(name)]
         if not wrong:
             return None
         known = ", ".join(self.existing) or "none"
@@ -111,6 +138,7 @@ class Options:
             raise pytest.UsageError(
                 f"--mmgates-scenario all: no scenario in {self.shown(self.scenarios_dir)}"
             )
+        self._check_live()
         if self.data_dir and not self.data_dir.is_dir():
             raise pytest.UsageError(f"--mmgates-data: no directory {self.data_dir}")
         for path in self.config:
@@ -121,6 +149,23 @@ class Options:
                 if not path.is_file():
                     raise pytest.UsageError(f"ini mmgates_config: {step}: no file {path}")
 
+    def _check_live(self) -> None:
+        """A live venue is there, is the only one that was asked for, and its run ends."""
+        if self.live is None:
+            if self.host is not None:
+                raise pytest.UsageError("--mmgates-host: is of --mmgates-live, which was not given")
+            return
+        known = sorted(path.stem for path in self.live_dir.glob("*.yaml"))
+        if self.live not in known:
+            there = f"{self.shown(self.live_dir)}: there is {', '.join(known) or 'none'}"
+            raise pytest.UsageError(f"--mmgates-live: no live scenario {self.live!r} in {there}")
+        if self.asked:
+            raise pytest.UsageError("--mmgates-live: stands for the scenario, expected no --mmgates-scenario")
+        if self.live in self.existing:
+            raise pytest.UsageError(f"--mmgates-live: {self.live!r} is a scenario that is not live, too")
+        if self.duration == _ALL:
+            raise pytest.UsageError("--mmgates-duration: 'all' of a live market has no end, expected a time")
+
     def shown(self, path: Path) -> str:
         """A path as people write it: relative to the root where it lies inside."""
         return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
@@ -129,7 +174,9 @@ class Options:
         """The command that makes this run again. A path stands in one word with its option: pytest takes an
         existing path of an option that it does not know yet for a place to find tests in.
         """
-        words = ["pytest", "-m", step, "--mmgates-scenario", scenario]
+        words = ["pytest", "-m", step]
+        words += ["--mmgates-live" if self.is_live(scenario) else "--mmgates-scenario", scenario]
+        words += ["--mmgates-host", self.host] if self.host and self.is_live(scenario) else []
         words += ["--mmgates-duration", self.duration] if self.duration else []
         if self.data_dir not in (None, _captures_beside(self.root)):
             words += [f"--mmgates-data={self.shown(self.data_dir)}"]
@@ -157,6 +204,8 @@ def read_options(config: pytest.Config) -> Options:
         config=tuple(here / path for path in config.getoption("mmgates_config")),
         step_config=_step_config(config.getini("mmgates_config"), root),
         seed=config.getoption("mmgates_seed"),
+        live=config.getoption("mmgates_live"),
+        host=config.getoption("mmgates_host"),
     )
 
 

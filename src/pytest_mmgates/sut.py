@@ -3,7 +3,8 @@
 The ini `mmgates_sut = "package.module:callable"` names a callable: one mapping in, a run out. The mapping:
 
     step        "shadow": what kind of run is wanted
-    scenario    name of a data specification: a file's stem in the ini `mmgates_scenarios`
+    scenario    name of a data specification: a file's stem in the ini `mmgates_scenarios`; of a live one, in
+                its subfolder `live`
     part        the part of it that is wanted, or None = all of it in one run
     run_id      to be written into manifest.json and every row
     run_dir     directory to create and write; it does not exist yet
@@ -11,6 +12,8 @@ The ini `mmgates_sut = "package.module:callable"` names a callable: one mapping 
     duration_s  market time: None = the scenario's own, infinity (`math.inf`) = the whole recording
     seed        None = the scenario's own
     config      files to load: a base, then overrides; empty = the system's default
+    live        true: the scenario is a venue to connect to, and the run takes as long as its market time
+    host        of a live scenario: where the venue is (--mmgates-host), None = as the scenario says
 
 A run is an iterable of `(feed, lines)`: the very bytes appended to that feed's file, in time order. Iterating
 to the end drives it and leaves the directory complete. Its `manifest.json` is there before the first batch.

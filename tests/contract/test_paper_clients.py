@@ -99,7 +99,7 @@ def test_ccxt_trades(port: int) -> None:
         "edited": [61.0, 2.0],
         "after_cancel": [],
         "batch": [2, 2],
-        "fill": ["sell", 1.0, "taker", True],
+        "fill": ["sell", True, "taker", True],
         "position": ["short", True],
         "my_trades": True,
         "balance": True,

@@ -111,6 +111,7 @@ BAD = {
         "--duration: duration was 'forever', expected a number and one of",
     ),
     "no duration": (["--duration", "0s"], "--duration: duration was '0s', expected more than zero"),
+    "mode": (["--mode", "live"], "MMBOT_LIVE was not set, expected 1: --mode live sends real orders"),
 }
 
 

@@ -54,7 +54,8 @@ class CaptureError(Exception):
 
 
 def settings_of(request):
-    return {**SETTINGS, **json.loads(Path("scenarios", f"{request['scenario']}.yaml").read_text())}
+    folder = Path("scenarios", "live") if request.get("live") else Path("scenarios")
+    return {**SETTINGS, **json.loads((folder / f"{request['scenario']}.yaml").read_text())}
 
 
 def parts(request):

@@ -81,7 +81,8 @@ FLAGS: tuple[Flag, ...] = (
         default=True,
         rollback=True,
         owner="risk",
-        effect="Volatility, latency, drawdown, taking and inventory widen, shrink and pull quotes."
+        effect="Volatility, latency, drawdown, taking, inventory and a book that breaks often widen, shrink"
+        " and pull quotes."
         " Off: only a missing, crossed or old book pulls them.",
         off={
             "guards.soft_volatility_bps": math.inf,
@@ -92,6 +93,7 @@ FLAGS: tuple[Flag, ...] = (
             "guards.hard_drawdown_quote": math.inf,
             "guards.soft_taker_ratio": math.inf,
             "guards.hard_taker_ratio": math.inf,
+            "guards.hard_resyncs": math.inf,
             "guards.soft_inventory_ratio": math.inf,
         },
     ),

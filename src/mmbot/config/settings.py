@@ -132,6 +132,7 @@ _POSITIVE = (
     "fetch_md.microprice_refit_ticks",
     "vitals.latency_halflife_s",
     "vitals.drawdown_window_s",
+    "vitals.resync_window_s",
     "spread.base_bps",
     "spread.min_bps",
     "spread.volatility_reference_bps",

@@ -97,7 +97,7 @@ class Engine:
         """Pull every quote and quote no more. An order on its way is pulled at the tick after its answer."""
         self._halted = reason
         self._rows.append(EventRow(now_ns, None, "halt", {"reason": reason}))
-        return self._pull_quotes(now_ns)
+        return self.pull_quotes(now_ns)
 
     @property
     def working(self) -> bool:
@@ -133,7 +133,8 @@ class Engine:
             rows.append(ticks.popleft())
         return rows
 
-    def _pull_quotes(self, now_ns: int) -> list[Message]:
+    def pull_quotes(self, now_ns: int) -> list[Message]:
+        """Cancel what works, in place of a tick; the next tick may quote again."""
         commands: list[Message] = []
         for bot in self.bots.values():
             bot.pull_quotes(now_ns)
@@ -159,7 +160,7 @@ class Engine:
         """
         commands: list[Message] = []
         if self._halted is not None:
-            return self._pull_quotes(now_ns)
+            return self.pull_quotes(now_ns)
         for bot in self.bots.values() if due is None else due:
             self._ticks.append(bot.tick(now_ns))
             if bot.messages or bot.rows:

@@ -80,6 +80,7 @@ def rest_of(spread: SpreadSettings, guards: GuardSettings) -> Rest:
         latency_ms=min(spread.latency_reference_ms, guards.soft_latency_ms),
         drawdown_quote=min(spread.drawdown_reference_quote, guards.soft_drawdown_quote),
         taker_ratio=guards.soft_taker_ratio,
+        resyncs=guards.hard_resyncs,
     )
 
 

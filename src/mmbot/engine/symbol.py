@@ -92,13 +92,13 @@ class SymbolBot:
     def on_snapshot(self, now_ns: int) -> None:
         """The market took over a whole book: whoever waited for one has it."""
         if self.market.synced:
-            self.vitals.crossed = False
+            self.vitals.whole()
             self._close_waiting(now_ns)
 
     def on_trouble(self, now_ns: int, trouble: Trouble, detail: str) -> None:
         """The market met trouble, and has already drawn its consequences for the book."""
-        if trouble is Trouble.CROSSED:
-            self.vitals.crossed = True
+        if trouble.breaks_book:
+            self.vitals.broke(now_ns, crossed=trouble is Trouble.CROSSED)
         self._event(now_ns, trouble.value, detail=detail)
 
     def on_order(self, event: OrderEvent) -> None:

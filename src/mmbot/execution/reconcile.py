@@ -13,30 +13,17 @@ A position difference that no execution explains is never booked: it names both 
 person. Orders of others are never touched; they are listed.
 """
 
-from collections.abc import Sequence
-
 import msgspec
 
 from mmbot.execution.lifecycle import Lifecycle, LifecycleEvent
 from mmbot.execution.tracked import Phase
-from mmbot.model.account import AccountEvent, Execution, OrderReport, PositionReport
+from mmbot.model.account import AccountEvent, OrderReport, VenueAccount
 from mmbot.model.commands import CancelOrder
 from mmbot.model.orders import is_own
 from mmbot.units import MS, SECOND, Lots, Ns
 
 OVERLAP_NS = 60 * SECOND
 """Executions are asked for from so long before the last agreement: the venue's clock is not ours."""
-
-
-class VenueAccount(msgspec.Struct, frozen=True):
-    """Complete answers of the venue, asked in the order of the fields. A symbol without a position report is
-    flat. `asked_ns`: before the first of them was asked for.
-    """
-
-    asked_ns: Ns
-    open_orders: Sequence[OrderReport]
-    executions: Sequence[Execution]
-    positions: Sequence[PositionReport]
 
 
 class Reconciled(msgspec.Struct, frozen=True):
@@ -69,7 +56,7 @@ class Reconciler:
 
     @property
     def since_ns(self) -> int:
-        """From when on executions have to be asked for (0: as far back as the venue goes)."""
+        """From when on executions have to be asked for (0: nothing was ever agreed)."""
         return max(self._lifecycle.agreed_ns - OVERLAP_NS, 0)
 
     def check(self, now_ns: Ns, venue: VenueAccount) -> Reconciled:

@@ -4,6 +4,7 @@ A venue repeats itself, contradicts itself and answers late; so these are report
 (`execution.lifecycle`) explains them and hands each consequence to the engine once.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
@@ -197,9 +198,21 @@ class AccountStale(msgspec.Struct, frozen=True, gc=False):
     recv_ns: Ns
 
 
+class VenueAccount(msgspec.Struct, frozen=True, gc=False):
+    """A survey: complete answers of the venue, asked in the order of the fields. A symbol without a position
+    report is flat. `asked_ns`: before the first of them was asked for.
+    """
+
+    asked_ns: Ns
+    open_orders: Sequence[OrderReport]
+    executions: Sequence[Execution]
+    positions: Sequence[PositionReport]
+    recv_ns: Ns
+
+
 AccountEvent = OrderReport | Execution | PositionReport | RequestAnswer | OrderAbsent
 """What the order lifecycle explains."""
 AccountReport = AccountEvent | OffOrderExecution | WalletReport | Funding
 """All that a venue says about an account."""
-AccountMessage = AccountReport | AccountTrouble | AccountCurrent | AccountStale
-"""The same, and what became of our connection to it."""
+AccountMessage = AccountReport | AccountTrouble | AccountCurrent | AccountStale | VenueAccount
+"""The same, what became of our connection to it, and surveys."""

@@ -22,17 +22,27 @@ class Happened(StrEnum):
     UNREACHABLE = "unreachable"
     RESUBSCRIBED = "resubscribed"
     """A book was asked for anew, and came."""
+    BEGAN = "began"
+    """A bot that traded meanwhile: its first tick is that of `at_ns`."""
     LATE = "late"
-    """Of a bot that traded meanwhile: how late it was, `latency_ns`."""
+    """How late it was, `latency_ns`."""
     DROPPED = "dropped"
-    """Ticks that it left out because it was too late: `ticks` of them from `first_ns` on."""
+    """Ticks that it left out because it was too late: `ticks` of them from `at_ns` on."""
+    HALTED = "halted"
+    """It was halted at the tick of `at_ns`, for the reason in `detail`."""
+    ENDED = "ended"
+    """Its run was over at `at_ns`."""
+
+
+OF_A_BOT = frozenset({Happened.BEGAN, Happened.LATE, Happened.DROPPED, Happened.HALTED, Happened.ENDED})
+"""What is told of a bot, and says nothing of the market."""
 
 
 class Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     mmbot: Happened
     detail: str = ""
     latency_ns: int = 0
-    first_ns: int = 0
+    at_ns: int = 0
     ticks: int = 0
 
     def encoded(self) -> bytes:

@@ -12,7 +12,7 @@ from typing import Protocol
 from mmbot.errors import RecordingError, RemoteProtocolError
 from mmbot.model.events import MarketEvent
 from mmbot.model.instrument import Instrument
-from mmbot.model.notes import Happened, Note, noted
+from mmbot.model.notes import OF_A_BOT, Happened, Note, noted
 from mmbot.recording.builder import ColumnsBuilder
 from mmbot.recording.cache import cached
 from mmbot.recording.columns import Columns
@@ -23,7 +23,7 @@ from mmbot.venues.binance.session import VENUES as BINANCE_VENUES
 from mmbot.venues.binance.session import BinanceSession
 from mmbot.venues.bybit.session import BybitSession
 
-CODEC_VERSION = 4
+CODEC_VERSION = 5
 """Raise it when a codec, a session or the column layout changes what comes out: old caches are then left
 alone.
 """
@@ -92,11 +92,11 @@ def _import(paths: Sequence[Path], key: str, session: Session, builder: ColumnsB
 
 
 def timing(paths: Sequence[Path]) -> list[tuple[Ns, Note]]:
-    """What a bot that recorded these files noted of its own lateness. Raises RecordingError."""
+    """What a bot that recorded these files noted of itself. Raises RecordingError."""
     found = []
     for frame in frames(paths):
         note = noted(frame.payload)
-        if note is not None and note.mmbot in (Happened.LATE, Happened.DROPPED):
+        if note is not None and note.mmbot in OF_A_BOT:
             found.append((frame.recv_ns, note))
     return found
 

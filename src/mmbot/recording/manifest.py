@@ -1,7 +1,8 @@
 """What a recording says of itself, and the scenario that plays it."""
 
+import math
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import yaml
@@ -29,7 +30,8 @@ class RecordedFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class RecordingManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`kind` says whose market it was and is never guessed. `status` is `recording` while it is made, and
-    stays so where it was cut off by force.
+    stays so where it was cut off by force. `seed` and `config` are of the bot that traded meanwhile, if one
+    did: its scenario's overlay.
     """
 
     schema: int
@@ -40,6 +42,8 @@ class RecordingManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     instruments: list[Instrument]
     files: list[RecordedFile]
     gaps: list[Gap]
+    seed: int = 1
+    config: dict[str, Any] = {}
 
 
 def read_manifest(folder: Path) -> RecordingManifest:
@@ -76,11 +80,11 @@ def scenario(manifest: RecordingManifest) -> str:
     """The recording as a scenario file. Clocks of venue and recorder are two: unsynchronised."""
     names = [file.name for file in manifest.files]
     length_s = (manifest.files[-1].last_ns - manifest.files[0].first_ns) / SECOND
-    facts = {
+    facts: dict[str, Any] = {
         "title": f"{manifest.source}, {length_s / 60:.1f} min",
         "kind": manifest.kind,
-        "duration": f"{max(1, int(length_s))}s",
-        "seed": 1,
+        "duration": f"{max(1, math.ceil(length_s))}s",
+        "seed": manifest.seed,
         "feeds": [
             {
                 "instrument": msgspec.to_builtins(instrument),
@@ -91,4 +95,6 @@ def scenario(manifest: RecordingManifest) -> str:
             for instrument in manifest.instruments
         ],
     }
+    if manifest.config:
+        facts["config"] = manifest.config
     return yaml.safe_dump(facts, sort_keys=False, allow_unicode=True)

@@ -18,7 +18,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import zstandard
@@ -55,10 +55,15 @@ class RecordingWriter:
         source: str,
         instruments: list[Instrument],
         file_bytes: int = FILE_BYTES,
+        seed: int = 1,
+        config: dict[str, Any] | None = None,
     ) -> None:
-        """Makes the folder. Raises OutputError if there is a recording in it, or it cannot be written."""
+        """Makes the folder. `seed`, `config`: what a replay of it is to be played with. Raises OutputError
+        if there is a recording in it, or it cannot be written.
+        """
         self._folder = folder
         self._facts = (kind, source, instruments)
+        self._played_with = (seed, config or {})
         self._file_bytes = file_bytes
         self._file: _FrameFile | None = None
         self._files: list[RecordedFile] = []
@@ -142,8 +147,9 @@ class RecordingWriter:
 
     def _state(self, status: Literal["recording", "complete", "failed"], reason: str) -> RecordingManifest:
         kind, source, instruments = self._facts
+        files, gaps = list(self._files), self._gaps.found()
         manifest = RecordingManifest(
-            SCHEMA, kind, source, status, reason, instruments, list(self._files), self._gaps.found()
+            SCHEMA, kind, source, status, reason, instruments, files, gaps, *self._played_with
         )
         write_manifest(self._folder, manifest)
         return manifest

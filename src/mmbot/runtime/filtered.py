@@ -61,7 +61,7 @@ class FilteredReplay(Replay):
             together_ns = first_ns - (first_ns - together_ns) // step_ns * step_ns
             self._sleep(now_ns, min(together_ns, last_ns))
             now_ns = min(self._due.values())
-        yield from self._close()
+        yield self._close(self.end_ns)
 
     def _tick_due(self, now_ns: int) -> None:
         """Every symbol that is due."""

@@ -39,6 +39,9 @@ class KeptRun(ABC):
     engine: Engine
     instruments: list[Instrument]
     data_kind: str
+    venue_is_simulated = True
+    flushes_rows = False
+    """Rows are with the system when they were written: what cannot be played again must survive a kill."""
     planned_ns: float
     """How much time the run will cover, infinite where nobody knows."""
     _player: Player
@@ -50,7 +53,6 @@ class KeptRun(ABC):
         self._arm = arm
         self._reloader = reloader
         self._first_settings = reloader.settings
-        self._halted: str | None = None
         self._reloads: list[Reload] = []
         """Those that changed something."""
 
@@ -91,7 +93,6 @@ class KeptRun(ABC):
 
     def halt(self, reason: str) -> None:
         """Stop at the next tick with quotes pulled; the manifest says why."""
-        self._halted = self._halted or reason
         self._player.halt(reason)
 
     def reload(self, told: Callable[[Reload], None] | None = None) -> None:
@@ -126,7 +127,8 @@ class KeptRun(ABC):
             reason = str(error) if isinstance(error, MmbotError) else f"{type(error).__name__}: {error}"
             self._write_manifest("failed", reason)
             raise
-        self._write_manifest("halted" if self._halted else "complete", self._halted)
+        halted = self._player.halt_reason
+        self._write_manifest("halted" if halted else "complete", halted)
 
     def _play(self) -> Iterator[Batch]:
         writer = FeedWriter(self.directory, run_id=self.run_id, arm=self._arm, data_kind=self.data_kind)
@@ -136,7 +138,10 @@ class KeptRun(ABC):
                     writer.touch(rows[0].ts_ns)
                 for observer in self.observers:
                     observer.rows(rows)
-                yield from writer.write(rows)
+                batches = writer.write(rows)
+                if self.flushes_rows:
+                    writer.flush()
+                yield from batches
 
     def _write_manifest(self, status: str, reason: str | None) -> None:
         path = self.directory / "manifest.json"

@@ -3,8 +3,8 @@
 Ticks stand on the same grid as in a replay, whole intervals since the epoch. When one is due the shell reads
 the clock, and the world advances to the *grid* time: whatever was received later waits for the next tick, so
 being a little late changes no decision. A shell that is late by more than the deadline drops the ticks that
-it missed and goes on with the newest. Both, lateness once a second and drops, are handed to `keep`: they
-belong into the recording, and a replay that reads them decides the same.
+it missed and goes on with the newest. Lateness once a second, drops, the first tick, a halt and the end are
+handed to `keep`: they belong into the recording, and a replay that reads them decides the same.
 """
 
 from collections.abc import Awaitable, Callable
@@ -49,36 +49,48 @@ class Live(Player):
         self._latest_ns = 0
         """The longest lateness since the last sample of it."""
         self._latency_due_ns = 0
+        self._next_sample_ns = 0
         self.end_ns: int | None = None
 
     async def run(self, put: Callable[[list[Row]], None]) -> None:
-        """Tick until the time is up or a halt has pulled every quote; rows leave at every sample."""
-        step_ns, next_sample_ns = self._times.tick_ns, 0
-        now_ns = -(-self._clock() // step_ns) * step_ns
+        """Tick until the time is up or a halt has pulled every quote; rows leave at every tick."""
+        step_ns = self._times.tick_ns
+        now_ns = await self._due(-(-self._clock() // step_ns) * step_ns)
         while self.end_ns is None or now_ns < self.end_ns:
-            now_ns = await self._due(now_ns)
             self._told(now_ns)
             self._world.advance(now_ns)
             if self._halt_asked is not None:
-                now_ns = await self._halted(now_ns, self._halt_asked)
+                self.end_ns = await self._halted(now_ns, self._halt_asked)
                 break
             if self._ready(now_ns):
-                self._tick(now_ns)
-                if now_ns >= next_sample_ns:
-                    self._sample(now_ns)
-                    next_sample_ns = now_ns + self._times.sample_ns
-                put(self._take_rows())
+                self._play(now_ns)
+            rows = self._take_rows()
+            if rows:
+                put(rows)
             self._measure(now_ns)
-            now_ns += step_ns
-        self.end_ns = now_ns
-        put(self._finish(now_ns))
+            now_ns = await self._due(now_ns + step_ns)
+        else:
+            self.end_ns = await self._over(self.end_ns)
+        await self._sleep_until(self.end_ns, self._clock)
+        put(self._close(self.end_ns))
+        self._keep(self._clock(), Note(Happened.ENDED, at_ns=self.end_ns))
+
+    def _play(self, now_ns: int) -> None:
+        """A tick, after what was asked to be done before it, and a sample if it is time for one."""
+        if self._between is not None:
+            self._act(now_ns)
+        self._tick(now_ns)
+        if now_ns >= self._next_sample_ns:
+            self._sample(now_ns)
+            self._next_sample_ns += self._times.sample_ns
 
     def _ready(self, now_ns: int) -> bool:
         """Every symbol has had a book; the run counts from the first tick at which that is so."""
         if self.started_ns is None and self._engine.ready:
-            self.started_ns = now_ns
+            self.started_ns = self._next_sample_ns = now_ns
             if self._times.duration_ns is not None:
                 self.end_ns = now_ns + self._times.duration_ns
+            self._keep(self._clock(), Note(Happened.BEGAN, at_ns=now_ns))
         return self.started_ns is not None
 
     async def _due(self, now_ns: int) -> int:
@@ -89,8 +101,9 @@ class Live(Player):
         if late_ns <= self._times.deadline_ns:
             return now_ns
         ticks = late_ns // self._times.tick_ns
+        self._latest_ns = max(self._latest_ns, late_ns)
         if self.started_ns is not None:
-            self._known(read_ns, Note(Happened.DROPPED, first_ns=now_ns, ticks=ticks))
+            self._known(read_ns, Note(Happened.DROPPED, at_ns=now_ns, ticks=ticks))
         return now_ns + ticks * self._times.tick_ns
 
     def _measure(self, now_ns: int) -> None:
@@ -101,12 +114,17 @@ class Live(Player):
             self._known(read_ns, Note(Happened.LATE, latency_ns=self._latest_ns))
             self._latest_ns, self._latency_due_ns = 0, now_ns + SECOND
 
+    async def _over(self, now_ns: int) -> int:
+        """The time is up; returns when the run has ended."""
+        return now_ns
+
     def _known(self, recv_ns: Ns, note: Note) -> None:
         self._timing.append((recv_ns, note))
         self._keep(recv_ns, note)
 
     async def _halted(self, now_ns: int, reason: str) -> int:
         """Pull the quotes; over when the last order is known to be gone, or after a grace."""
+        self._keep(self._clock(), Note(Happened.HALTED, reason, at_ns=now_ns))
         give_up_ns = now_ns + HALT_GRACE_NS
         self._route(now_ns, self._engine.halt(now_ns, reason))
         while self._engine.working and now_ns < give_up_ns:

@@ -1,12 +1,15 @@
-"""A shadow run: live market data, the simulated venue, the wall clock; a run directory and a recording out.
+"""Runs on the wall clock: live market data in, a run directory and a recording out. A shadow run, here, has
+the simulated venue; `runtime.trade_run` has the real one.
 
 Everything happens in one thread that has an event loop: the connector stamps and records what arrives, the
 ticks take it in. Whoever iterates the run sits in another thread and gets rows as they are made, so that a
 slow reader delays no tick.
 
-The recording lies in `recording/` of the run directory, with a scenario beside it. Replayed with the same
-configuration and seed it gives the same decisions: it holds what was received and when, and how late the
-machine was.
+The recording lies in `recording/` of the run directory, with a scenario beside it that has the run's seed and
+the overlay of its scenario. That of a shadow run, replayed with the same configuration files, gives the same
+decisions: it holds what was received and when, how late the machine was, and when the bot began, was halted
+and ended. Only two things it does not know: settings that were reloaded, and events that were dropped unread
+because the shell fell behind (`net.intake`); both are told in the run's own rows.
 """
 
 import asyncio
@@ -16,6 +19,7 @@ import hashlib
 import math
 import queue
 import threading
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,15 +109,16 @@ class _ShadowMarket(ShadowWorld):
             self._connector.resync(command.symbol)
 
 
-class ShadowRun(KeptRun):
-    """Opened: the venue was asked for its instruments. Iterate once to play it."""
+class LiveRun(KeptRun):
+    """A run on the wall clock. Opened: the venue was asked for its instruments. Iterate once to play it."""
 
+    flushes_rows = True
     _player: Live
 
     def __init__(self, request: LiveRequest, clock: Stopwatch = stopwatch) -> None:
         """Raises ConfigError; TransportError and RemoteProtocolError for a venue that does not answer."""
         sources = Sources(tuple(request.config), request.scenario, request.scenarios)
-        super().__init__(request.run_id, request.directory, request.arm, Reloader(sources))
+        super().__init__(request.run_id, request.directory, request.arm, self._reloader_of(sources))
         scenario = self._reloader.scenario
         if scenario.live is None:
             raise ConfigError(f"scenario {request.scenario}: kind was {scenario.kind}, expected live")
@@ -137,6 +142,9 @@ class ShadowRun(KeptRun):
         self._recorded: RecordingManifest | None = None
         self._player = self._wire(duration_ns, clock)
 
+    def _reloader_of(self, sources: Sources) -> Reloader:
+        return Reloader(sources)
+
     async def _instruments(self) -> list[Instrument]:
         live = self._live
         if live.venue not in VENUES:
@@ -145,28 +153,18 @@ class ShadowRun(KeptRun):
         async with HttpClient(self._hosts.rest) as http:
             return await fetch_instruments(http, category, live.symbols, bybit.PUBLISHED_FEES[category])
 
+    @abstractmethod
     def _wire(self, duration_ns: int | None, clock: Stopwatch) -> Live:
-        settings = in_force(self.settings)
-        world = _ShadowMarket(
-            self._connector,
-            self._saw,
-            self.instruments,
-            settings.md_cache,
-            feature_settings(settings),
-            settings.sim,
-            self._seed,
-        )
-        self.engine = build_engine(
-            settings, self.instruments, world.markets, arm=self._request.arm, clock=clock
-        )
-        times = WallTimes(
+        """The shell over its world; sets `engine`."""
+
+    def _times(self, duration_ns: int | None) -> WallTimes:
+        settings = self.settings
+        return WallTimes(
             tick_ns=round(settings.pipeline.tick_interval_ms * MS),
             sample_ns=round(settings.telemetry.sample_interval_s * SECOND),
             deadline_ns=round(settings.pipeline.deadline_ms * MS),
             duration_ns=duration_ns,
         )
-        attach = functools.partial(world.attach, self.engine)
-        return Live(self.engine, times, attach, rss_bytes(), self._clock, sleep_until, self._keep)
 
     def _record(self, recv_ns: Ns, payload: bytes) -> None:
         self._writer.add(recv_ns, payload)
@@ -184,18 +182,22 @@ class ShadowRun(KeptRun):
             kind=self._kind,
             source=f"{self._hosts.stream} {', '.join(self._live.symbols)}, {self._live.depth} levels",
             instruments=self.instruments,
+            seed=self._seed,
+            config=self._reloader.scenario.config,
         )
         made: queue.SimpleQueue[list[Row] | BaseException | None] = queue.SimpleQueue()
         shell = threading.Thread(target=self._shell, args=(made.put,), name="shell")
         shell.start()
         try:
-            while (item := made.get()) is not None:
-                if isinstance(item, BaseException):
-                    raise item
+            while isinstance(item := made.get(), list):
                 yield item
-        finally:
+        except BaseException:
             self._player.halt("nobody reads the run any longer")
+            raise
+        finally:
             shell.join()
+        if item is not None:
+            raise item
 
     def _shell(self, put: Callable[[list[Row] | BaseException | None], None]) -> None:
         """The shell's thread. What ends it is handed on, and then nothing."""
@@ -209,8 +211,7 @@ class ShadowRun(KeptRun):
         """Connect, tick and record until the run is over."""
         writer = self._writer
         try:
-            async with running(self._connector) as connected:
-                await self._tick(put, connected)
+            await self._connected(put)
         except OutputError as error:
             writer.abandon(str(error))
             raise
@@ -219,22 +220,32 @@ class ShadowRun(KeptRun):
             raise
         self._recorded = writer.finish("complete")
 
-    async def _tick(self, put: Callable[[list[Row]], None], connected: asyncio.Task[None]) -> None:
-        """Tick until the run is over, and write meanwhile. Raises what ends the connector."""
+    async def _connected(self, put: Callable[[list[Row]], None]) -> None:
+        """Tick while everything is connected."""
+        async with running(self._connector) as public:
+            await self._tick(put, {public})
+
+    async def _tick(self, put: Callable[[list[Row]], None], connected: set[asyncio.Task[None]]) -> None:
+        """Tick until the run is over, and write meanwhile. Raises what ends a connector."""
         ticking = asyncio.create_task(self._player.run(put))
         try:
             while not ticking.done():
                 await asyncio.wait(
-                    {ticking, connected}, timeout=_WRITE_EVERY_S, return_when=asyncio.FIRST_COMPLETED
+                    {ticking, *connected}, timeout=_WRITE_EVERY_S, return_when=asyncio.FIRST_COMPLETED
                 )
-                if connected.done():
-                    connected.result()
-                await asyncio.to_thread(self._writer.write, self._writer.take())
+                for ended in connected:
+                    if ended.done():
+                        ended.result()
+                await self._write()
             ticking.result()
         finally:
             ticking.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await ticking
+
+    async def _write(self) -> None:
+        """What waits, in a thread of its own: a slow disk delays no tick."""
+        await asyncio.to_thread(self._writer.write, self._writer.take())
 
     @property
     def _ended_ns(self) -> int | None:
@@ -246,11 +257,9 @@ class ShadowRun(KeptRun):
             "step": request.step,
             "scenario": request.scenario,
             "part": None,
-            "mode": "shadow",
             "clock": "wall",
             "seed": self._seed,
             "data": self._data(),
-            "models": models(self.settings.sim, "live"),
         }
 
     def _data(self) -> dict[str, Any]:
@@ -270,5 +279,30 @@ class ShadowRun(KeptRun):
             "kind": self.data_kind,
             "sha256": whole and hashlib.sha256(whole.encode()).hexdigest(),
             "feeds": feeds,
-            "from": {"host": self._hosts.stream, **msgspec.to_builtins(self._live)},
+            "from": {**msgspec.to_builtins(self._live), "host": self._hosts.stream},
         }
+
+
+class ShadowRun(LiveRun):
+    """The venue's market, and a simulated venue for our orders."""
+
+    def _wire(self, duration_ns: int | None, clock: Stopwatch) -> Live:
+        settings = in_force(self.settings)
+        world = _ShadowMarket(
+            self._connector,
+            self._saw,
+            self.instruments,
+            settings.md_cache,
+            feature_settings(settings),
+            settings.sim,
+            self._seed,
+        )
+        self.engine = build_engine(
+            settings, self.instruments, world.markets, arm=self._request.arm, clock=clock
+        )
+        times = self._times(duration_ns)
+        attach = functools.partial(world.attach, self.engine)
+        return Live(self.engine, times, attach, rss_bytes(), self._clock, sleep_until, self._keep)
+
+    def _facts(self) -> dict[str, Any]:
+        return {**super()._facts(), "mode": "shadow", "models": models(self.settings.sim, "live")}

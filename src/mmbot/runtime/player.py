@@ -3,9 +3,9 @@
 A shell decides when: `runtime.replay` jumps from tick to tick, `runtime.live` waits for each. What a tick is
 stands here, once, so a recording that is replayed takes the very steps that were taken live.
 
-Some of what decides belongs to the machine and not to the market: which ticks were dropped because it was
-late. Live that is measured and recorded, in a replay it is read from the recording; either way a tick is
-told all that was known by then (`Timing`).
+Some of what decides belongs to the machine and not to the market: when the first tick was, which ticks were
+dropped because it was late, when the run was halted and when it ended. Live that is measured and recorded,
+in a replay it is read from the recording; either way a tick is told all that was known by then (`Timing`).
 """
 
 from collections import deque
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from mmbot.engine.engine import Engine
-from mmbot.model.commands import AmendOrder, CancelOrder, Message, SubmitOrder, unpacked
+from mmbot.model.commands import AmendOrder, CancelOrder, Command, Message, SubmitOrder, unpacked
 from mmbot.model.events import Fill, LatencySample
 from mmbot.model.notes import Happened, Note
 from mmbot.model.records import EventRow, Row, SampleRow
@@ -42,7 +42,7 @@ class Counts:
 
 
 Timing = tuple[Ns, Note]
-"""When what became known of the machine: LATE or DROPPED."""
+"""When what became known of the bot and its machine: a note of `model.notes.OF_A_BOT`."""
 
 
 class Player:
@@ -71,6 +71,11 @@ class Player:
     def digest(self) -> str:
         return combined(self._digests)
 
+    @property
+    def halt_reason(self) -> str | None:
+        """Why the run was asked to stop, if it was."""
+        return self._halt_asked
+
     def halt(self, reason: str) -> None:
         """Ask the run to stop at its next tick: quotes are pulled, their cancels awaited."""
         self._halt_asked = self._halt_asked or reason
@@ -87,7 +92,7 @@ class Player:
             if note.mmbot is Happened.DROPPED:
                 self.counts.dropped_ticks += note.ticks * len(self._digests)
                 self._rows.append(EventRow(recv_ns, None, "ticks_dropped", {"ticks": note.ticks}))
-            else:
+            elif note.mmbot is Happened.LATE:
                 for symbol in self._digests:
                     self._engine.step(LatencySample(symbol, recv_ns, note.latency_ns))
 
@@ -104,19 +109,23 @@ class Player:
             self._route(now_ns, commands)
         self.counts.ticks += len(self._digests)
 
-    def _finish(self, end_ns: int) -> list[Row]:
-        """The last rows, and the last sample."""
+    def _close(self, end_ns: int) -> list[Row]:
+        """What still arrives before the end; the last rows, and the last sample."""
+        self._world.advance(end_ns - 1)
         self._engine.finish(end_ns)
         self._sample(end_ns)
         return self._take_rows()
 
     def _route(self, now_ns: int, messages: Sequence[Message]) -> None:
         for command in unpacked(messages):
-            self._digests[command.symbol].command(now_ns, command)
-            self.counts.orders += isinstance(command, SubmitOrder)
-            self.counts.amends += isinstance(command, AmendOrder)
-            self.counts.cancels += isinstance(command, CancelOrder)
+            self._count(now_ns, command)
             self._world.send(now_ns, command)
+
+    def _count(self, now_ns: int, command: Command) -> None:
+        self._digests[command.symbol].command(now_ns, command)
+        self.counts.orders += isinstance(command, SubmitOrder)
+        self.counts.amends += isinstance(command, AmendOrder)
+        self.counts.cancels += isinstance(command, CancelOrder)
 
     def _filled(self, fill: Fill) -> None:
         self._digests[fill.symbol].fill(fill)

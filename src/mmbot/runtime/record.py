@@ -50,10 +50,14 @@ class RecordRequest(NamedTuple):
     file_bytes: int = FILE_BYTES
 
 
-class Connector(Protocol):
-    """A venue's market data, as this shell uses it."""
+class Runs(Protocol):
+    """Something that is kept up."""
 
     async def run(self) -> None: ...
+
+
+class Connector(Runs, Protocol):
+    """A venue's market data, as this shell uses it."""
 
     def drain(self) -> Batch: ...
 
@@ -133,7 +137,7 @@ async def _usdm(request: RecordRequest) -> _Market:
 
 
 @contextlib.asynccontextmanager
-async def running(connector: Connector) -> AsyncIterator[asyncio.Task[None]]:
+async def running(connector: Runs) -> AsyncIterator[asyncio.Task[None]]:
     """The connector as a task; closed politely at the end. An error of its own is raised here."""
     task = asyncio.create_task(connector.run())
     try:

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from mmbot.config.flags import in_force
+from mmbot.config.flags import FLAGS, in_force
 from mmbot.config.scenario import Scenario, load_scenario
 from mmbot.config.settings import Settings, leaves, load_settings
 from mmbot.engine.engine import Engine
@@ -45,6 +45,8 @@ _FIXED_KEYS: Mapping[str, frozenset[str]] = {
     "trace": frozenset(),
 }
 """Sections that can change while a bot runs -> keys of them that cannot."""
+
+_FLAG_KEYS = frozenset(flag.key for flag in FLAGS)
 
 Changed = dict[str, tuple[Any, Any]]
 """Key -> value before and after."""
@@ -107,10 +109,13 @@ class Reload:
 class Reloader:
     """The configuration of one run. `settings` are in force."""
 
-    def __init__(self, sources: Sources, fixed: str | None = None) -> None:
-        """`fixed`: why this run cannot change its settings; None if it can. Raises ConfigError."""
+    def __init__(self, sources: Sources, fixed: str | None = None, *, only_flags: str | None = None) -> None:
+        """`fixed`: why this run cannot change its settings; None if it can. `only_flags`: why it can change
+        none but feature flags. Raises ConfigError.
+        """
         self.sources = sources
         self._fixed = fixed
+        self._only_flags = only_flags
         self.scenario, self.settings = sources.load()
 
     def reload(self, now_ns: int, engine: Engine) -> Reload:
@@ -132,6 +137,10 @@ class Reloader:
             return f"scenario {self.sources.scenario}: its market was changed, expected only its config to be"
         if changed and self._fixed is not None:
             return self._fixed
+        if self._only_flags is not None:
+            others = {key: values for key, values in changed.items() if key not in _FLAG_KEYS}
+            if others:
+                return f"{self._only_flags}: {', '.join(_changes(others))}"
         fixed = {key: values for key, values in changed.items() if not changeable(key)}
         if fixed:
             return f"cannot change while running: {', '.join(_changes(fixed))}"

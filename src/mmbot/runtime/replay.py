@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from mmbot.engine.engine import Engine
+from mmbot.model.notes import Happened
 from mmbot.model.records import Row
 from mmbot.runtime.player import HALT_GRACE_NS, Player, Timing
 from mmbot.runtime.world import FillSeen, World
@@ -48,8 +49,9 @@ class Replay(Player):
         self._dropped = {
             now_ns
             for _, note in known
-            for now_ns in range(note.first_ns, note.first_ns + note.ticks * times.tick_ns, times.tick_ns)
+            for now_ns in range(note.at_ns, note.at_ns + note.ticks * times.tick_ns, times.tick_ns)
         }
+        self._halts = {note.at_ns: note.detail for _, note in known if note.mmbot is Happened.HALTED}
         self.end_ns = times.tape_end_ns
         """Virtual end as known now; final after the run."""
 
@@ -65,6 +67,8 @@ class Replay(Player):
             if self._timing:
                 self._told(now_ns)
             world.advance(now_ns)
+            if now_ns in self._halts:
+                self.halt(self._halts[now_ns])
             if self._halt_asked is not None:
                 self._halt(now_ns, self._halt_asked)
                 break
@@ -78,12 +82,7 @@ class Replay(Player):
             elif not self.counts.ticks % _CHUNK_TICKS:
                 yield self._take_rows()
             now_ns += step_ns
-        yield from self._close()
-
-    def _close(self) -> Iterator[list[Row]]:
-        """What still arrives before the end, and the last sample."""
-        self._world.advance(self.end_ns - 1)
-        yield self._finish(self.end_ns)
+        yield self._close(self.end_ns)
 
     def _start(self) -> int:
         """The first tick: the first whole interval at which every symbol has a book."""

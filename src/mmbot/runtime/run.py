@@ -81,14 +81,13 @@ class Run(KeptRun):
         self.data_kind = tape.kind
         self._seed = scenario.seed if request.seed is None else request.seed
         duration_ns = planned_duration_ns(request.duration_s, scenario.duration_ns)
-        first_ns = max(feed.columns.meta.first_ns for feed in self.tape.feeds)
-        tape_ns = self.tape.last_ns - first_ns
+        tape_ns = self.tape.last_ns - self.tape.first_ns
         self.planned_ns = tape_ns if duration_ns is None else min(tape_ns, duration_ns)
         self.engine, world = self._wire(clock)
         self._player: Replay = (FilteredReplay if request.wake_filter else Replay)(
             self.engine,
             Times(
-                first_ns=first_ns,
+                first_ns=self.tape.first_ns,
                 tape_end_ns=self.tape.last_ns,
                 tick_ns=round(self.settings.pipeline.tick_interval_ms * MS),
                 sample_ns=round(self.settings.telemetry.sample_interval_s * SECOND),

@@ -11,7 +11,7 @@ from mmbot.config.scenario import FeedSpec, Scenario, SyntheticSpec
 from mmbot.errors import ConfigError, RecordingError
 from mmbot.model.events import MarketEvent
 from mmbot.model.instrument import Instrument
-from mmbot.model.notes import Note
+from mmbot.model.notes import Happened, Note
 from mmbot.recording.columns import Columns
 from mmbot.recording.importer import columns_of, timing
 from mmbot.recording.manifest import made_by_us
@@ -45,12 +45,20 @@ class Tape:
     kind: str
     feeds: list[TapeFeed]
     timing: list[tuple[Ns, Note]] = field(default_factory=list)
-    """What a bot knew of its machine while the market was recorded, in time order."""
+    """What a bot knew of itself and its machine while the market was recorded, in time order."""
+
+    @property
+    def first_ns(self) -> int:
+        """The first moment at which every instrument has data; of a bot's recording, its first tick."""
+        return self._told(Happened.BEGAN) or max(feed.columns.meta.first_ns for feed in self.feeds)
 
     @property
     def last_ns(self) -> int:
-        """The last moment at which every instrument still has data."""
-        return min(feed.columns.meta.last_ns for feed in self.feeds)
+        """The last moment at which every instrument still has data; of a bot's recording, its run's end."""
+        return self._told(Happened.ENDED) or min(feed.columns.meta.last_ns for feed in self.feeds)
+
+    def _told(self, what: Happened) -> int | None:
+        return next((note.at_ns for _, note in self.timing if note.mmbot is what), None)
 
 
 def cache_folder() -> Path:

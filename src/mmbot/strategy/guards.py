@@ -6,6 +6,7 @@
 | `latency` | round trips of our orders, latencies of the shell (`strategy.vitals`) | yes | yes |
 | `pnl` | drawdown of the marked profit | yes | yes |
 | `takers` | share of our recent fills that took | yes | yes |
+| `resyncs` | times that the book broke lately | no | yes: the `hard_resyncs`-th in the window |
 | `inventory` | position as a share of its cap | yes | no: pulling both quotes would keep the position |
 | `stale` | age of the book, or no book to serve | no | yes |
 | `crossed` | the book crossed, and has not come whole since | no | yes |
@@ -34,6 +35,7 @@ class GuardSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hard_drawdown_quote: float
     soft_taker_ratio: float
     hard_taker_ratio: float
+    hard_resyncs: float
     soft_inventory_ratio: float
     soft_widen_ratio: float
     soft_size_ratio: float
@@ -106,6 +108,7 @@ class Guards:
         self._judge(
             now_ns, "takers", vitals.taker_ratio, settings.soft_taker_ratio, settings.hard_taker_ratio
         )
+        self._judge(now_ns, "resyncs", vitals.resyncs, math.inf, settings.hard_resyncs)
         return self._settle(now_ns)
 
     @property

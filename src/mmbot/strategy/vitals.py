@@ -1,4 +1,5 @@
-"""What the bot watches of itself: how late it acts, what it lost lately, how much it takes.
+"""What the bot watches of itself: how late it acts, what it lost lately, how much it takes, and how often its
+book broke.
 
 Everything comes from events and from marks at fixed times, never from a clock, so that a replay of what was
 received decides the same.
@@ -11,6 +12,10 @@ quotes were pulled for its latency has no round trips, and would wait for ever.
 **Drawdown** is how far the marked profit is below its highest mark within the window, in quote currency.
 **Taker share** is that of the taker cap's own window. Both are judged when the account is assessed, once a
 second: they move slowly, and a mark costs more than a tick has to spare.
+
+**Resyncs** are the times within the window that a whole book broke (a gap, a lost connection, a crossed or
+torn book), whatever broke it until it was whole again: a feed that breaks again and again is not to be
+believed between the breaks either.
 """
 
 import math
@@ -27,6 +32,7 @@ _FORGOTTEN_HALFLIVES = 4
 class VitalsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     latency_halflife_s: float
     drawdown_window_s: float
+    resync_window_s: float
 
 
 class Rest(NamedTuple):
@@ -35,6 +41,7 @@ class Rest(NamedTuple):
     latency_ms: float
     drawdown_quote: float
     taker_ratio: float
+    resyncs: float
 
 
 class LatencyMean:
@@ -86,8 +93,18 @@ class Vitals:
     """The vitals of one symbol. `calm`: each is below the level at which some stage would act on it."""
 
     __slots__ = (
-        "_drawdown", "_lateness", "_rest", "_round_trip",
-        "calm", "crossed", "drawdown_quote", "latency_ms", "taker_ratio",
+        "_broken",
+        "_broken_ns",
+        "_drawdown",
+        "_lateness",
+        "_rest",
+        "_resync_ns",
+        "_round_trip",
+        "calm",
+        "crossed",
+        "drawdown_quote",
+        "latency_ms",
+        "taker_ratio",
     )  # fmt: skip
 
     def __init__(self, settings: VitalsSettings, rest: Rest) -> None:
@@ -100,6 +117,10 @@ class Vitals:
         self.drawdown_quote = 0.0
         self.taker_ratio: float | None = None
         """None: too few fills for a share."""
+        self._resync_ns = settings.resync_window_s * SECOND
+        self._broken_ns: deque[int] = deque()
+        """When a whole book broke, within the window."""
+        self._broken = True
         self.crossed = False
         """The book was found crossed, and no whole one has come since."""
         self.calm = True
@@ -118,6 +139,23 @@ class Vitals:
         self._lateness.add(now_ns, latency_ns)
         self.observe(now_ns)
 
+    def broke(self, now_ns: int, *, crossed: bool) -> None:
+        """The book cannot be believed any more."""
+        self.crossed = self.crossed or crossed
+        if not self._broken:
+            self._broken = True
+            self._broken_ns.append(now_ns)
+            self.observe(now_ns)
+
+    def whole(self) -> None:
+        """A book came that can be believed."""
+        self._broken = self.crossed = False
+
+    @property
+    def resyncs(self) -> int:
+        """Times that the book broke, as of the moment last observed."""
+        return len(self._broken_ns)
+
     def marked(self, now_ns: int, profit_quote: float, taker_ratio: float | None) -> None:
         """Profit since the run began, and the share of recent fills that took."""
         self.drawdown_quote = self._drawdown.marked(now_ns, profit_quote)
@@ -135,8 +173,12 @@ class Vitals:
         """Judge this moment. Needed at a tick only while not calm: time alone can but forget."""
         latency_ms, rest = self.latency_at(now_ns), self._rest
         self.latency_ms = latency_ms
+        broken_ns = self._broken_ns
+        while broken_ns and now_ns - broken_ns[0] > self._resync_ns:
+            broken_ns.popleft()
         self.calm = (
             (latency_ms is None or latency_ms < rest.latency_ms)
             and self.drawdown_quote < rest.drawdown_quote
             and (self.taker_ratio is None or self.taker_ratio < rest.taker_ratio)
+            and len(broken_ns) < rest.resyncs
         )

@@ -86,7 +86,7 @@ async def trade(exchange, seen):
         await exchange.create_order(SYMBOL, "market", "sell", 1)
         await asyncio.wait({fills}, timeout=0.3)
     fill = fills.result()
-    seen["fill"] = [fill["side"], fill["amount"], fill["takerOrMaker"], fill["fee"]["cost"] > 0]
+    seen["fill"] = [fill["side"], 0 < fill["amount"] <= 1, fill["takerOrMaker"], fill["fee"]["cost"] > 0]
     position = (await exchange.fetch_positions([SYMBOL]))[0]
     seen["position"] = [position["side"], position["contracts"] > 0]
     seen["my_trades"] = len(await exchange.fetch_my_trades(SYMBOL)) > 0

@@ -122,7 +122,7 @@ POSITIVE = [
     *("glft.risk_aversion_per_quote", "glft.intensity_per_s", "glft.decay_per_bps"),
     *("spread.liquidity_fast_halflife_s", "spread.liquidity_halflife_s", "spread.slew_bps_per_s"),
     *("fast_cancel.move_bps", "fast_cancel.hold_ms"),
-    *("vitals.latency_halflife_s", "vitals.drawdown_window_s"),
+    *("vitals.latency_halflife_s", "vitals.drawdown_window_s", "vitals.resync_window_s"),
     *("spread.latency_reference_ms", "spread.drawdown_reference_quote"),
     *("guards.soft_volatility_bps", "guards.soft_latency_ms", "guards.soft_drawdown_quote"),
     *("guards.soft_taker_ratio", "guards.clear_ratio"),

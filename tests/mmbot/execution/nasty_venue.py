@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
-from mmbot.execution.reconcile import VenueAccount
 from mmbot.model.account import (
     AccountEvent,
     Asked,
@@ -20,6 +19,7 @@ from mmbot.model.account import (
     Outcome,
     PositionReport,
     RequestAnswer,
+    VenueAccount,
     VenueStatus,
 )
 from mmbot.model.commands import AmendOrder, CancelOrder, SubmitOrder
@@ -125,6 +125,7 @@ class NastyVenue:
             open_orders=[self._report(held) for held in self.live],
             executions=[msgspec.structs.replace(done, recv_ns=Ns(now_ns)) for done in self.executions],
             positions=[PositionReport(self._symbol, Lots(self.position), None, Ns(now_ns))],
+            recv_ns=Ns(now_ns),
         )
 
     def fill(self, held: Held, lots: int) -> None:

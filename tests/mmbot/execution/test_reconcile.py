@@ -6,9 +6,9 @@ import pytest
 from tests.mmbot.builders import KEY, START_NS, linear
 
 from mmbot.execution.lifecycle import Lifecycle
-from mmbot.execution.reconcile import OVERLAP_NS, Reconciler, VenueAccount
+from mmbot.execution.reconcile import OVERLAP_NS, Reconciler
 from mmbot.execution.tracked import Phase
-from mmbot.model.account import Execution, LookUpOrder, OrderReport, PositionReport, VenueStatus
+from mmbot.model.account import Execution, LookUpOrder, OrderReport, PositionReport, VenueAccount, VenueStatus
 from mmbot.model.commands import CancelOrder, SubmitOrder
 from mmbot.model.events import Fill
 from mmbot.model.instrument import Side
@@ -53,7 +53,7 @@ def account(
     s: float = 0.0,
 ) -> VenueAccount:
     held = [] if lots is None else [PositionReport(KEY, Lots(lots), 75.0 if lots else None, at(s))]
-    return VenueAccount(at(s), orders, executions, held)
+    return VenueAccount(at(s), orders, executions, held, at(s))
 
 
 @pytest.fixture

@@ -150,7 +150,7 @@ def test_an_order_of_nothing_still_has_finite_quotes():
 def test_the_half_spread_between_its_bounds_is_the_models_and_every_volatility_counts():
     settings, model = shipped_settings(spread={"min_bps": 0.1}).spread, glft(0.01, 0.5, 0.3)
     spread = AdaptiveSpread(settings, model)
-    vitals = Vitals(shipped_settings().vitals, Rest(math.inf, math.inf, math.inf))
+    vitals = Vitals(shipped_settings().vitals, Rest(math.inf, math.inf, math.inf, math.inf))
     assert spread(START_NS, 1.5, 1.0, vitals) == model.half_spread_bps(1.5) > settings.min_bps
     assert spread.calm_bps == 0.0
 

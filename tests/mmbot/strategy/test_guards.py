@@ -22,13 +22,16 @@ SETTINGS = GuardSettings(
     hard_drawdown_quote=150.0,
     soft_taker_ratio=0.06,
     hard_taker_ratio=0.15,
+    hard_resyncs=4,
     soft_inventory_ratio=0.7,
     soft_widen_ratio=1.5,
     soft_size_ratio=0.5,
     clear_ratio=0.8,
     recovery_s=5,
 )
-REST = Rest(SETTINGS.soft_latency_ms, SETTINGS.soft_drawdown_quote, SETTINGS.soft_taker_ratio)
+REST = Rest(
+    SETTINGS.soft_latency_ms, SETTINGS.soft_drawdown_quote, SETTINGS.soft_taker_ratio, SETTINGS.hard_resyncs
+)
 FRESH_MS = 1_000.0
 
 
@@ -39,8 +42,12 @@ def vitals_of(
     taker_ratio: float | None = None,
     *,
     crossed: bool = False,
+    resyncs: int = 0,
 ) -> Vitals:
     vitals = Vitals(shipped_settings().vitals, REST)
+    for _ in range(resyncs):
+        vitals.whole()
+        vitals.broke(now_ns, crossed=False)
     if latency_ms is not None:
         vitals.answered(now_ns, round(latency_ms * MS))
     vitals.marked(now_ns, drawdown_quote, taker_ratio)
@@ -82,6 +89,7 @@ def test_a_fresh_calm_flat_book_has_no_reason(guards: Guards):
         ({"age_ns": 1_000 * MS + 1}, Level.HARD, "stale"),
         ({"priced": False}, Level.HARD, "no_book"),
         ({"priced": False, "crossed": True}, Level.HARD, "crossed"),
+        ({"resyncs": 4}, Level.HARD, "resyncs"),
         ({"volatility_bps": 3.0}, Level.SOFT, "volatility"),
         ({"volatility_bps": 7.99}, Level.SOFT, "volatility"),
         ({"volatility_bps": 8.0}, Level.HARD, "volatility"),
@@ -114,6 +122,7 @@ def test_each_reason_fires_alone_at_its_bound(guards: Guards, seen: dict, level:
         {"taker_ratio": 0.059},
         {"inventory_ratio": 0.69},
         {"crossed": True},
+        {"resyncs": 3},
     ],
     ids=str,
 )

@@ -1,5 +1,6 @@
 """Half spread: clamped always, slewed always, each score pushes one way, and what was wide cools off."""
 
+import math
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -69,7 +70,7 @@ settings_drawn = st.builds(
 def vitals_of(
     latency_ms: float | None = None, drawdown_quote: float = 0.0, settings: SpreadSettings = SETTINGS
 ) -> Vitals:
-    rest = Rest(settings.latency_reference_ms, settings.drawdown_reference_quote, 1.0)
+    rest = Rest(settings.latency_reference_ms, settings.drawdown_reference_quote, 1.0, math.inf)
     vitals = Vitals(shipped_settings().vitals, rest)
     if latency_ms is not None:
         vitals.answered(START_NS, round(latency_ms * MS))

@@ -10,8 +10,8 @@ from tests.mmbot.builders import START_NS
 from mmbot.strategy.vitals import Drawdown, LatencyMean, Rest, Vitals, VitalsSettings
 from mmbot.units import MS, SECOND
 
-SETTINGS = VitalsSettings(latency_halflife_s=10, drawdown_window_s=60)
-REST = Rest(latency_ms=50.0, drawdown_quote=10.0, taker_ratio=0.06)
+SETTINGS = VitalsSettings(latency_halflife_s=10, drawdown_window_s=60, resync_window_s=300)
+REST = Rest(latency_ms=50.0, drawdown_quote=10.0, taker_ratio=0.06, resyncs=4)
 
 
 def at(seconds: float) -> int:
@@ -106,8 +106,29 @@ class TestVitals:
         assert vitals.latency_ms is None
 
     def test_no_vital_disturbs_a_bot_whose_stages_act_on_none(self):
-        vitals = Vitals(SETTINGS, Rest(math.inf, math.inf, math.inf))
+        vitals = Vitals(SETTINGS, Rest(math.inf, math.inf, math.inf, math.inf))
         vitals.answered(at(0), 10**15)
         vitals.marked(at(0), 0.0, 1.0)
         assert vitals.calm
         assert vitals.latency_ms == 10**9
+
+    def test_a_book_is_broken_once_until_it_is_whole_again(self, vitals: Vitals):
+        vitals.broke(at(0), crossed=False)
+        assert vitals.resyncs == 0, "there was none yet"
+        vitals.whole()
+        for second in (1, 2, 3):
+            vitals.broke(at(second), crossed=second == 2)
+        assert (vitals.resyncs, vitals.crossed) == (1, True)
+        vitals.whole()
+        assert (vitals.resyncs, vitals.crossed) == (1, False)
+
+    def test_the_fourth_break_of_the_window_is_not_calm_until_the_first_has_left_it(self, vitals: Vitals):
+        for second in (0, 10, 20, 30):
+            assert vitals.calm
+            vitals.whole()
+            vitals.broke(at(second), crossed=False)
+        assert not vitals.calm
+        vitals.observe(at(300))
+        assert not vitals.calm
+        vitals.observe(at(300.1))
+        assert (vitals.calm, vitals.resyncs) == (True, 3)

@@ -29,6 +29,8 @@ class LoopbackBybit:
         """No acks and no pongs."""
         self.refusing: str | None = None
         """Subscriptions are refused with these words."""
+        self.statuses: list[int] = []
+        """What the next requests for instruments are answered with, before they are answered well."""
         self.url = ""
 
     async def push(self, *frames: bytes) -> None:
@@ -49,6 +51,8 @@ class LoopbackBybit:
         return asked
 
     async def instruments(self, request: web.Request) -> web.Response:
+        if self.statuses:
+            return web.Response(status=self.statuses.pop(0))
         category = request.query["category"]
         body = {"retCode": 0, "retMsg": "OK", "result": {"category": category, "list": self._rows}}
         return web.Response(body=msgspec.json.encode(body), content_type="application/json")

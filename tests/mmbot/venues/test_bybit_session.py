@@ -48,9 +48,10 @@ def delta(update_id: int, *, instrument: Instrument = BTC, depth: int = DEPTH, *
     return Codec(instrument).encode_book(event, depth=depth, seq=update_id, ts_ms=EXCH // MS)
 
 
-def trade(*, instrument: Instrument = BTC) -> bytes:
+def trade(*ids: str, instrument: Instrument = BTC) -> bytes:
     event = Trade(instrument.key, EXCH, RECV, Side.SELL, 10, 3)
-    return Codec(instrument).encode_trades([Print(event, "1", 1, "PlusTick")], ts_ms=EXCH // MS)
+    prints = [Print(event, told, 1, "PlusTick") for told in ids or ["1"]]
+    return Codec(instrument).encode_trades(prints, ts_ms=EXCH // MS)
 
 
 def feed(*payloads: bytes, instruments: tuple[Instrument, ...] = (BTC,)) -> list[MarketEvent]:
@@ -108,6 +109,19 @@ def test_duplicates_are_dropped_and_the_chain_goes_on():
         Trouble.DUPLICATE,
         BookDelta,
     ]
+
+
+def test_a_print_that_was_told_before_is_no_second_trade():
+    found = feed(trade("1", "2"), trade("1", "2"), trade("2", "3"), trade("1"))
+    assert kinds(found) == [Trade, Trade, Confirmed, Trade, Confirmed]
+
+
+def test_ids_of_prints_are_remembered_in_a_bounded_number():
+    session = BybitSession((BTC,), DEPTH)
+    for told in range(1_500):
+        session.receive(trade(str(told)), RECV)
+    (book,) = session._books.values()
+    assert list(book._told) == [str(told) for told in range(500, 1_500)]
 
 
 def test_a_restart_snapshot_replaces_the_book_and_starts_a_new_chain():

@@ -331,3 +331,14 @@ def test_a_consumer_that_fell_behind_loses_what_waits_and_is_told():
         talk.hears(*(delta(101 + number) for number in range(20)))
     talk.stream.lost(talk.recv_ns, "the consumer fell behind")
     assert [event.trouble for event in talk.intake.drain().events] == [Trouble.LOST]
+
+
+def test_a_book_that_is_wanted_without_a_connection_comes_with_the_next_one_and_waits_for_nothing() -> None:
+    talk = Talk().synced()
+    talk.stream.lost(talk.recv_ns, "cut")
+    talk.stream.resync(BTC.key, talk.now_ns)
+    talk.stream.connected(talk.recv_ns, talk.now_ns)
+    assert talk.said() == [("subscribe", [BOOK, "publicTrade.BTCUSDT"])]
+    talk.ack()
+    talk.hears(snapshot(1000), delta(1002))
+    assert talk.said() == [("unsubscribe", [BOOK])], "its first break is asked about at once"

@@ -52,6 +52,7 @@ from mmbot.venues.bybit.orders import (
 )
 from mmbot.venues.bybit.queries import EXECUTIONS_SPAN_MS, LOOK_UP, Ask, Page, Query, page, server_ns
 from mmbot.venues.bybit.rows import RowReader, wallet
+from mmbot.venues.bybit.survey import Survey
 from mmbot.venues.clock_offset import ClockOffset, ClockState
 
 _FIRST_RETRY_NS = SECOND
@@ -122,6 +123,7 @@ class AccountSession:
         self._sent: deque[tuple[int, str]] = deque()
         self._fundings: dict[tuple[str, int], None] = {}
         self._waiting: list[tuple[int, Query]] = [(now_ns, Query(Ask.TIME))]
+        self._survey: Survey | None = None
         self._said: list[AccountMessage] = []
 
     @property
@@ -199,6 +201,14 @@ class AccountSession:
             query = Query(Ask.ORDER, category(instrument), instrument.symbol, command.client_id)
             self._waiting.append((now_ns, query))
 
+    def survey(self, since_ns: Ns, now_ns: Ns) -> None:
+        """Ask for all open orders, executions from `since_ns` on and all positions; told as one
+        VenueAccount. Nothing more while one is on its way.
+        """
+        if self._survey is None:
+            self._survey = Survey(list(self._instruments.values()), now_ns, since_ns)
+            self._waiting += [(now_ns, query) for query in self._survey.next_queries()]
+
     def trouble(self, fault: AccountFault, detail: str, until_ns: Ns | None, now_ns: Ns) -> None:
         self._said.append(AccountTrouble(fault, detail, until_ns, now_ns))
 
@@ -238,7 +248,7 @@ class AccountSession:
         at_ns = now_ns + max(retry_ns, wait_ns)
         if query.ask is Ask.TIME:
             self._ask_time(at_ns)
-        elif query.ask in LOOK_UP or self._of_this_connection(query):
+        elif query.ask in LOOK_UP or query.survey or self._of_this_connection(query):
             self._waiting.append((at_ns, msgspec.structs.replace(query, tries=query.tries + 1)))
 
     def answered(self, query: Query, status: int, body: bytes, *, sent_ns: Ns, now_ns: Ns) -> None:
@@ -260,6 +270,8 @@ class AccountSession:
             self._ask_time(now_ns + _TIME_EVERY_NS)
         elif query.ask in LOOK_UP:
             self._looked_up(query, page(query, reply), now_ns)
+        elif query.survey:
+            self._surveyed(query, page(query, reply), now_ns)
         elif self._of_this_connection(query):
             self._seeded(query, page(query, reply), now_ns)
 
@@ -292,6 +304,18 @@ class AccountSession:
             self._said.append(AccountCurrent(now_ns))
             self._say(self._held)
             self._seed, self._held = [], []
+
+    def _surveyed(self, query: Query, found: Page, now_ns: Ns) -> None:
+        survey = self._survey
+        if survey is None:
+            return
+        reports = self._read(query, found, now_ns)
+        following = survey.took(reports, _following(query, found, now_ns))
+        self._waiting += [(now_ns, one) for one in following]
+        if survey.over:
+            self._say(survey.others)
+            self._said.append(survey.result(now_ns))
+            self._survey = None
 
     def _read(self, query: Query, found: Page, now_ns: Ns) -> list[AccountReport]:
         rows, of = self.rows, query.category

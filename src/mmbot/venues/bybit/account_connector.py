@@ -141,6 +141,10 @@ class AccountConnector:
         """Raises LocalProtocolError for an instrument that is not ours."""
         self.session.look_up(command, self._clock())
 
+    def survey(self, since_ns: Ns) -> None:
+        """Ask for a VenueAccount: executions from then on, and all else."""
+        self.session.survey(since_ns, self._clock())
+
     def _recorded(self, recv_ns: Ns, payload: bytes) -> None:
         """Whoever waits wakes after the message was read: it is read before the loop turns."""
         self._record(recv_ns, payload)

@@ -124,6 +124,7 @@ class WirePrint(msgspec.Struct, frozen=True, gc=False):
     S: Literal["Buy", "Sell"]
     v: _Decimal
     p: _Decimal
+    i: str
     BT: bool
     RPI: bool = False
 

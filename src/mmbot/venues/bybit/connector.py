@@ -7,21 +7,23 @@ The rules are in `stream` and `session`; here they get a connection that is kept
 import asyncio
 from collections.abc import Callable, Sequence
 
-from mmbot.clock import stopwatch
+from mmbot.clock import sleep, stopwatch
 from mmbot.errors import RemoteProtocolError
 from mmbot.model.instrument import Fees, Instrument
 from mmbot.net.backoff import Backoff
-from mmbot.net.http import HttpClient
+from mmbot.net.http import HttpClient, HttpReply
 from mmbot.net.intake import Batch, Intake, Record
 from mmbot.net.line import LOOK_NS, Line
-from mmbot.units import Ns
+from mmbot.units import SECOND, Ns
 from mmbot.venues.bybit import instruments as wire
 from mmbot.venues.bybit.codec import Category, category
 from mmbot.venues.bybit.hosts import Hosts
 from mmbot.venues.bybit.session import BybitSession
 from mmbot.venues.bybit.stream import PublicStream, StreamSettings
 
-_HTTP_OK = 200
+_HTTP_OK, _TOO_MANY, _SERVER_ERRORS = 200, 429, range(500, 600)
+_TRIES = 5
+_LONGEST_WAIT_NS = Ns(10 * SECOND)
 
 
 class PublicConnector:
@@ -71,15 +73,14 @@ async def fetch_instruments(
 ) -> list[Instrument]:
     """The instruments by their symbols, from all pages of instruments-info.
 
-    Raises TransportError; RemoteProtocolError for an answer that is none; ConfigError for a symbol that is
-    not there or not trading.
+    A venue that is too busy is asked again, five times in all, after what it says (Retry-After, at most 10 s)
+    or after a rising wait. Raises TransportError; RemoteProtocolError for an answer that is none;
+    ConfigError for a symbol that is not there or not trading.
     """
     found: dict[str, Instrument] = {}
     cursor = ""
     while True:
-        reply = await http.get(wire.listing_target(asked, cursor))
-        if reply.status != _HTTP_OK:
-            raise RemoteProtocolError(f"{http.base_url}: instruments-info: HTTP status was {reply.status}")
+        reply = await _answered(http, wire.listing_target(asked, cursor))
         listed, cursor = wire.page(reply.body)
         here = [symbol for symbol in symbols if symbol in listed]
         found |= {symbol: wire.instrument(reply.body, symbol, fees) for symbol in here}
@@ -88,3 +89,22 @@ async def fetch_instruments(
         if not cursor:
             missing = ", ".join(symbol for symbol in symbols if symbol not in found)
             raise wire.unknown(asked, missing)
+
+
+async def _answered(http: HttpClient, target: str) -> HttpReply:
+    """A reply of status 200. Raises TransportError, RemoteProtocolError for any other status."""
+    waits = Backoff(0, longest_ns=_LONGEST_WAIT_NS)
+    reply, tries = await http.get(target), 1
+    while tries < _TRIES and (reply.status == _TOO_MANY or reply.status in _SERVER_ERRORS):
+        await sleep(_wait_ns(reply, waits))
+        reply, tries = await http.get(target), tries + 1
+    if reply.status != _HTTP_OK:
+        times = f" after {tries} tries" if tries > 1 else ""
+        raise RemoteProtocolError(f"{http.base_url}: instruments-info: HTTP status was {reply.status}{times}")
+    return reply
+
+
+def _wait_ns(reply: HttpReply, waits: Backoff) -> int:
+    """How long to wait for a venue that is too busy."""
+    told = reply.headers.get("Retry-After", "")
+    return min(int(told) * SECOND, _LONGEST_WAIT_NS) if told.isdecimal() else waits.next_ns()

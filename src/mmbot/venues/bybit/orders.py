@@ -160,6 +160,18 @@ class OrderWriter:
         return OrderRequest(operation, writer.category, message.symbol, (message.client_id,), body)
 
 
+def cancel_request(category: Category, symbol: str, client_id: str) -> OrderRequest:
+    """A cancel for who knows no instrument; `symbol` as the venue writes it. Raises LocalProtocolError for an
+    id that no order of ours has.
+    """
+    if _CLIENT_ID.fullmatch(client_id) is None:
+        raise LocalProtocolError(
+            f"client id was {client_id!r}, expected letters, digits, dashes and underscores"
+        )
+    body = f'{{"category":"{category}","symbol":"{symbol}","orderLinkId":"{client_id}"}}'
+    return OrderRequest(Operation.CANCEL, category, symbol, (client_id,), body)
+
+
 def _batch(writer: _Writer, batch: OrderBatch) -> OrderRequest:
     orders = batch.orders
     kinds = {type(order) for order in orders}

@@ -55,7 +55,9 @@ LOOK_UP = (Ask.ORDER, Ask.ORDER_HISTORY, Ask.ORDER_EXECUTIONS)
 
 
 class Query(msgspec.Struct, frozen=True, gc=False):
-    """One GET. `connection` numbers the connection that a seed belongs to, `tries` how often it failed."""
+    """One GET. `connection` numbers the connection that a seed belongs to, `tries` how often it failed;
+    `survey`: one of a survey.
+    """
 
     ask: Ask
     category: Category = "linear"
@@ -64,8 +66,11 @@ class Query(msgspec.Struct, frozen=True, gc=False):
     client_id: str = ""
     start_ms: int = 0
     cursor: str = ""
+    settle: str = ""
+    """Coin: all symbols that are settled in it."""
     connection: int = 0
     tries: int = 0
+    survey: bool = False
 
     @property
     def path(self) -> str:
@@ -86,6 +91,7 @@ class Query(msgspec.Struct, frozen=True, gc=False):
         pairs = {
             "category": self.category,
             "symbol": self.symbol,
+            "settleCoin": self.settle,
             "orderLinkId": self.client_id,
             "startTime": self.start_ms or "",
             "limit": _PAGE_ROWS.get(self.path, ""),

@@ -18,9 +18,10 @@ What follows:
 To check the last rule the session keeps which prices hold a level, not how much.
 
 A trade is stamped with `T`, a book with `cts`: the matching engine's clock. The trade arrives before the book
-delta that contains its effect. Which prints are no trades says the codec. Every frame that is neither book
-nor trade confirms every instrument of the connection. A note that the connection was lost (`model.notes`)
-ends every chain: LOST.
+delta that contains its effect. Which prints are no trades says the codec; one whose id was told before, of
+the last thousand of its connection, is no second trade: it confirms, and no more. Every frame that is neither
+book nor trade confirms every instrument of the connection. A note that the connection was lost
+(`model.notes`) ends every chain: LOST.
 """
 
 from collections.abc import Sequence
@@ -34,6 +35,8 @@ from mmbot.units import Ns
 from mmbot.venues.bybit.codec import BookFrame, Codec, NoteFrame, TradesFrame, category, decode
 
 _RESTART_ID = 1
+_PRINTS = 1_000
+"""Ids of prints that are remembered, of an instrument."""
 ARGS_A_REQUEST = 10
 """Spot takes at most 10 args a request: https://bybit-exchange.github.io/docs/v5/ws/connect"""
 
@@ -62,7 +65,7 @@ class BybitSession:
         if isinstance(frame, BookFrame):
             return [self._book(frame.symbol).receive(frame, recv_ns)]
         if isinstance(frame, TradesFrame):
-            return list(self._book(frame.symbol).codec.trades(frame, recv_ns))
+            return self._book(frame.symbol).trades(frame, recv_ns)
         if isinstance(frame, NoteFrame):
             return []
         return [Confirmed(book.codec.instrument.key, recv_ns) for book in self._books.values()]
@@ -85,7 +88,7 @@ class BybitSession:
 class _Book:
     """The chain of one instrument's book, and the prices that hold a level."""
 
-    __slots__ = ("_asks", "_bids", "_depth", "_sequencer", "codec")
+    __slots__ = ("_asks", "_bids", "_depth", "_sequencer", "_told", "codec")
 
     def __init__(self, instrument: Instrument, depth: int | None) -> None:
         self.codec = Codec(instrument)
@@ -93,6 +96,20 @@ class _Book:
         self._sequencer = Sequencer()
         self._bids = _Levels(Side.BUY)
         self._asks = _Levels(Side.SELL)
+        self._told: dict[str, None] = {}
+        """Ids of the last prints, oldest first."""
+
+    def trades(self, frame: TradesFrame, recv_ns: Ns) -> list[MarketEvent]:
+        """Prints that were not told before; a frame without any confirms."""
+        told = self._told
+        fresh = [one for one in frame.prints if one.i not in told]
+        if not fresh:
+            return [Confirmed(self.codec.instrument.key, recv_ns)]
+        for one in fresh:
+            told[one.i] = None
+        while len(told) > _PRINTS:
+            del told[next(iter(told))]
+        return list(self.codec.trades(TradesFrame(frame.symbol, fresh), recv_ns))
 
     def receive(self, frame: BookFrame, recv_ns: Ns) -> MarketEvent:
         if self._depth is None:
@@ -109,8 +126,9 @@ class _Book:
         return BookTrouble(event.symbol, event.exch_ns, recv_ns, trouble, detail)
 
     def forget(self) -> None:
-        """The connection was lost: only a snapshot can be believed."""
+        """The connection was lost: only a snapshot can be believed. Another connection repeats no print."""
         self._sequencer.last = None
+        self._told.clear()
 
     def _snapshot(self, event: BookSnapshot) -> tuple[Trouble, str] | None:
         self._sequencer.snapshot(event.update_id)

@@ -76,6 +76,7 @@ class PublicStream:
             round(seconds * SECOND)
             for seconds in (settings.ping_every_s, settings.silence_s, settings.answer_s)
         )
+        self._up = False
         self._req_id = 0
         self._waiting: deque[_Request] = deque()
         self._open: _Request | None = None
@@ -85,6 +86,7 @@ class PublicStream:
 
     def connected(self, recv_ns: Ns, now_ns: int) -> None:
         self._intake.note(recv_ns, Note(Happened.CONNECTED))
+        self._up = True
         self._open = None
         self._outgoing.clear()
         starts = range(0, len(self._topics), ARGS_A_REQUEST)
@@ -136,6 +138,7 @@ class PublicStream:
 
     def lost(self, recv_ns: Ns, reason: str) -> None:
         self._open = None
+        self._up = False
         self._waiting.clear()
         self._outgoing.clear()
         for book in self._books.values():
@@ -146,8 +149,11 @@ class PublicStream:
         self._intake.note(recv_ns, Note(Happened.UNREACHABLE, reason))
 
     def resync(self, symbol: str, now_ns: int) -> None:
-        """Somebody wants the whole book of `venue:SYMBOL`: it is asked for when next something is due."""
-        self._books[symbol].broke(now_ns)
+        """Somebody wants the whole book of `venue:SYMBOL`: it is asked for when next something is due. A new
+        connection brings it by itself.
+        """
+        if self._up:
+            self._books[symbol].broke(now_ns)
 
     def _book_event(self, event: MarketEvent, recv_ns: Ns, now_ns: int) -> None:
         if isinstance(event, BookSnapshot):

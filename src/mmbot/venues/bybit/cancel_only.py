@@ -1,0 +1,106 @@
+"""Bybit through a door that can only cancel: lists the open orders of an account and cancels our own.
+
+It shares nothing with the connector that trades: its own connection, its own time, no order log, no budget
+but the venue's answers, and no way to create an order. For whoever cleans up when the bot cannot. Orders are
+cancelled one by one by our id, never all of an account: somebody else may trade it too.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from mmbot.errors import RemoteProtocolError
+from mmbot.model.account import Outcome
+from mmbot.model.orders import is_own
+from mmbot.net.http import HttpClient
+from mmbot.units import Ns
+from mmbot.venues.bybit.codec import Category
+from mmbot.venues.bybit.orders import CLOCK_REFUSED, cancel_request, rest_answers, rest_reply
+from mmbot.venues.bybit.queries import Ask, Query, page, server_ns
+from mmbot.venues.bybit.signing import rest_headers
+from mmbot.venues.clock_offset import ClockOffset
+from mmbot.venues.credentials import Credentials
+
+RECV_WINDOW_MS = 5_000
+_HTTP_OK = 200
+_SETTLED_IN: dict[Category, tuple[str, ...]] = {"linear": ("USDT", "USDC"), "inverse": ("",), "spot": ("",)}
+"""A list of linear orders has to name a coin; the others take all at once."""
+
+
+class OpenOrder(NamedTuple):
+    """`symbol` as the venue writes it."""
+
+    symbol: str
+    client_id: str
+
+
+class CancelOnly:
+    """Own orders of one category: those whose client id begins with the prefix and ends with a number."""
+
+    def __init__(
+        self,
+        http: HttpClient,
+        credentials: Credentials,
+        category: Category,
+        own_prefix: str,
+        clock: Callable[[], Ns],
+    ) -> None:
+        self._http = http
+        self._credentials = credentials
+        self._category = category
+        self._own_prefix = own_prefix
+        self._clock = clock
+        self._offset = ClockOffset()
+
+    async def own_orders(self) -> list[OpenOrder]:
+        """All that are open. Raises TransportError and RemoteProtocolError, and then nothing is known."""
+        found: list[OpenOrder] = []
+        for coin in _SETTLED_IN[self._category]:
+            query = Query(Ask.OPEN_ORDERS, self._category, settle=coin)
+            while True:
+                answer = page(query, rest_reply(await self._get(query)))
+                found += [
+                    OpenOrder(row.symbol, row.order_link_id)
+                    for row in answer.orders
+                    if is_own(row.order_link_id, self._own_prefix)
+                ]
+                if not answer.cursor:
+                    break
+                query = Query(Ask.OPEN_ORDERS, self._category, settle=coin, cursor=answer.cursor)
+        return found
+
+    async def cancel(self, order: OpenOrder) -> str | None:
+        """Ask once; None when the venue took it, else what it said. Whether the order is gone, only the next
+        list says. Raises TransportError and RemoteProtocolError.
+        """
+        request = cancel_request(self._category, order.symbol, order.client_id)
+        headers = await self._signed(request.body) | {"Content-Type": "application/json"}
+        reply = await self._http.request(
+            "POST", request.operation.path, body=request.body.encode(), headers=headers
+        )
+        [answer] = rest_answers(request, reply.status, reply.body, self._clock())
+        if answer.code == CLOCK_REFUSED:
+            self._offset.forget()
+        return None if answer.outcome is Outcome.ACCEPTED else f"{answer.code} {answer.reason}".strip()
+
+    async def _get(self, query: Query) -> bytes:
+        headers = await self._signed(query.parameters)
+        reply = await self._http.get(f"{query.path}?{query.parameters}", headers)
+        if reply.status != _HTTP_OK:
+            raise RemoteProtocolError(f"{self._http.base_url}{query.path}: HTTP status was {reply.status}")
+        found = rest_reply(reply.body)
+        if found.code == CLOCK_REFUSED:
+            self._offset.forget()
+        if found.code:
+            raise RemoteProtocolError(f"{self._http.base_url}{query.path}: {found.code} {found.reason}")
+        return reply.body
+
+    async def _signed(self, payload: str) -> dict[str, str]:
+        if self._offset.best is None:
+            await self._ask_time()
+        timestamp_ms = self._offset.server_ms(self._clock())
+        return rest_headers(self._credentials, timestamp_ms, RECV_WINDOW_MS, payload)
+
+    async def _ask_time(self) -> None:
+        query, sent_ns = Query(Ask.TIME), self._clock()
+        reply = await self._http.get(query.path)
+        self._offset.sample(sent_ns, server_ns(query, rest_reply(reply.body)), self._clock())
