@@ -34,9 +34,9 @@ from mmbot.runtime.tape import cache_folder
 from mmbot.units import BPS, SECOND, parse_duration
 
 ROOT = Path(__file__).parents[2]
-NOT_ABOUT_QUOTES = frozenset({"pipeline", "taker_cap", "async_batch", "trace"})
+NOT_ABOUT_QUOTES = frozenset({"pipeline", "taker_cap", "async_batch", "amend", "trace"})
 """Without the pipeline there are no quotes; the others do not shape those of a post-only quoter of one
-level.
+level, and `tests.bench.amends` measures amends.
 """
 QUEUES: dict[str, dict[str, Any]] = {
     "risk_averse": {"model": "risk_averse"},

@@ -57,7 +57,9 @@ def test_a_short_run_prints_its_table_and_writes_its_directory(mmbot: Command, g
         "fills",
     ):
         assert text in out
-    assert f"{manifest['counts']['orders']} sent, {manifest['counts']['cancels']} cancels, " in out
+    counts = manifest["counts"]
+    told = f"{counts['orders']} sent, {counts['amends']} amends, {counts['cancels']} cancels, "
+    assert told in " ".join(out.split())
     assert manifest["run_digest"] in out
     assert "NO_DATA: no fill has a mid 60 s later" in out
 

@@ -34,6 +34,7 @@ GUARDED_LATE: Changes = {
 GUARDED_LOSING: Changes = {"guards": {"soft_drawdown_quote": 0.05, "hard_drawdown_quote": 0.3}}
 TAKING: Changes = {
     "aligner": {"post_only": False},
+    "async_batch": {"amend": False},
     "sim": {"entry": {"model": "constant", "median_ms": 300}},
     "taker_cap": {"min_fills": 5, "max_taker_share_pct": 100.0},
     "guards": {"soft_taker_ratio": 0.012, "hard_taker_ratio": 0.0165},

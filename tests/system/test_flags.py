@@ -62,6 +62,7 @@ EXERCISED: dict[str, dict[str, Any]] = {
     "queue_aware": BUSY,
     "inventory_skew": BUSY,
     "async_batch": CROWDED,
+    "amend": BUSY,
     "taker_cap": GREEDY,
     "trace": BUSY,
 }

@@ -1,10 +1,10 @@
 """The registry of feature flags: what each is called, who owns it, what switching it off does.
 
-A flag is a boolean of config.yaml, `<section>.enabled`, or a number that bounds a feature. *Off* is defined
-here by values: `off` lists the settings that make the feature neutral, and `in_force` puts them in place of
-the written ones when a run is wired. So nothing below knows that flags exist, and the configuration keeps
-what was written. Only a flag that changes what the bot does, or writes down, is registered: a test plays each
-on and off and compares the orders, of `trace` the feeds.
+A flag is a boolean of config.yaml, or a number that bounds a feature. *Off* is defined here by values: `off`
+lists the settings that make the feature neutral, and `in_force` puts them in place of the written ones when a
+run is wired. So nothing below knows of such flags, and the configuration keeps what was written. A flag with
+no such list is a setting that its room reads. Only a flag that changes what the bot does, or writes down, is
+registered: a test plays each on and off and compares the orders, of `trace` the feeds.
 """
 
 import math
@@ -151,6 +151,15 @@ FLAGS: tuple[Flag, ...] = (
         effect="Cancels and creates of a symbol share messages, and wait where a tick's batches are full."
         " Off: every order is a message of its own, and nothing waits for a batch.",
         off={"async_batch.max_orders": 1, "async_batch.max_batches_per_tick": 1 << 30},
+    ),
+    Flag(
+        name="amend",
+        key="async_batch.amend",
+        default=True,
+        rollback=False,
+        owner="trading-infra",
+        effect="An order that has to move is amended, in one message and without leaving its side empty,"
+        " where the venue can. Off: it is cancelled, and a new one created when the cancel is confirmed.",
     ),
     Flag(
         name="trace",

@@ -315,7 +315,7 @@ class TestOrders:
         ]
 
     def test_a_successor_waits_for_the_cancel_to_be_confirmed(self):
-        engine = opened(guards=UNGUARDED, fast_cancel={"move_bps": 1e6})
+        engine = opened(guards=UNGUARDED, fast_cancel={"move_bps": 1e6}, async_batch={"amend": False})
         quoting(engine)
         engine.step(snapshot([(7_590, 500)], [(7_610, 500)], ns=ms(90)))
         assert tick(engine, 100) == [CancelOrder(KEY, BID), CancelOrder(KEY, ASK)]
@@ -328,7 +328,7 @@ class TestOrders:
         assert order.tick > 7_590
 
     def test_a_new_bid_waits_until_our_old_ask_below_it_is_known_to_be_gone(self):
-        engine = opened(guards=UNGUARDED, fast_cancel={"move_bps": 1e6})
+        engine = opened(guards=UNGUARDED, fast_cancel={"move_bps": 1e6}, async_batch={"amend": False})
         quoting(engine)
         engine.step(snapshot([(7_590, 500)], [(7_610, 500)], ns=ms(90)))
         tick(engine, 100)

@@ -76,7 +76,7 @@ def creates(commands: list[Command]) -> list[SubmitOrder]:
 
 class TestBatches:
     def test_a_ladder_is_one_batch_of_creates_and_one_of_cancels(self):
-        desk = Desk()
+        desk = Desk(async_batch={"amend": False})
         (batch,) = sent = desk.messages()
         assert isinstance(batch, OrderBatch)
         assert len(batch.orders) == 6

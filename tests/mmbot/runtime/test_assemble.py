@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from tests.mmbot.builders import KEY, MARKET, START_NS, HandStopwatch, linear, shipped_settings
 
 from mmbot.book.market import EventMarket
-from mmbot.model.commands import CancelOrder, Command, SubmitOrder, unpacked
-from mmbot.model.events import BookTrouble, OrderAck, OrderCancelled, OrderEvent, Tick, Trouble
+from mmbot.model.commands import AmendOrder, CancelOrder, Command, SubmitOrder, unpacked
+from mmbot.model.events import BookTrouble, OrderAck, OrderAmended, OrderCancelled, OrderEvent, Tick, Trouble
 from mmbot.model.records import EventRow, Row, TickRow
 from mmbot.runtime.assemble import build_engine, fed_markets, plain_markets
 from mmbot.sim.market import MarketSettings, SyntheticMarket
@@ -19,6 +19,8 @@ def answered(command: Command, now_ns: int) -> OrderEvent | None:
     """A venue that takes every order and never fills one."""
     if isinstance(command, SubmitOrder):
         return OrderAck(command.symbol, command.client_id, Ns(now_ns))
+    if isinstance(command, AmendOrder):
+        return OrderAmended(command.symbol, command.client_id, Ns(now_ns))
     if isinstance(command, CancelOrder):
         return OrderCancelled(command.symbol, command.client_id, Ns(now_ns), Lots(1))
     return None
@@ -47,7 +49,7 @@ def test_an_engine_over_fed_kernels_commands_the_same() -> None:
 
     commands, rows = played(plain_markets(SETTINGS, instruments))
 
-    assert sum(isinstance(command, SubmitOrder) for command in commands) > 10
+    assert sum(isinstance(command, SubmitOrder | AmendOrder) for command in commands) > 10
     assert {"gap", "resync_request"} <= {row.kind for row in rows if isinstance(row, EventRow)}
     assert any(isinstance(row, TickRow) for row in rows)
     assert played(fed_markets(SETTINGS, instruments)) == (commands, rows)
