@@ -46,12 +46,12 @@ async def test_a_signal_ends_it_in_order(tmp_path: Path, number: signal.Signals)
     assert last == f"mmbot run --scenario recording --scenarios {out} --data {out}"
 
 
-@pytest.mark.asyncio
 def written(out: Path) -> bool:
     """The first half second is on the disk."""
     return any(path.stat().st_size for path in out.glob("frames_*.zst"))
 
 
+@pytest.mark.asyncio
 async def test_what_was_killed_is_repaired(tmp_path: Path, mmbot: Command):
     out = tmp_path / "out"
     async with asyncio.timeout(60), bybit(INSTRUMENTS, everything) as venue:
