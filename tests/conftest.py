@@ -17,13 +17,3 @@ def data_dir() -> Path:
     if not CAPTURES.is_dir():
         pytest.skip(f"no captures at {CAPTURES}")
     return CAPTURES
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Minutes of work run on purpose: only when `-m` says slow."""
-    if "slow" in config.option.markexpr:
-        return
-    slow = [item for item in items if item.get_closest_marker("slow")]
-    if slow:
-        config.hook.pytest_deselected(items=slow)
-        items[:] = [item for item in items if item not in slow]

@@ -46,14 +46,21 @@ async def test_a_signal_ends_it_in_order(tmp_path: Path, number: signal.Signals)
     assert last == f"mmbot run --scenario recording --scenarios {out} --data {out}"
 
 
+def size(out: Path) -> int:
+    """Bytes on the disk."""
+    return sum(path.stat().st_size for path in out.glob("frames_*.zst"))
+
+
 @pytest.mark.asyncio
 async def test_what_was_killed_is_repaired(tmp_path: Path, mmbot: Command):
     out = tmp_path / "out"
     async with asyncio.timeout(60), bybit(INSTRUMENTS, everything) as venue:
         process = await started(venue.url, out)
         await venue.request("subscribe")
-        while not any(path.stat().st_size for path in out.glob("frames_*.zst")):
-            await venue.push(b'{"op":"pong"}')  # until the first half second was written
+        sizes = {0}
+        while len(sizes) < 3:  # the first half second is whole when the second is begun
+            await venue.push(b'{"op":"pong"}')
+            sizes.add(await asyncio.to_thread(size, out))  # the detour leaves the recorder time to keep up
         process.kill()
         await process.communicate()
     assert read_manifest(out).status == "recording"

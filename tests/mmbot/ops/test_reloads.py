@@ -129,7 +129,11 @@ def test_a_run_that_ends_meanwhile_is_on_nothing(bot: Bot):
 
 
 def test_a_process_that_dies_meanwhile_has_failed(bot: Bot):
-    report = asked(bot, bot.process.kill)
+    def killed() -> None:
+        bot.process.kill()
+        bot.process.wait()
+
+    report = asked(bot, killed)
     assert (report.outcome, report.reason) == (Outcome.FAILED, "its process died while it was asked")
 
 
