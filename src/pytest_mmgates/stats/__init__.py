@@ -1,0 +1,1 @@
+"""Statistics of experiments: pure functions over arrays, no file, no clock."""
