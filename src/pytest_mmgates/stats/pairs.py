@@ -5,8 +5,9 @@ differences uncorrelated whatever the noise does (Bojinov, Simchi-Levi, Zhao, "D
 switchback experiments", Management Science 2023). A paired replay has no coin: there neighbouring differences
 are joined into batches until they are nearly uncorrelated.
 
-The estimand is a ratio of sums, `net_bps` of an arm = 10,000 x net / notional over all of its fills, not a mean
-of blocks: a block counts by what it traded. Its value for the analysis is the linearised ratio (delta method)
+The estimand is a ratio of sums, `net_bps` of an arm = 10,000 x net / notional over all of its fills, not a
+mean of blocks: a block counts by what it traded. Its value for the analysis is the linearised ratio (delta
+method)
 
     L = R + 10,000 x (net - R x notional) / mean notional,       R = ratio of the arm's sums so far
 

@@ -10,7 +10,6 @@ import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
-
 from pytest_mmgates.stats.sequence import Sequence
 
 
