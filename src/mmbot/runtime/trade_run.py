@@ -157,6 +157,7 @@ class TradeRun(LiveRun):
                 VENUES[self._live.venue],
                 own_prefix(self._request.arm),
                 self._clock,
+                banned_until_ns=self._entry.session.stopped_until_ns,
             )
             left = await sweep(door, said.append, settled_ns=0, give_up_ns=_SWEEP_NS)
         self.left = None if left is None else [order.client_id for order in left]

@@ -22,7 +22,7 @@ from mmbot.net.intake import Record
 from mmbot.net.line import LOOK_NS, Line
 from mmbot.units import MS, Ns
 from mmbot.venues.bybit.account import AccountSession, AccountSettings
-from mmbot.venues.bybit.budget import Budget, BudgetSettings
+from mmbot.venues.bybit.budget import Budget, BudgetSettings, retry_after_ns
 from mmbot.venues.bybit.codec import Category
 from mmbot.venues.bybit.hosts import Hosts
 from mmbot.venues.bybit.instruments import fees
@@ -164,7 +164,14 @@ class AccountConnector:
         target = f"{query.path}?{parameters}" if parameters else query.path
         try:
             reply = await self._http.get(target, headers)
-            self.session.answered(query, reply.status, reply.body, sent_ns=sent_ns, now_ns=self._clock())
+            self.session.answered(
+                query,
+                reply.status,
+                reply.body,
+                sent_ns=sent_ns,
+                now_ns=self._clock(),
+                retry_ns=retry_after_ns(reply.headers),
+            )
         except (TransportError, RemoteProtocolError):
             self.session.failed(query, self._clock())
         self._look()
