@@ -7,8 +7,8 @@ received decides the same.
 **Latency** is the worse of two decayed means: order round trips (from the tick that sent a request to its
 answer; a request that was given up counts for as long as it was waited for), and `LatencySample` events, what
 only a live shell can measure. A mean that nothing renews is forgotten after one half-life, however slow the
-answers were that made it, and the next sample stands alone: a bot whose quotes were pulled for its latency has
-no round trips, and one answer of a minute must not hold it off for several.
+answers were that made it, and the next sample stands alone: a bot whose quotes were pulled for its latency
+has no round trips, and one answer of a minute must not hold it off for several.
 
 **Drawdown** is how far the marked profit is below its highest mark within the window, in quote currency.
 **Taker share** is that of the taker cap's own window. Both are judged when the account is assessed, once a
