@@ -34,6 +34,9 @@ async def test_minutes_of_market_leave_books_that_are_the_exchanges(tmp_path: Pa
         assert manifest["counts"]["amends"] > 0, "orders move by amends over the wire"
         rejects = [row["detail"] for row in desk.rows("events") if row["kind"] == "amend_reject"]
         assert all("unchanged" not in reject["reason"] for reject in rejects), "each amend changes something"
+        assert manifest["throttle"] == {"messages_per_s": 20, "reserved_for_cancels": 10}
+        refused = [row["detail"]["reason"] for row in desk.rows("events") if row["kind"] == "order_reject"]
+        assert not any("rate limit" in reason for reason in refused), "what is too much waits"
 
 
 async def test_the_button_stops_a_bot_until_it_is_let_and_no_byte_holds_a_secret(tmp_path: Path) -> None:

@@ -15,12 +15,14 @@ import msgspec
 
 from mmbot.clock import Stopwatch, sleep_until, stopwatch
 from mmbot.config.flags import in_force
+from mmbot.config.settings import Settings
 from mmbot.errors import ConfigError, OrdersLeftError
 from mmbot.execution.lifecycle import Lifecycle
 from mmbot.execution.reconcile import Reconciler
 from mmbot.model.instrument import Instrument
 from mmbot.model.records import Row
 from mmbot.net.http import HttpClient
+from mmbot.risk.throttle import ThrottleSettings
 from mmbot.runtime.account_folder import AccountFolder
 from mmbot.runtime.assemble import build_engine, fed_markets, own_prefix
 from mmbot.runtime.kept_run import rss_bytes
@@ -74,8 +76,15 @@ class TradeRun(LiveRun):
     def _reloader_of(self, sources: Sources) -> Reloader:
         """The red button works; anything else needs a prep of its own and a start."""
         return Reloader(
-            sources, only_flags="real orders are out: only feature flags may change while running"
+            sources,
+            only_flags="real orders are out: only feature flags may change while running",
+            in_force=self._in_force,
         )
+
+    def _in_force(self, settings: Settings) -> Settings:
+        """What the files hold, and of the throttle no more than the venue takes."""
+        within = within_budget(settings.throttle, self._live.orders_per_s)
+        return msgspec.structs.replace(in_force(settings), throttle=within)
 
     async def _instruments(self) -> list[Instrument]:
         """With the fees that this account pays."""
@@ -99,7 +108,7 @@ class TradeRun(LiveRun):
         return msgspec.structs.replace(one, fees=fees)
 
     def _wire(self, duration_ns: int | None, clock: Stopwatch) -> Trading:
-        settings = in_force(self.settings)
+        settings = self._in_force(self.settings)
         prefix = own_prefix(self._request.arm)
         self._private = PrivateLines(self.directory)
         self._log = OrderLogFile(self._account.folder.orders, prefix)
@@ -177,8 +186,21 @@ class TradeRun(LiveRun):
             "mode": "live",
             "models": {"market_impact": "real"},
             "account": self._account.folder.path.name,
+            "throttle": msgspec.to_builtins(self._in_force(self.settings).throttle),
             "orders_left": None if self.left is None else len(self.left),
         }
+
+
+def within_budget(throttle: ThrottleSettings, orders_per_s: int) -> ThrottleSettings:
+    """A throttle that makes wait what the venue would refuse: creates and amends together at most as many a
+    second as it takes of either, and as many again for cancels alone.
+
+    More cancels than that in one second, which takes more orders than that, are refused by the budget of the
+    connection and repeated.
+    """
+    reserved = min(throttle.reserved_for_cancels, orders_per_s)
+    others = min(throttle.messages_per_s - throttle.reserved_for_cancels, orders_per_s)
+    return ThrottleSettings(messages_per_s=others + reserved, reserved_for_cancels=reserved)
 
 
 def _restored(instruments: list[Instrument], prefix: str, log: OrderLogFile) -> Lifecycle:
