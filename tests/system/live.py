@@ -32,6 +32,8 @@ MMBOT = Path(sys.executable).with_name("mmbot")
 PLACE = ("linear", "SYNTHUSDT")
 SYMBOL = "bybit_linear:SYNTHUSDT"
 KEY, SECRET = "botKeyNobodyMayRead", "botSecretNobodyMayRead"
+OTHER = {"MMBOT_API_KEY": "anotherKey", "MMBOT_API_SECRET": "anotherSecret"}
+"""Of another account at the exchange."""
 PATIENCE_S = 30.0
 QUICK = """\
 pipeline: {tick_interval_ms: 20}
@@ -205,8 +207,9 @@ async def trading_desk(
     tape = open_tape(scenario, "demo", None, folder / "cache")
     feeds = [Feed(feed.instrument, feed.events()) for feed in tape.feeds]
     key = ApiKey(KEY, SECRET, {"USDT": 100_000.0, "SYNTH": 1_000.0})
+    other = ApiKey(*OTHER.values(), {"USDT": 100_000.0})
     exchange = WatchedExchange(
-        feeds, [key], PaperSettings(limit_factor=10), wall_ns() // MS * MS, FaultSettings(**faults)
+        feeds, [key, other], PaperSettings(limit_factor=10), wall_ns() // MS * MS, FaultSettings(**faults)
     )
     desk = Desk(folder, exchange, config)
     async with contextlib.AsyncExitStack() as serving:

@@ -4,7 +4,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from tests.system.live import KEY, SECRET, SYMBOL, trading_desk
+from tests.system.live import KEY, OTHER, SECRET, SYMBOL, trading_desk
 
 from mmbot.clock import stopwatch
 from mmbot.units import SECOND
@@ -55,6 +55,10 @@ async def test_the_button_stops_a_bot_until_it_is_let_and_no_byte_holds_a_secret
         assert (refused, "halted: drill" in why) == (2, True), why
         resumed, _ = await desk.ended(await desk.process("resume"))
         assert resumed == 0
+        refused, why = await desk.ended(await desk.bot(**OTHER))
+        assert (refused, "belongs to the venue's account" in why) == (2, True), why
+        killed, why = await desk.ended(await desk.process("kill", **OTHER))
+        assert (killed, "orders of ours may be left" in why) == (3, True), why
         guard.send_signal(signal.SIGTERM)
         await desk.ended(guard)
 

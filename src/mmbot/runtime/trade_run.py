@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from mmbot.clock import Stopwatch, sleep_until, stopwatch
+from mmbot.clock import Stopwatch, sleep_until, stopwatch, wall_ns
 from mmbot.config.flags import in_force
 from mmbot.config.settings import Settings
 from mmbot.errors import ConfigError, OrdersLeftError
@@ -99,6 +99,7 @@ class TradeRun(LiveRun):
             found = await fetch_instruments(http, category, live.symbols, PUBLISHED_FEES[category])
             query = Query(Ask.TIME)
             server_ms = server_ns(query, rest_reply((await http.get(query.path)).body)) // MS
+            self._account.folder.belong_to(await self._door(http).uid())
             return [await self._with_fees(http, one, server_ms) for one in found]
 
     async def _with_fees(self, http: HttpClient, one: Instrument, server_ms: int) -> Instrument:
@@ -110,7 +111,7 @@ class TradeRun(LiveRun):
     def _wire(self, duration_ns: int | None, clock: Stopwatch) -> Trading:
         settings = self._in_force(self.settings)
         prefix = own_prefix(self._request.arm)
-        self._private = PrivateLines(self.directory)
+        self._private = PrivateLines(self.directory, self._account.credentials.key)
         self._log = OrderLogFile(self._account.folder.orders, prefix)
         lifecycle = _restored(self.instruments, prefix, self._log)
         reconciler = Reconciler(lifecycle, self._account.adopt)
@@ -160,20 +161,18 @@ class TradeRun(LiveRun):
         """Raises OrdersLeftError."""
         said: list[str] = []
         async with HttpClient(self._hosts.rest) as http:
-            door = CancelOnly(
-                http,
-                self._account.credentials,
-                VENUES[self._live.venue],
-                own_prefix(self._request.arm),
-                self._clock,
-                banned_until_ns=self._entry.session.stopped_until_ns,
-            )
+            door = self._door(http, banned_until_ns=self._entry.session.stopped_until_ns)
             left = await sweep(door, said.append, settled_ns=0, give_up_ns=_SWEEP_NS)
         self.left = None if left is None else [order.client_id for order in left]
         if self.left is None:
             raise OrdersLeftError(f"orders may be left at {self._hosts.rest}: {said[-1]}")
         if self.left:
             raise OrdersLeftError(f"orders are left at {self._hosts.rest}: {', '.join(self.left)}")
+
+    def _door(self, http: HttpClient, banned_until_ns: int = 0) -> CancelOnly:
+        category, prefix = VENUES[self._live.venue], own_prefix(self._request.arm)
+        credentials = self._account.credentials
+        return CancelOnly(http, credentials, category, prefix, wall_ns, banned_until_ns=banned_until_ns)
 
     async def _write(self) -> None:
         await super()._write()

@@ -40,6 +40,17 @@ async def test_every_page_and_both_coins_are_asked_for():
         assert venue.asked == [TIME, OPEN, OPEN, OPEN]
 
 
+async def test_a_key_belongs_to_an_account_and_no_error_shows_the_key():
+    async with rest_floor() as venue:
+        assert await venue.door().uid() == venue.floor.exchange.members["alice"].account.uid
+        for spoiled in ({"apiKey": "alice"}, {"apiKey": "alice", "userID": 0}, {"userID": "alice"}):
+            body = json.dumps({"retCode": 0, "retMsg": "", "result": spoiled}).encode()
+            venue.instead["/v5/user/query-api"] = [Reply(200, body)]
+            with pytest.raises(RemoteProtocolError, match=r"/v5/user/query-api: ") as raised:
+                await venue.door().uid()
+            assert "alice" not in str(raised.value)
+
+
 async def test_a_cancel_takes_the_order_and_says_what_the_venue_said():
     async with rest_floor() as venue:
         venue.create("mmA-SYNTHUSDT-1", "mmA-SYNTHUSDT-2")

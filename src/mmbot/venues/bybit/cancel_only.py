@@ -19,7 +19,7 @@ from mmbot.units import SECOND, Ns
 from mmbot.venues.bybit.budget import BAN_NS
 from mmbot.venues.bybit.codec import Category
 from mmbot.venues.bybit.orders import CLOCK_REFUSED, IP_LIMITED, cancel_request, rest_answers, rest_reply
-from mmbot.venues.bybit.queries import Ask, Query, page, server_ns
+from mmbot.venues.bybit.queries import Ask, Query, owner, page, server_ns
 from mmbot.venues.bybit.signing import rest_headers
 from mmbot.venues.clock_offset import ClockOffset
 from mmbot.venues.credentials import Credentials
@@ -60,6 +60,11 @@ class CancelOnly:
         self._offset = ClockOffset()
         self._time_known = False
 
+    async def uid(self) -> int:
+        """Whose key this is, by the venue. Raises TransportError and RemoteProtocolError."""
+        query = Query(Ask.KEY)
+        return owner(query, rest_reply(await self._get(query)))
+
     async def own_orders(self) -> list[OpenOrder]:
         """All that are open. Raises TransportError and RemoteProtocolError, and then nothing is known."""
         found: list[OpenOrder] = []
@@ -93,7 +98,8 @@ class CancelOnly:
 
     async def _get(self, query: Query) -> bytes:
         headers = await self._signed(query.parameters)
-        reply = await self._http.get(f"{query.path}?{query.parameters}", headers)
+        target = f"{query.path}?{query.parameters}" if query.parameters else query.path
+        reply = await self._http.get(target, headers)
         self._judge_status(reply.status)
         if reply.status != _HTTP_OK:
             raise RemoteProtocolError(f"{self._http.base_url}{query.path}: HTTP status was {reply.status}")
