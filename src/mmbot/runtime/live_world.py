@@ -44,7 +44,8 @@ from mmbot.units import DAY, SECOND, Ns
 from mmbot.venues.bybit.account_connector import AccountConnector
 from mmbot.venues.bybit.connector import PublicConnector
 
-SURVEY_EVERY_NS = 30 * SECOND
+SURVEY_EVERY_NS = 25 * SECOND
+"""So that a fill which the stream lost is booked within 30 s, answers included."""
 _SURVEY_AGAIN_NS = SECOND
 """While something does not agree."""
 UNCOMPARED_NS = 180 * SECOND

@@ -46,7 +46,7 @@ from mmbot.venues.credentials import Credentials
 
 _SWEEP_NS = 5 * SECOND
 """How long the end of a run asks for what is left."""
-_CONNECTIONS = ConnectionSettings(ping_every_s=3.0, silence_s=8.0)
+CONNECTIONS = ConnectionSettings(ping_every_s=3.0, silence_s=8.0)
 """A user stream that died is noticed within 8 s."""
 
 
@@ -122,7 +122,7 @@ class TradeRun(LiveRun):
             self._private.add,
             clock=self._clock,
             since_ns=Ns(reconciler.since_ns or self._clock()),
-            settings=AccountConnectorSettings(connections=_CONNECTIONS),
+            settings=AccountConnectorSettings(connections=CONNECTIONS),
             seed=self._seed + 1,
         )
         markets = fed_markets(settings, self.instruments)
