@@ -37,6 +37,7 @@ from mmbot.runtime.kept_run import KeptRun
 from mmbot.runtime.live_run import LiveRequest, ShadowRun
 from mmbot.runtime.run import EngineKind, Run, RunRequest
 from mmbot.runtime.running import announced
+from mmbot.runtime.shown import shown
 from mmbot.runtime.summary import Summary
 from mmbot.units import SECOND, parse_duration
 
@@ -118,6 +119,14 @@ def run(
     running: Annotated[
         Path, typer.Option(help="Folder in which a bot says that it runs; `mmbot rollback` looks there.")
     ] = Path("artifacts/running"),
+    status_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="Show the run at http://127.0.0.1:PORT/ while it plays; 0 takes a free port.",
+        ),
+    ] = None,
     account: cli_live.AccountName = None,
     adopt: Annotated[
         list[str] | None,
@@ -171,15 +180,21 @@ def run(
                 raise ConfigError("--mode live: expected --config, the files that prep has passed")
             opening = cli_live.trading(request, account, frozenset(adopt or []), artifacts)
     with opening as opened:
-        _run(opened, running, name)
+        _run(opened, running, name, status_port)
 
 
-def _run(opened: KeptRun, running: Path, name: str) -> None:
+def _run(opened: KeptRun, running: Path, name: str, status_port: int | None) -> None:
     """Play it, and say what it did."""
     console = Console()
     summary = Summary(opened.instruments)
     opened.observers += [summary, cli_live.Notable(console)]
-    with announced(opened, running), _told_to_stop(opened):
+    with contextlib.ExitStack() as stack:
+        url = None
+        if status_port is not None:
+            _, url = stack.enter_context(shown(opened, status_port, "--status-port"))
+            console.print(f"shown at {url}", markup=False, highlight=False)
+        stack.enter_context(announced(opened, running, url))
+        stack.enter_context(_told_to_stop(opened))
         _play(opened, summary, console)
     console.print(_table(opened, summary, name))
 

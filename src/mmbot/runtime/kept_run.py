@@ -70,6 +70,11 @@ class KeptRun(ABC):
         """When the run ended, once it has."""
 
     @property
+    def facts(self) -> dict[str, Any]:
+        """What the manifest says of this kind of run, and of its data."""
+        return self._facts()
+
+    @property
     def sources(self) -> Sources:
         return self._reloader.sources
 
