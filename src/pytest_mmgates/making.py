@@ -28,7 +28,6 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -188,7 +187,7 @@ class Making:
         watch = self._watch(run_dir)
         others = HaltNotes(self._partial / PARTS, part)
         request = self._request(run_dir, part)
-        drive(load_callable("mmgates_sut", self._options.sut), request, partial(_judged, watch, others))
+        drive(load_callable("mmgates_sut", self._options.sut), request, WatchJudge(watch, others))
         watch.finish()
         keep_watch(run_dir, watch.records)
         keep_tally(load(run_dir, run_id=self.run_id))
@@ -240,6 +239,8 @@ class Making:
             "config": [str(path) for path in options.config_of(spec.step)],
             "live": options.is_live(spec.scenario),
             "host": options.host if options.is_live(spec.scenario) else None,
+            "status_port": options.status_port,
+            "running_dir": str(options.out_dir / "running"),
         }
 
 
@@ -269,12 +270,26 @@ def halted_parts(directory: Path) -> list[str]:
     return sorted(path.name.removesuffix(_HALT_NOTE) for path in directory.glob(f"*{_HALT_NOTE}"))
 
 
-def _judged(watch: Watch, others: HaltNotes, feed: str, lines: bytes) -> str | None:
-    """Why the run has to be halted after this batch, or None."""
-    watch.batch(feed, lines)
-    if watch.halt_reason is not None:
-        others.leave(watch.halt_reason)
-    return watch.halt_reason or others.other()
+class WatchJudge:
+    """Judges the batches of one run, or part of a run: by its rules, and by what became of other parts."""
+
+    def __init__(self, watch: Watch, others: HaltNotes) -> None:
+        self._watch = watch
+        self._others = others
+        self._told_ns = 0
+
+    def batch(self, feed: str, lines: bytes) -> str | None:
+        watch, others = self._watch, self._others
+        watch.batch(feed, lines)
+        if watch.halt_reason is not None:
+            others.leave(watch.halt_reason)
+        return watch.halt_reason or others.other()
+
+    def news(self) -> list[dict[str, object]] | None:
+        if self._watch.looked_ns <= self._told_ns:
+            return None
+        self._told_ns = self._watch.looked_ns
+        return self._watch.says()
 
 
 @contextmanager

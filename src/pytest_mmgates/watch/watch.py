@@ -51,6 +51,23 @@ class Watch:
     def records(self) -> tuple[WatchRecord, ...]:
         return tuple(rule.record for rule in self._rules)
 
+    @property
+    def looked_ns(self) -> int:
+        """Until when it has looked, by the run's clock; 0 before the first row."""
+        return self._looked * STEP_NS
+
+    def says(self) -> list[dict[str, object]]:
+        """What every rule said at the last look, as `pytest_mmgates.sut` hands it to the run."""
+        return [
+            {
+                "rule": rule.record.rule,
+                "section": rule.record.section,
+                "says": rule.says(),
+                "fired": rule.record.fired is not None,
+            }
+            for rule in self._rules
+        ]
+
     def batch(self, feed: str, lines: bytes) -> None:
         """Take a batch of rows. Raises RunlogError for rows that cannot be believed."""
         if feed not in _FEEDS or not self._rules or self.halt_reason is not None:
@@ -110,7 +127,27 @@ class WatchedRule:
         self._told = [0 for _ in self.conditions]
         self._fired = [False for _ in self.conditions]
         self._missing_ns = 0
+        self._found: Measurement | None = None
+        """By the slow condition at the last look."""
         self._tell = tell
+
+    def says(self) -> str | None:
+        """The last value, and how long what holds has held; None before the first look.
+
+        `7.1%, > 5% since 08:40 of 10:00`
+        """
+        if self._found is None:
+            return None
+        said = [
+            self._value(self.rule.slow, self._found) if self._found.value is not None else self._missing()
+        ]
+        for hold, condition in zip(self._holds, self.conditions, strict=True):
+            if hold.held_ns is not None and condition.hold is not None:
+                window = "" if condition is self.rule.slow else f" in {condition.window}"
+                said.append(f"{condition.bound}{window} {self._since(hold.held_ns, condition)}")
+        if self.record.fired is not None:
+            said.append(f"fired {self.record.times}x, first {self.record.fired.why}")
+        return ", ".join(said)
 
     def look(self, sources: Sources, started: int, end: int) -> None:
         """Measure and step every condition whose window is full."""
@@ -119,6 +156,7 @@ class WatchedRule:
                 continue
             found = self._measured(sources, condition, end)
             if index == 0:
+                self._found = found
                 self._count(found, end * STEP_NS)
             self._step(index, found, end * STEP_NS)
 
@@ -160,8 +198,12 @@ class WatchedRule:
         if self._missing_ns == fires_ns:
             self._fire(Fired(now_ns, "no_data", None, found.n, f"{why} at {moment_text(now_ns)}"))
         elif self._missing_ns == _TELL_AFTER_NS:
-            since = f"since {clock_text(_TELL_AFTER_NS)} of {clock_text(fires_ns)}"
-            self._tell(f"{self.rule.subject}[{self.rule.slow.window}] no data: {since}")
+            self._tell(f"{self.rule.subject}[{self.rule.slow.window}] {self._missing()}")
+
+    def _missing(self) -> str:
+        fires_ns = self.rule.no_data_ns
+        of = "" if fires_ns is None else f" of {clock_text(fires_ns)}"
+        return f"no data: since {clock_text(self._missing_ns)}{of}"
 
     def _step(self, index: int, found: Measurement, now_ns: int) -> None:
         hold, condition = self._holds[index], self.conditions[index]
@@ -181,8 +223,7 @@ class WatchedRule:
             self._fire(Fired(now_ns, "fast" if index else "slow", found.value, found.n, why))
         elif now is Now.HOLDS and hold.quarters > self._told[index]:
             self._told[index] = hold.quarters
-            since = f"since {clock_text(hold.held_ns or 0)} of {clock_text(condition.hold_ns)}"
-            self._tell(f"{self._shown(condition, found)}: {since}")
+            self._tell(f"{self._shown(condition, found)}: {self._since(hold.held_ns or 0, condition)}")
 
     def _fire(self, fired: Fired) -> None:
         self.record.times += 1
@@ -191,7 +232,14 @@ class WatchedRule:
 
     def _shown(self, condition: Condition, found: Measurement) -> str:
         """`deadline_miss.ratio[5m] 7.1% > 5%`."""
+        return f"{self.rule.subject}[{condition.window}] {self._value(condition, found)} {condition.bound}"
+
+    def _value(self, condition: Condition, found: Measurement) -> str:
+        """In the unit of the limit."""
         limit = condition.bound.limit
         value = in_unit(found.value or 0.0, self._dimension, limit.unit)
-        figure = show(value, near=float(limit.number))
-        return f"{self.rule.subject}[{condition.window}] {figure}{limit.unit} {condition.bound}"
+        return f"{show(value, near=float(limit.number))}{limit.unit}"
+
+    @staticmethod
+    def _since(held_ns: int, condition: Condition) -> str:
+        return f"since {clock_text(held_ns)} of {clock_text(condition.hold_ns)}"
