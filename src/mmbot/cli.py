@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from mmbot import cli_live, cli_record
+from mmbot import cli_live, cli_record, cli_soak
 from mmbot.cli_paper import paper
 from mmbot.clock import wall_ns
 from mmbot.config.explain import Explained
@@ -47,6 +47,7 @@ class Mode(StrEnum):
 
     REPLAY = "replay"
     SHADOW = "shadow"
+    SOAK = "soak"
     LIVE = "live"
 
 
@@ -63,6 +64,7 @@ app.command()(cli_live.kill)
 app.command()(cli_live.resume)
 app.command()(cli_live.guard)
 _DATA = Path("../shared/data")
+_NOT_OF_SOAK = ("out", "engine", "wake_filter", "scenarios", "inject", "running", "account", "adopt")
 
 Scenario = Annotated[str, typer.Option(help="Name of a file in scenarios/.")]
 Scenarios = Annotated[Path, typer.Option(help="Folder of scenario files.")]
@@ -79,12 +81,15 @@ def _commands() -> None:
 @app.command()
 def run(
     context: typer.Context,
-    scenario: Scenario = "demo",
+    scenario: Annotated[
+        str, typer.Option(help="Name of a file in scenarios/. Of soak the default is soak-72h.")
+    ] = "demo",
     mode: Annotated[
         Mode,
         typer.Option(
             help="replay: a recording, a simulated venue, a virtual clock."
             " shadow: live data of --venue, a simulated venue, the wall clock."
+            " soak: replay, or shadow if --venue is given, as `pytest -m soak`: watched, judged, published."
             " live: real orders at --venue; see docs/live.md."
         ),
     ] = Mode.REPLAY,
@@ -98,7 +103,10 @@ def run(
     config: Config = Path("config.yaml"),
     config_override: Override = None,
     duration: Annotated[
-        str | None, typer.Option(help="60m, 24h, ... or all of the recording. Default: the scenario's own.")
+        str | None,
+        typer.Option(
+            help="60m, 24h, ... or all of the recording. Of soak, 72 is 72h. Default: the scenario's own."
+        ),
     ] = None,
     data: Data = None,
     out: Annotated[
@@ -133,13 +141,32 @@ def run(
         typer.Option(help="Of a live run: venue:SYMBOL whose books may begin at a position; repeatable."),
     ] = None,
     artifacts: Annotated[
-        Path, typer.Option(help="Of a live run: where prep wrote its verdict, and accounts are kept.")
+        Path,
+        typer.Option(
+            help="Of a live run: where prep wrote its verdict, and accounts are kept. Of soak: its output."
+        ),
     ] = Path("artifacts"),
 ) -> None:
     """Run the bot over a scenario and print what it did.
 
     SIGHUP makes a running bot read its configuration again and take it between two ticks, all or nothing.
     """
+    if mode is Mode.SOAK:
+        for option in _NOT_OF_SOAK:
+            if _given(context, option):
+                raise ConfigError(f"--mode soak: takes no --{option.replace('_', '-')}")
+        asked = cli_soak.SoakRequest(
+            scenario=scenario if _given(context, "scenario") else None,
+            venue=venue if _given(context, "venue") else None,
+            host=host,
+            config=[config, *(config_override or [])] if config_override or _given(context, "config") else [],
+            duration=duration,
+            data=data,
+            seed=seed,
+            artifacts=artifacts,
+            status_port=status_port,
+        )
+        raise typer.Exit(cli_soak.soak(asked))
     name = scenario if mode is Mode.REPLAY else venue
     run_id = f"run-{name}-{wall_ns()}"
     directory = out or Path("artifacts/runs") / run_id

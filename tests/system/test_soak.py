@@ -32,13 +32,21 @@ def run(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
 
 
+def mmbot(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    script = Path(sys.executable).with_name("mmbot")
+    return subprocess.run([script, *arguments], cwd=project, capture_output=True, text=True, check=False)
+
+
 def report(project: Path, name: str) -> str:
     return (project / "artifacts" / "reports" / name).read_text(encoding="utf-8")
 
 
 def test_a_soak_that_nothing_went_before_says_so_and_plays(project: Path) -> None:
-    done = run(project, "-m", "soak", "--mmgates-duration", "2m")
-    assert "duration is 2m, asked for >= 24h" in done.stdout
+    files = ("--config", "config.yaml", "--config-override", "config.soak_overrides.yaml")
+    done = mmbot(project, "run", *files, "--mode", "soak", "--duration", "0.05", "--scenario", "demo")
+    assert done.returncode == 1
+    reason = "duration is 3m, asked for >= 24h; ticks is 180, asked for >= 10000"
+    assert done.stdout.endswith(f"soak: NO_DATA (SYNTHETIC): {reason} (artifacts/verdicts/soak.json)\n")
     assert report(project, "SOAK_START.md").startswith("# Soak: NOT READY\n")
     assert "| NOT KNOWN | prep verdict | never run | PASS |" in report(project, "PRE_SOAK_REPORT.md")
     manifest = (project / "artifacts/runs/soak-demo/manifest.json").read_text(encoding="utf-8")
