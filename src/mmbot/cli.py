@@ -16,6 +16,7 @@ from rich.table import Table
 
 from mmbot import cli_live, cli_record, cli_soak
 from mmbot.cli_paper import paper
+from mmbot.cli_top import top
 from mmbot.clock import wall_ns
 from mmbot.config.explain import Explained
 from mmbot.config.explain import explain as explained
@@ -57,6 +58,7 @@ config_app = typer.Typer(
 )
 app.add_typer(config_app, name="config")
 app.command()(paper)
+app.command()(top)
 calibrate_app = typer.Typer(no_args_is_help=True, help="Measure the numbers of a model from recorded data.")
 app.add_typer(calibrate_app, name="calibrate")
 app.command("record")(cli_record.command)
