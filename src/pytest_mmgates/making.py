@@ -32,7 +32,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from pytest_mmgates.errors import OutputError
+from pytest_mmgates.errors import OutputError, SutError
 from pytest_mmgates.gatefile import read_gate
 from pytest_mmgates.loader import PARTS, is_tallied, keep_tally, keep_watch, load
 from pytest_mmgates.options import Options
@@ -202,10 +202,17 @@ class Making:
         return Watch(stop, warn, lambda: read_markets(run_dir), self._tell)
 
     def _parts(self) -> tuple[str, ...]:
-        if not self._options.parts:
-            return ()
-        names = load_callable("mmgates_parts", self._options.parts)
-        return parts_of(names, self._request(self._partial, None))
+        """Those to play, in their order: all, or the ones that were asked for."""
+        asked = self._options.asked_parts
+        found: tuple[str, ...] = ()
+        if self._options.parts:
+            names = load_callable("mmgates_parts", self._options.parts)
+            found = parts_of(names, self._request(self._partial, None))
+        wrong = [name for name in asked if name not in found]
+        if wrong:
+            there = ", ".join(found) or "none"
+            raise SutError(f"--mmgates-part: no part {wrong[0]!r} in {self._spec.scenario}: there is {there}")
+        return tuple(name for name in found if not asked or name in asked)
 
     def _end(self, outcome: Outcome) -> Outcome:
         """Move the directory to where it is to be looked for, then say so."""

@@ -26,6 +26,13 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="NAME",
         help="scenario to run on, repeatable; 'all' = every one (default: the ini mmgates_default_scenario)",
     )
+    group.addoption(
+        "--mmgates-part",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="play and judge only this part of a scenario in parts, repeatable (default: all of them)",
+    )
     group.addoption("--mmgates-data", metavar="DIR", help="captures (default: ../shared/data when present)")
     group.addoption(
         "--mmgates-out",
@@ -96,6 +103,7 @@ class Options:
     live: str | None
     host: str | None
     status_port: int | None
+    asked_parts: tuple[str, ...]
 
     def is_live(self, scenario: str) -> bool:
         """Whether a scenario is the live venue that was asked for."""
@@ -185,6 +193,8 @@ class Options:
         """
         words = ["pytest", "-m", step]
         words += ["--mmgates-live" if self.is_live(scenario) else "--mmgates-scenario", scenario]
+        for part in self.asked_parts:
+            words += ["--mmgates-part", part]
         words += ["--mmgates-host", self.host] if self.host and self.is_live(scenario) else []
         words += ["--mmgates-duration", self.duration] if self.duration else []
         if self.data_dir not in (None, _captures_beside(self.root)):
@@ -216,6 +226,7 @@ def read_options(config: pytest.Config) -> Options:
         live=config.getoption("mmgates_live"),
         host=config.getoption("mmgates_host"),
         status_port=_status_port(config),
+        asked_parts=tuple(dict.fromkeys(config.getoption("mmgates_part"))),
     )
 
 
