@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from mmbot import cli_live, cli_record
+from mmbot import cli_live, cli_metrics, cli_record
 from mmbot.cli_paper import paper
 from mmbot.clock import wall_ns
 from mmbot.config.explain import Explained
@@ -58,6 +58,7 @@ app.command()(paper)
 calibrate_app = typer.Typer(no_args_is_help=True, help="Measure the numbers of a model from recorded data.")
 app.add_typer(calibrate_app, name="calibrate")
 app.command("record")(cli_record.command)
+app.command("metrics")(cli_metrics.command)
 app.command()(cli_live.kill)
 app.command()(cli_live.resume)
 app.command()(cli_live.guard)
@@ -118,6 +119,14 @@ def run(
     running: Annotated[
         Path, typer.Option(help="Folder in which a bot says that it runs; `mmbot rollback` looks there.")
     ] = Path("artifacts/running"),
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65_535,
+            help="Serve /metrics on this port of 127.0.0.1; 0: a free one. Default: telemetry.metrics_port.",
+        ),
+    ] = None,
     account: cli_live.AccountName = None,
     adopt: Annotated[
         list[str] | None,
@@ -171,6 +180,8 @@ def run(
                 raise ConfigError("--mode live: expected --config, the files that prep has passed")
             opening = cli_live.trading(request, account, frozenset(adopt or []), artifacts)
     with opening as opened:
+        if metrics_port is not None:
+            opened.metrics_port = metrics_port
         _run(opened, running, name)
 
 
@@ -469,7 +480,9 @@ def _play(opened: KeptRun, summary: Summary, console: Console) -> None:
     planned_ns = opened.planned_ns
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("run", total=None if math.isinf(planned_ns) else planned_ns / SECOND)
-        for _ in opened:
+        for number, _ in enumerate(opened):
+            if number == 0 and opened.url is not None:
+                console.print(f"metrics on {opened.url}/metrics", highlight=False)
             if opened.started_ns is not None:
                 progress.update(task, completed=(summary.now_ns - opened.started_ns) / SECOND)
 
