@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from mmbot import cli_live, cli_record, cli_soak
+from mmbot import cli_live, cli_metrics, cli_record, cli_soak
 from mmbot.cli_paper import paper
 from mmbot.cli_top import top
 from mmbot.clock import wall_ns
@@ -62,11 +62,14 @@ app.command()(top)
 calibrate_app = typer.Typer(no_args_is_help=True, help="Measure the numbers of a model from recorded data.")
 app.add_typer(calibrate_app, name="calibrate")
 app.command("record")(cli_record.command)
+app.command("metrics")(cli_metrics.command)
 app.command()(cli_live.kill)
 app.command()(cli_live.resume)
 app.command()(cli_live.guard)
 _DATA = Path("../shared/data")
-_NOT_OF_SOAK = ("out", "engine", "wake_filter", "scenarios", "inject", "running", "account", "adopt")
+_NOT_OF_SOAK = (
+    "out", "engine", "wake_filter", "scenarios", "inject", "running", "metrics_port", "account", "adopt",
+)  # fmt: skip
 
 Scenario = Annotated[str, typer.Option(help="Name of a file in scenarios/.")]
 Scenarios = Annotated[Path, typer.Option(help="Folder of scenario files.")]
@@ -133,8 +136,16 @@ def run(
         int | None,
         typer.Option(
             min=0,
-            max=65535,
-            help="Show the run at http://127.0.0.1:PORT/ while it plays; 0 takes a free port.",
+            max=65_535,
+            help="Show the run at http://127.0.0.1:PORT/ while it plays, and its /metrics; 0: a free port.",
+        ),
+    ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65_535,
+            help="Serve /metrics on this port of 127.0.0.1; 0: a free one. Default: telemetry.metrics_port.",
         ),
     ] = None,
     account: cli_live.AccountName = None,
@@ -209,6 +220,8 @@ def run(
                 raise ConfigError("--mode live: expected --config, the files that prep has passed")
             opening = cli_live.trading(request, account, frozenset(adopt or []), artifacts)
     with opening as opened:
+        if metrics_port is not None:
+            opened.metrics_port = metrics_port
         _run(opened, running, name, status_port)
 
 
@@ -513,7 +526,9 @@ def _play(opened: KeptRun, summary: Summary, console: Console) -> None:
     planned_ns = opened.planned_ns
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("run", total=None if math.isinf(planned_ns) else planned_ns / SECOND)
-        for _ in opened:
+        for number, _ in enumerate(opened):
+            if number == 0 and opened.url is not None:
+                console.print(f"metrics on {opened.url}/metrics", highlight=False)
             if opened.started_ns is not None:
                 progress.update(task, completed=(summary.now_ns - opened.started_ns) / SECOND)
 

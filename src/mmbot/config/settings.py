@@ -9,7 +9,7 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -90,7 +90,10 @@ class SimSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TelemetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`metrics_port`: serve metrics there, on loopback; 0 takes a free port, null serves none."""
+
     sample_interval_s: float
+    metrics_port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] | None
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -214,6 +217,7 @@ def settings_of(document: Document) -> Settings:
     """Raises ConfigError naming file, line and key."""
     settings = document.convert(Settings)
     _check(document, settings)
+    _check_alone(document, settings)
     return settings
 
 
@@ -237,7 +241,11 @@ def _check(document: Document, settings: Settings) -> None:
             raise _error(
                 document, low_key, f"was {values[low_key]}, expected at most {high_key} = {values[high_key]}"
             )
-    if values["guards.soft_widen_ratio"] < 1:
+
+
+def _check_alone(document: Document, settings: Settings) -> None:
+    """What is asked of one value alone."""
+    if settings.guards.soft_widen_ratio < 1:
         raise _error(document, "guards.soft_widen_ratio", "was below 1; a soft guard never tightens")
 
 

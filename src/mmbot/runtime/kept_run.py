@@ -19,10 +19,12 @@ from mmbot.engine.engine import Engine
 from mmbot.errors import MmbotError, OutputError
 from mmbot.model.instrument import Instrument
 from mmbot.model.records import EventRow, Row
+from mmbot.net.web import Handler, Page, WebServer, serving
 from mmbot.runtime import provenance
 from mmbot.runtime.player import Counts, Player
 from mmbot.runtime.reload import Reload, Reloader, Sources
 from mmbot.telemetry.feeds import Batch, FeedWriter
+from mmbot.telemetry.registry import RunMetrics
 
 SCHEMA = 1
 
@@ -55,6 +57,9 @@ class KeptRun(ABC):
         self._first_settings = reloader.settings
         self._reloads: list[Reload] = []
         """Those that changed something."""
+        self.metrics_port = reloader.settings.telemetry.metrics_port
+        """Where metrics are served on loopback while the run is iterated; 0: a free port, None: nowhere."""
+        self._server: WebServer | None = None
 
     @abstractmethod
     def _rows(self) -> Iterator[list[Row]]:
@@ -117,10 +122,36 @@ class KeptRun(ABC):
             told(reload)
         return reload.row
 
+    @property
+    def url(self) -> str | None:
+        """Where the run is served, `http://127.0.0.1:9464`; None where it is not."""
+        return None if self._server is None else self._server.url
+
     def __iter__(self) -> Iterator[Batch]:
         """Batches of (feed, bytes written), in time order. Raises OutputError for a directory that cannot be
-        written.
+        written, and ConfigError for a port that cannot be listened on, before anything is written.
         """
+        with self._served():
+            yield from self._kept()
+
+    @contextlib.contextmanager
+    def _served(self) -> Iterator[None]:
+        """Metrics are served inside, if that is wanted."""
+        if self.metrics_port is None:
+            yield
+            return
+        routes = {"/metrics": self.metrics()}
+        with serving(routes, self.metrics_port, option="metrics port") as self._server:
+            yield
+
+    def metrics(self) -> Handler:
+        """Answers with the run's metrics, added up from the rows that it writes from now on."""
+        metrics = RunMetrics(self.instruments, run_id=self.run_id, arm=self._arm, data_kind=self.data_kind)
+        self.observers.append(metrics)
+        return lambda asked: Page(*metrics.exposed(asked.headers.get("Accept", "")))
+
+    def _kept(self) -> Iterator[Batch]:
+        """Between the first manifest and the last."""
         try:
             self.directory.mkdir(parents=True)
         except OSError as error:
@@ -175,6 +206,7 @@ class KeptRun(ABC):
             "host": provenance.host(),
             "instruments": [_instrument(instrument) for instrument in self.instruments],
             "counts": msgspec.to_builtins(self.counts),
+            "metrics_url": None if self.url is None else f"{self.url}/metrics",
             "run_digest": self.digest,
         }
 

@@ -3,6 +3,7 @@
     /              the page, readable as it comes
     /events        server-sent events: the page's fragment, at most once a second
     /status.json   the state (`telemetry.view.RunState`)
+    /metrics       the run's metrics, for Prometheus
 
 The thread that plays folds its rows in, the server's thread asks for the state; a lock stands between them.
 The tick of a live run is in neither: it hands its rows on. Whoever asks pays, a run that nobody looks at only
@@ -87,12 +88,9 @@ def shown(run: KeptRun, port: int, option: str) -> Iterator[tuple[Board, str]]:
     for a port that is taken; `option` names the setting.
     """
     board = Board(facts_of(run))
-    with serving(board.routes(), port, option=option) as server:
-        run.observers.append(board)
-        try:
-            yield board, f"{server.url}/"
-        finally:
-            run.observers.remove(board)
+    run.observers.append(board)
+    with serving({**board.routes(), "/metrics": run.metrics()}, port, option=option) as server:
+        yield board, f"{server.url}/"
 
 
 class ShownRun:

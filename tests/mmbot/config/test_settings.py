@@ -70,7 +70,8 @@ def test_a_value_of_the_wrong_type_is_an_error_naming_file_line_and_key(
     tmp_path: Path, path: tuple[str, ...]
 ):
     is_text = isinstance(LEAVES[path], str)
-    for wrong in ("null", "[1, 2]", *(("7", "true") if is_text else ("seven", "0.5x", '"1"'))):
+    null = () if LEAVES[path] is None else ("null",)
+    for wrong in (*null, "[1, 2]", *(("7", "true") if is_text else ("seven", "0.5x", '"1"'))):
         message = refused(tmp_path, path, wrong)
         assert message.startswith(f"{tmp_path}/top.yaml:{len(path)}: {'.'.join(path)}: ")
         assert "xpected" in message or "nvalid enum" in message
@@ -262,6 +263,7 @@ OTHER: dict[type, Any] = {
     int: lambda value: value + 1,
     float: lambda value: value * 1.01,
 }
+OTHER_NULL = {"metrics_port": 9464}
 OTHER_WORD = {"fair_value": "mid", "model": "lognormal"}
 
 
@@ -276,6 +278,8 @@ def test_no_value_can_be_changed_without_changing_the_hash(tmp_path: Path, path:
         other = "glft"
     elif path[-1] == "model":
         path, other = path[:-1], {"model": "constant", "median_ms": 5, "sigma": 0.0}
+    elif value is None:
+        other = OTHER_NULL[path[-1]]
     else:
         other = OTHER_WORD[path[-1]] if isinstance(value, str) else OTHER[type(value)](value)
     changed = load_settings([SHIPPED, overlay(tmp_path, path, msgspec.json.encode(other).decode())])
