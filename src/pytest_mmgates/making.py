@@ -33,8 +33,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from pytest_mmgates.alerting.naming import news_of
 from pytest_mmgates.errors import OutputError
-from pytest_mmgates.gatefile import read_gate
+from pytest_mmgates.gatefile import Gate, read_gate
 from pytest_mmgates.loader import PARTS, is_tallied, keep_tally, keep_watch, load
 from pytest_mmgates.options import Options
 from pytest_mmgates.parts import write_whole_manifest
@@ -185,20 +186,24 @@ class Making:
         if run_dir.exists():
             shutil.rmtree(run_dir)
         run_dir.parent.mkdir(parents=True, exist_ok=True)
-        watch = self._watch(run_dir)
+        gate = self._gate()
+        watch = self._watch(gate, run_dir)
         others = HaltNotes(self._partial / PARTS, part)
         request = self._request(run_dir, part)
-        drive(load_callable("mmgates_sut", self._options.sut), request, partial(_judged, watch, others))
+        open_run = load_callable("mmgates_sut", self._options.sut)
+        drive(open_run, request, partial(_judged, watch, others), partial(_news, gate, watch))
         watch.finish()
         keep_watch(run_dir, watch.records)
         keep_tally(load(run_dir, run_id=self.run_id))
 
-    def _watch(self, run_dir: Path) -> Watch:
+    def _gate(self) -> Gate | None:
         """The stop rules of a run are those of the gate file named like its step: whoever else judges it,
         they belong to the run.
         """
         path = self._options.gates_dir / f"{self._spec.step}.yaml"
-        gate = read_gate(path, shown_as=self._options.shown(path)) if path.is_file() else None
+        return read_gate(path, shown_as=self._options.shown(path)) if path.is_file() else None
+
+    def _watch(self, gate: Gate | None, run_dir: Path) -> Watch:
         stop, warn = (gate.stop, gate.warn) if gate else ((), ())
         return Watch(stop, warn, lambda: read_markets(run_dir), self._tell)
 
@@ -275,6 +280,11 @@ def _judged(watch: Watch, others: HaltNotes, feed: str, lines: bytes) -> str | N
     if watch.halt_reason is not None:
         others.leave(watch.halt_reason)
     return watch.halt_reason or others.other()
+
+
+def _news(gate: Gate | None, watch: Watch) -> list[dict[str, object]]:
+    """What the rules of the gate have to tell."""
+    return [] if gate is None else [news_of(gate, change) for change in watch.take_changes()]
 
 
 @contextmanager

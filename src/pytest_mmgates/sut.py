@@ -20,6 +20,11 @@ to the end drives it and leaves the directory complete. Its `manifest.json` is t
 `halt(reason)` asks it to stop with its quotes pulled: whoever judges the batches may call it between two of
 them, and goes on iterating until the run has ended.
 
+A run may have `alert(news)`: it is told, between two batches, when a stop rule or warning fires or is over,
+and passes it on to whoever has to know. `news` is a mapping: `alert` (a name), `status` (firing or resolved),
+`labels` and `annotations` (text by name), `since_ns` and `until_ns` (None while it fires; of the run's own
+clock). What fires at the very last look, when the run is over, stands in verdict and report alone.
+
 A long run may be cut into parts, which several processes play at once. The optional ini `mmgates_parts` names
 a second callable: the same mapping in (with `part` None), a list of names out, which are names of folders; an
 empty list means that the run is played whole. Parts and their order follow from the scenario alone, never
@@ -32,7 +37,7 @@ Any other is a bug. Another bot joins with a short wrapper; nothing here imports
 
 import importlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol, runtime_checkable
 
 from pytest_mmgates.errors import RunlogError, SutError
@@ -81,11 +86,18 @@ def parts_of(parts: Door, request: Mapping[str, object]) -> tuple[str, ...]:
 
 Judge = Callable[[str, bytes], str | None]
 """Takes a batch; returns why the run has to be halted, or None."""
+News = Callable[[], Iterable[Mapping[str, object]]]
+"""What there is to tell since it was asked last."""
 
 
-def drive(open_run: Door, request: Mapping[str, object], judge: Judge) -> None:
+def _silence() -> Iterable[Mapping[str, object]]:
+    return ()
+
+
+def drive(open_run: Door, request: Mapping[str, object], judge: Judge, news: News = _silence) -> None:
     """Open a run and iterate it to its end. It is halted when the judge of its batches says so, or cannot
-    read them: that error is raised once the run has ended. An interrupt is passed on at once.
+    read them: that error is raised once the run has ended. An interrupt is passed on at once. After each
+    batch that was judged, a run that has `alert` is told the news.
     """
     run = open_run(request)
     if not isinstance(run, Run):
@@ -93,7 +105,7 @@ def drive(open_run: Door, request: Mapping[str, object], judge: Judge) -> None:
             f"the system under test returned {type(run).__name__}: expected an iterable with halt(reason)"
         )
     try:
-        unreadable = _iterate(run, judge)
+        unreadable = _iterate(run, judge, news)
     except KeyboardInterrupt:
         run.halt("interrupted")
         raise
@@ -101,8 +113,9 @@ def drive(open_run: Door, request: Mapping[str, object], judge: Judge) -> None:
         raise unreadable
 
 
-def _iterate(run: Run, judge: Judge) -> RunlogError | None:
+def _iterate(run: Run, judge: Judge, news: News) -> RunlogError | None:
     unreadable, halted = None, False
+    alert = getattr(run, "alert", None)
     for feed, lines in run:
         if halted:
             continue
@@ -110,6 +123,9 @@ def _iterate(run: Run, judge: Judge) -> RunlogError | None:
             reason = judge(feed, lines)
         except RunlogError as error:
             unreadable, reason = error, f"rows cannot be judged: {error}"
+        if alert is not None:
+            for one in news():
+                alert(one)
         if reason is not None:
             run.halt(reason)
             halted = True
