@@ -32,8 +32,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from pytest_mmgates.alerting.naming import news_of
 from pytest_mmgates.errors import OutputError, SutError
-from pytest_mmgates.gatefile import read_gate
+from pytest_mmgates.gatefile import Gate, read_gate
 from pytest_mmgates.loader import PARTS, is_tallied, keep_tally, keep_watch, load
 from pytest_mmgates.options import Options
 from pytest_mmgates.parts import write_whole_manifest
@@ -184,20 +185,24 @@ class Making:
         if run_dir.exists():
             shutil.rmtree(run_dir)
         run_dir.parent.mkdir(parents=True, exist_ok=True)
-        watch = self._watch(run_dir)
+        gate = self._gate()
+        watch = self._watch(gate, run_dir)
         others = HaltNotes(self._partial / PARTS, part)
         request = self._request(run_dir, part)
-        drive(load_callable("mmgates_sut", self._options.sut), request, WatchJudge(watch, others))
+        open_run = load_callable("mmgates_sut", self._options.sut)
+        drive(open_run, request, WatchJudge(gate, watch, others))
         watch.finish()
         keep_watch(run_dir, watch.records)
         keep_tally(load(run_dir, run_id=self.run_id))
 
-    def _watch(self, run_dir: Path) -> Watch:
+    def _gate(self) -> Gate | None:
         """The stop rules of a run are those of the gate file named like its step: whoever else judges it,
         they belong to the run.
         """
         path = self._options.gates_dir / f"{self._spec.step}.yaml"
-        gate = read_gate(path, shown_as=self._options.shown(path)) if path.is_file() else None
+        return read_gate(path, shown_as=self._options.shown(path)) if path.is_file() else None
+
+    def _watch(self, gate: Gate | None, run_dir: Path) -> Watch:
         stop, warn = (gate.stop, gate.warn) if gate else ((), ())
         return Watch(stop, warn, lambda: read_markets(run_dir), self._tell)
 
@@ -278,12 +283,15 @@ def halted_parts(directory: Path) -> list[str]:
 
 
 class WatchJudge:
-    """Judges the batches of one run, or part of a run: by its rules, and by what became of other parts."""
+    """Judges the batches of one run, or part of a run: by the rules of its gate, and by what became of other
+    parts.
+    """
 
-    def __init__(self, watch: Watch, others: HaltNotes) -> None:
+    def __init__(self, gate: Gate | None, watch: Watch, others: HaltNotes) -> None:
+        self._gate = gate
         self._watch = watch
         self._others = others
-        self._told_ns = 0
+        self._said_ns = 0
 
     def batch(self, feed: str, lines: bytes) -> str | None:
         watch, others = self._watch, self._others
@@ -292,11 +300,15 @@ class WatchJudge:
             others.leave(watch.halt_reason)
         return watch.halt_reason or others.other()
 
-    def news(self) -> list[dict[str, object]] | None:
-        if self._watch.looked_ns <= self._told_ns:
+    def says(self) -> list[dict[str, object]] | None:
+        if self._watch.looked_ns <= self._said_ns:
             return None
-        self._told_ns = self._watch.looked_ns
+        self._said_ns = self._watch.looked_ns
         return self._watch.says()
+
+    def news(self) -> list[dict[str, object]]:
+        gate = self._gate
+        return [] if gate is None else [news_of(gate, change) for change in self._watch.take_changes()]
 
 
 @contextmanager

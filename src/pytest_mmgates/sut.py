@@ -24,6 +24,11 @@ them, and goes on iterating until the run has ended. A run that has `watched(rul
 rules that watch it say, a list of mappings, whenever they have looked again: `rule` and `section` ("stop" or
 "warn") as text, `says` (text; None before the first look) and `fired`.
 
+A run may have `alert(news)`: it is told, between two batches, when a stop rule or warning fires or is over,
+and passes it on to whoever has to know. `news` is a mapping: `alert` (a name), `status` (firing or resolved),
+`labels` and `annotations` (text by name), `since_ns` and `until_ns` (None while it fires; of the run's own
+clock). What fires at the very last look, when the run is over, stands in verdict and report alone.
+
 A long run may be cut into parts, which several processes play at once. The optional ini `mmgates_parts` names
 a second callable: the same mapping in (with `part` None), a list of names out, which are names of folders; an
 empty list means that the run is played whole. Parts and their order follow from the scenario alone, never
@@ -89,13 +94,17 @@ class Judge(Protocol):
     def batch(self, feed: str, lines: bytes) -> str | None:
         """Returns why the run has to be halted, or None. Raises RunlogError for rows that it cannot read."""
 
-    def news(self) -> list[dict[str, object]] | None:
-        """What rules say now; None where nobody has looked since it was asked last."""
+    def says(self) -> list[dict[str, object]] | None:
+        """What every rule says now; None where nobody has looked since it was asked last."""
+
+    def news(self) -> list[dict[str, object]]:
+        """What fired or is over since it was asked last."""
 
 
 def drive(open_run: Door, request: Mapping[str, object], judge: Judge) -> None:
     """Open a run and iterate it to its end. It is halted when the judge of its batches says so, or cannot
-    read them: that error is raised once the run has ended. An interrupt is passed on at once.
+    read them: that error is raised once the run has ended. An interrupt is passed on at once. After each
+    batch that was judged, a run that listens is told what its rules say.
     """
     run = open_run(request)
     if not isinstance(run, Run):
@@ -113,7 +122,6 @@ def drive(open_run: Door, request: Mapping[str, object], judge: Judge) -> None:
 
 def _iterate(run: Run, judge: Judge) -> RunlogError | None:
     unreadable, halted = None, False
-    watched = getattr(run, "watched", None)
     for feed, lines in run:
         if halted:
             continue
@@ -121,12 +129,21 @@ def _iterate(run: Run, judge: Judge) -> RunlogError | None:
             reason = judge.batch(feed, lines)
         except RunlogError as error:
             unreadable, reason = error, f"rows cannot be judged: {error}"
-        if watched is not None and (news := judge.news()) is not None:
-            watched(news)
+        _tell(run, judge)
         if reason is not None:
             run.halt(reason)
             halted = True
     return unreadable
+
+
+def _tell(run: Run, judge: Judge) -> None:
+    """A run that has `watched` what its rules say, one that has `alert` what is new of them."""
+    watched, alert = getattr(run, "watched", None), getattr(run, "alert", None)
+    if watched is not None and (says := judge.says()) is not None:
+        watched(says)
+    if alert is not None:
+        for news in judge.news():
+            alert(news)
 
 
 def is_user_error(error: BaseException) -> bool:

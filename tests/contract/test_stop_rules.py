@@ -69,7 +69,7 @@ def played(folder: Path, settings: str) -> RunLog:
         )
     )
     watch = Watch(GATE.stop, GATE.warn, lambda: read_markets(directory), lambda _: None)
-    drive(lambda _: run, {}, WatchJudge(watch, HaltNotes(folder, None)))
+    drive(lambda _: run, {}, WatchJudge(GATE, watch, HaltNotes(folder, None)))
     watch.finish()
     keep_watch(directory, watch.records)
     return load(directory)

@@ -142,6 +142,27 @@ def test_a_warning_fires_again_after_it_cleared_and_halts_nothing():
     assert (record.worst, record.worst_n) == (1.0, 60)
 
 
+def test_what_fires_and_ends_is_told_once_each():
+    rule = parse_watch_rule("deadline_miss.ratio[1m] > 50% clear 10%")
+    seconds = set(range(60, 120)) | set(range(300, 360))
+    watched = watch([rows("pipeline_ticks", *ticks(0, 350, miss=seconds))], stop=(), warn=(rule,))
+    first, over, again = watched.take_changes()
+    assert (first.rule, first.section, first.by, first.until_ns) == (rule, "warn", "slow", None)
+    assert first.since_ns == START_NS + 100 * 10**9
+    assert (over.since_ns, over.until_ns) == (first.since_ns, START_NS + 180 * 10**9)
+    assert (again.since_ns, again.until_ns) == (START_NS + 340 * 10**9, None)
+    assert watched.take_changes() == []
+
+
+def test_the_want_of_data_ends_with_the_first_value():
+    rule = parse_watch_rule("deadline_miss.ratio[1m] > 50%, no_data fire 1m")
+    watched = watch([rows("pipeline_ticks", *ticks(0, 100), *ticks(300, 400))], stop=(), warn=(rule,))
+    missing, over = watched.take_changes()
+    assert (missing.by, missing.until_ns) == ("no_data", None)
+    assert (over.by, over.since_ns) == ("no_data", missing.since_ns)
+    assert over.until_ns == START_NS + 310 * 10**9
+
+
 def test_a_window_is_exactly_its_buckets():
     """Missed seconds 60 to 119: each look sees those of the minute before it."""
     for end in range(60, 200, 10):

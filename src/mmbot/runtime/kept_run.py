@@ -7,7 +7,7 @@ dies leaves a manifest that says so.
 import contextlib
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ from mmbot.model.instrument import Instrument
 from mmbot.model.records import EventRow, Row
 from mmbot.net.web import Handler, Page, WebServer, serving
 from mmbot.runtime import provenance
+from mmbot.runtime.alerting import Alerts
 from mmbot.runtime.player import Counts, Player
 from mmbot.runtime.reload import Reload, Reloader, Sources
 from mmbot.telemetry.feeds import Batch, FeedWriter
@@ -60,6 +61,7 @@ class KeptRun(ABC):
         self.metrics_port = reloader.settings.telemetry.metrics_port
         """Where metrics are served on loopback while the run is iterated; 0: a free port, None: nowhere."""
         self._server: WebServer | None = None
+        self._alerts: Alerts | None = None
 
     @abstractmethod
     def _rows(self) -> Iterator[list[Row]]:
@@ -104,6 +106,13 @@ class KeptRun(ABC):
     def halt(self, reason: str) -> None:
         """Stop at the next tick with quotes pulled; the manifest says why."""
         self._player.halt(reason)
+
+    def alert(self, news: Mapping[str, Any]) -> None:
+        """A rule that watches the run fires or is over: tell the webhook, if there is one. Returns at once;
+        what came of it is an event.
+        """
+        if self._alerts is not None:
+            self._alerts.send(news)
 
     def reload(self, told: Callable[[Reload], None] | None = None) -> None:
         """Before the next tick, read the configuration again and put it in force, or refuse it and go on.
@@ -169,7 +178,7 @@ class KeptRun(ABC):
     def _play(self) -> Iterator[Batch]:
         writer = FeedWriter(self.directory, run_id=self.run_id, arm=self._arm, data_kind=self.data_kind)
         with contextlib.closing(writer):
-            for index, rows in enumerate(self._rows()):
+            for index, rows in enumerate(self._rows_and_alerts()):
                 if index == 0:
                     writer.touch(rows[0].ts_ns)
                 for observer in self.observers:
@@ -178,6 +187,25 @@ class KeptRun(ABC):
                 if self.flushes_rows:
                     writer.flush()
                 yield from batches
+
+    def _rows_and_alerts(self) -> Iterator[list[Row]]:
+        """The rows, and what came of the alerts that were sent meanwhile."""
+        url = self.settings.alerts.webhook_url
+        if url is None:
+            yield from self._rows()
+            return
+        facts = self._facts()
+        labels = {"run_id": self.run_id, "data_kind": self.data_kind, "mode": facts["mode"]}
+        alerts = self._alerts = Alerts(url, labels)
+        now_ns, sent = 0, []
+        try:
+            for rows in self._rows():
+                now_ns = rows[-1].ts_ns if rows else now_ns
+                yield [*rows, *alerts.events(now_ns)]
+        finally:
+            sent = alerts.close(now_ns)
+        if sent:
+            yield [*sent]
 
     def _write_manifest(self, status: str, reason: str | None) -> None:
         path = self.directory / "manifest.json"

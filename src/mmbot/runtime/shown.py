@@ -94,7 +94,9 @@ def shown(run: KeptRun, port: int, option: str) -> Iterator[tuple[Board, str]]:
 
 
 class ShownRun:
-    """A run that is shown, and says that it runs, while it is iterated. Main thread only."""
+    """A run that is shown, and says that it runs, while it is iterated. All else is the run's own. Main
+    thread only.
+    """
 
     def __init__(self, run: KeptRun, port: int, option: str, running: Path) -> None:
         self._run, self._port, self._option, self._running = run, port, option, running
@@ -107,8 +109,8 @@ class ShownRun:
         ):
             yield from self._run
 
-    def halt(self, reason: str) -> None:
-        self._run.halt(reason)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._run, name)
 
     def watched(self, rules: Sequence[Mapping[str, Any]]) -> None:
         if self._board is not None:

@@ -6,16 +6,16 @@ watch does, the annotation `differs` says how.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 
 from pytest_mmgates.alerting.exports import Exports
+from pytest_mmgates.alerting.naming import alert_annotations, alert_labels, alert_name, watched_rules
 from pytest_mmgates.alerting.queries import QUERIES, Query, Stream, duration, number
 from pytest_mmgates.gatefile import Gate
 from pytest_mmgates.units import NS_PER_S, Dimension, Quantity
+from pytest_mmgates.watch.record import By, Section
 from pytest_mmgates.watchrules import STEP_NS, Condition, WatchRule
-
-SEVERITY = {"stop": "critical", "warn": "warning"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,38 +47,29 @@ def alerts_of(gate: Gate, exports: Exports) -> list[Alert]:
     """Every stop rule, its fast twin, and every warning of a gate, in its order. Raises CommandError where
     the exported metrics do not suffice.
     """
-    made: list[Alert] = []
-    for section, rules in (("stop", gate.stop), ("warn", gate.warn)):
-        for rule in rules:
-            of_rule = _OfRule(gate, section, rule, exports)
-            made += of_rule.alerts()
-    names = [alert.name for alert in made]
-    return [_numbered(alert, names[:at].count(alert.name)) for at, alert in enumerate(made)]
-
-
-def _numbered(alert: Alert, before: int) -> Alert:
-    """Rules that differ in their symbol or window alone have one name, numbered from the second on."""
-    return replace(alert, name=f"{alert.name}{before + 1}") if before else alert
+    return [
+        alert
+        for section, rule in watched_rules(gate)
+        for alert in _OfRule(gate, section, rule, exports).alerts()
+    ]
 
 
 class _OfRule:
     """The alerts of one rule."""
 
-    def __init__(self, gate: Gate, section: str, rule: WatchRule, exports: Exports) -> None:
+    def __init__(self, gate: Gate, section: Section, rule: WatchRule, exports: Exports) -> None:
         self._gate, self._section, self._rule = gate, section, rule
         self._query: Query = QUERIES[rule.metric](exports, rule.symbol)
-        words = f"{gate.name}_{section}_{rule.metric}".replace(".", "_").split("_")
-        self._name = "".join(word.capitalize() for word in words)
         self._dimension: Dimension = rule.definition.dimension
 
     def alerts(self) -> Iterator[Alert]:
-        yield self._alert("", self._rule.slow)
+        yield self._alert("slow", self._rule.slow)
         if self._rule.fast is not None:
-            yield self._alert("Fast", self._rule.fast)
+            yield self._alert("fast", self._rule.fast)
         if self._rule.no_data is not None:
             yield self._no_data(self._rule.no_data)
 
-    def _alert(self, suffix: str, condition: Condition) -> Alert:
+    def _alert(self, by: By, condition: Condition) -> Alert:
         query, window_ns = self._query, condition.window_ns
         whole_ns = window_ns + self._rule.windowed.warm_up_ns
         limit = self._base(condition.bound.limit)
@@ -91,11 +82,11 @@ class _OfRule:
         lasts_ns = whole_ns + 2 * condition.hold_ns + 20 * STEP_NS
         bad, good = self._beyond(limit, condition), self._short_of(limit, condition)
         return Alert(
-            name=self._name + suffix,
+            name=alert_name(self._gate, self._section, self._rule, by),
             expr="\nand ".join(terms),
             hold_ns=condition.hold_ns,
             keep_ns=window_ns if condition.clear else 0,
-            labels=self._labels(),
+            labels=alert_labels(self._gate, self._section),
             annotations=self._annotations(
                 f"{self._rule.subject} over {condition.window} is {condition.bound}{hold}",
                 [*self._stands_still(condition), *query.differs],
@@ -112,11 +103,11 @@ class _OfRule:
         lasts_ns = from_ns + 60 * STEP_NS
         healthy = self._short_of(self._base(slow.bound.limit), slow)
         return Alert(
-            name=f"{self._name}NoData",
+            name=alert_name(self._gate, self._section, self._rule, "no_data"),
             expr=missing.expr,
             hold_ns=fires_ns,
             keep_ns=0,
-            labels=self._labels(),
+            labels=alert_labels(self._gate, self._section),
             annotations=self._annotations(
                 f"{self._rule.subject} over {slow.window} has had no value for {fires}",
                 ["a target that is gone has no series: that is seen by `up`, not here"],
@@ -126,15 +117,8 @@ class _OfRule:
             quiet=Case(self._query.stream(healthy, slow.window_ns, lasts_ns), None, lasts_ns),
         )
 
-    def _labels(self) -> dict[str, str]:
-        return {
-            "severity": SEVERITY[self._section],
-            "owner": self._gate.owner,
-            "step": self._gate.name,
-        }
-
     def _annotations(self, summary: str, differs: Sequence[str]) -> dict[str, str]:
-        told = {"summary": summary, "rule": str(self._rule), "runbook": self._gate.runbook}
+        told = alert_annotations(self._gate, self._rule, summary)
         return told | ({"differs": "; ".join(differs)} if differs else {})
 
     def _stands_still(self, condition: Condition) -> Iterator[str]:

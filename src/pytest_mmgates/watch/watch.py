@@ -7,14 +7,16 @@ look of it is made up for, up to a day: no data is judged as if it had been look
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from pytest_mmgates.errors import RunlogError
 from pytest_mmgates.metrics.measurement import Measurement, absent
 from pytest_mmgates.metrics.windowed import Fresh
 from pytest_mmgates.rows import Markets
 from pytest_mmgates.units import Dimension, in_unit, show
+from pytest_mmgates.watch.changes import Change
 from pytest_mmgates.watch.hold import Hold, Now
-from pytest_mmgates.watch.record import Fired, Section, WatchRecord, clock_text, moment_text
+from pytest_mmgates.watch.record import By, Fired, Section, WatchRecord, clock_text, moment_text
 from pytest_mmgates.watch.sources import LATEST_BUCKETS, Sources
 from pytest_mmgates.watchrules import LONGEST_NS, STEP_NS, Condition, WatchRule
 
@@ -33,9 +35,11 @@ class Watch:
         markets: Callable[[], Markets],
         tell: Callable[[str], None],
     ) -> None:
+        self._changes: list[Change] = []
+        changed = self._changes.append
         self._rules = [
-            *(WatchedRule(rule, "stop", tell) for rule in stop),
-            *(WatchedRule(rule, "warn", tell) for rule in warn),
+            *(WatchedRule(rule, "stop", tell, changed) for rule in stop),
+            *(WatchedRule(rule, "warn", tell, changed) for rule in warn),
         ]
         conditions = [condition for rule in self._rules for condition in rule.conditions]
         self._longest_ns = max((condition.window_ns for condition in conditions), default=0)
@@ -67,6 +71,12 @@ class Watch:
             }
             for rule in self._rules
         ]
+
+    def take_changes(self) -> list[Change]:
+        """Which rules fired or ended since it was asked last."""
+        changes = self._changes.copy()
+        self._changes.clear()
+        return changes
 
     def batch(self, feed: str, lines: bytes) -> None:
         """Take a batch of rows. Raises RunlogError for rows that cannot be believed."""
@@ -118,7 +128,13 @@ class Watch:
 class WatchedRule:
     """One rule and what became of it so far."""
 
-    def __init__(self, rule: WatchRule, section: Section, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        rule: WatchRule,
+        section: Section,
+        tell: Callable[[str], None],
+        changed: Callable[[Change], None] = lambda _: None,
+    ) -> None:
         self.rule = rule
         self.conditions = [rule.slow] if rule.fast is None else [rule.slow, rule.fast]
         self.record = WatchRecord(str(rule), section, above=rule.above)
@@ -130,6 +146,8 @@ class WatchedRule:
         self._found: Measurement | None = None
         """By the slow condition at the last look."""
         self._tell = tell
+        self._changed = changed
+        self._firing: dict[By, Change] = {}
 
     def says(self) -> str | None:
         """The last value, and how long what holds has held; None before the first look.
@@ -185,6 +203,7 @@ class WatchedRule:
             self._miss(found, now_ns)
             return
         self._missing_ns = 0
+        self._over("no_data", now_ns)
         record.judged += 1
         if record.is_worse(found.value):
             record.worst, record.worst_n, record.worst_ns = found.value, found.n, now_ns
@@ -216,6 +235,7 @@ class WatchedRule:
             if self._told[index]:
                 self._tell(f"{self._shown(condition, found)}: cleared")
             self._told[index], self._fired[index] = 0, False
+            self._over("fast" if index else "slow", now_ns)
         elif now is Now.HOLDS and hold.fires and not self._fired[index]:
             self._fired[index] = True
             for_ = "" if condition.hold is None else f" for {condition.hold}"
@@ -229,6 +249,15 @@ class WatchedRule:
         self.record.times += 1
         self.record.fired = self.record.fired or fired
         self._tell(f"{self.record.section}: {fired.why}")
+        change = Change(self.rule, self.record.section, fired.by, fired.at_ns, fired.why)
+        self._firing[fired.by] = change
+        self._changed(change)
+
+    def _over(self, by: By, now_ns: int) -> None:
+        """It fires no longer, if it did."""
+        change = self._firing.pop(by, None)
+        if change is not None:
+            self._changed(replace(change, until_ns=now_ns))
 
     def _shown(self, condition: Condition, found: Measurement) -> str:
         """`deadline_miss.ratio[5m] 7.1% > 5%`."""

@@ -263,7 +263,7 @@ OTHER: dict[type, Any] = {
     int: lambda value: value + 1,
     float: lambda value: value * 1.01,
 }
-OTHER_NULL = {"metrics_port": 9464}
+OTHER_NULL = {"metrics_port": 9464, "webhook_url": "http://127.0.0.1:9093/hook"}
 OTHER_WORD = {"fair_value": "mid", "model": "lognormal"}
 
 
@@ -284,6 +284,12 @@ def test_no_value_can_be_changed_without_changing_the_hash(tmp_path: Path, path:
         other = OTHER_WORD[path[-1]] if isinstance(value, str) else OTHER[type(value)](value)
     changed = load_settings([SHIPPED, overlay(tmp_path, path, msgspec.json.encode(other).decode())])
     assert changed.sha256() != load_settings([SHIPPED]).sha256()
+
+
+@pytest.mark.parametrize("url", ["localhost:9093", "ftp://127.0.0.1/hook", "http://", "https:///hook"])
+def test_a_webhook_that_is_no_address_is_refused_with_its_place(tmp_path: Path, url: str):
+    message = refused(tmp_path, ("alerts", "webhook_url"), url)
+    assert message == f"{tmp_path}/top.yaml:2: alerts.webhook_url: was {url!r}, expected http(s)://HOST/..."
 
 
 def test_every_section_is_a_frozen_type_that_forbids_unknown_fields():
