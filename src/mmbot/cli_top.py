@@ -54,7 +54,7 @@ def top(
         console.print(shown(states(), console))
         return
     try:
-        console.print(shown(_watched(states, console), console))
+        console.print(shown(watched(states, console), console))
     except KeyboardInterrupt:
         return
 
@@ -65,12 +65,12 @@ def shown(state: RunState, console: Console) -> Group:
     return Group(Text(headline(state), style="bold"), *tables)
 
 
-def _watched(states: States, console: Console) -> RunState:
+def watched(states: States, console: Console, wait: Callable[[float], None] = pause) -> RunState:
     """Shows how the run stands until it has ended; returns the last that it said."""
     state = states()
     with Live(shown(state, console), console=console, screen=True, auto_refresh=False) as live:
         while state.state not in _ENDED:
-            pause(_EVERY_S)
+            wait(_EVERY_S)
             try:
                 state = states()
             except (TransportError, ConfigError):  # it has ended, and its page or directory with it

@@ -4,20 +4,23 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 
 import msgspec
 import psutil
 import pytest
 from rich.console import Console
+from rich.text import Text
 from tests.mmbot.builders import Command, run_request
 from tests.mmbot.telemetry.test_view import facts_of, quoting, state_of
 
-from mmbot.cli_top import shown
+from mmbot.cli_top import shown, watched
+from mmbot.errors import TransportError
 from mmbot.runtime.run import Run
 from mmbot.runtime.running import Status, read_status
 from mmbot.runtime.shown import ShownRun
-from mmbot.telemetry.view import RuleState, View
+from mmbot.telemetry.view import RuleState, RunState, View
 
 
 @pytest.fixture
@@ -127,3 +130,27 @@ def test_before_the_first_row_there_is_no_data():
         console.print(shown(state_of(), console))
     assert "demo: starting" in captured.get()
     assert "no data" in captured.get()
+
+
+@pytest.mark.parametrize("ending", ["complete", "its page is gone"])
+def test_it_is_shown_anew_until_it_ends(ending: str):
+    view, console = View(facts_of()), Console(width=120, force_terminal=True, file=StringIO())
+    waited: list[float] = []
+
+    def states() -> RunState:
+        view.rows([quoting()])
+        if len(waited) == 2 and ending == "complete":
+            view.ended("complete", None)
+        elif len(waited) == 2:
+            raise TransportError("no connection", "connect")
+        return view.state()
+
+    last = watched(states, console, waited.append)
+    assert waited == [1.0, 1.0]
+    told = [line for line in Text.from_ansi(console.file.getvalue()).plain.splitlines() if "ticks  " in line]
+    if ending == "complete":
+        assert (last.state, last.ticks) == ("complete", 3)
+        assert [line.split()[-1] for line in told] == ["1", "2", "3"]
+    else:
+        assert (last.state, last.ticks) == ("quoting", 2)
+        assert [line.split()[-1] for line in told] == ["1", "2"]

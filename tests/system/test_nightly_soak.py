@@ -105,4 +105,4 @@ def test_nothing_foreign_runs_but_what_is_pinned_and_nothing_may_be_written() ->
     assert lines
     assert all(re.search(r"uses: [\w-]+/[\w-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+$", line) for line in lines)
     assert (WORKFLOW["permissions"], JOB["permissions"]) == ({}, {"contents": "read"})
-    assert JOB["timeout-minutes"] <= 90
+    assert JOB["timeout-minutes"] <= 60
