@@ -57,7 +57,7 @@ def test_what_a_rule_says_without_data_and_with_its_fast_twin():
     stop = ["deadline_miss.ratio[1m] > 5% for 10m, n >= 30, fast [30s] > 15% for 1m, n >= 20"]
     assert watch([], stop).says()[0]["says"] is None
     missing = watch([rows("pipeline_ticks", *ticks(0, 60), *ticks(200, 201))], stop)
-    assert missing.says()[0]["says"] == "no data: since 02:20 of 05:00"
+    assert missing.says()[0]["says"] == "no data: since 02:20 of 05:00: no ticks"
     ill_from_100 = ticks(0, 141, miss=range(100, 141))
     (said,) = watch([rows("pipeline_ticks", *ill_from_100)], stop).says()
     assert said["says"] == "66.67%, > 5% since 00:30 of 10:00, > 15% in 30s since 00:30 of 01:00"

@@ -154,10 +154,13 @@ class WatchedRule:
 
         `7.1%, > 5% since 08:40 of 10:00`
         """
-        if self._found is None:
+        found = self._found
+        if found is None:
             return None
         said = [
-            self._value(self.rule.slow, self._found) if self._found.value is not None else self._missing()
+            f"{self._missing()}: {found.reason}"
+            if found.value is None
+            else self._value(self.rule.slow, found)
         ]
         for hold, condition in zip(self._holds, self.conditions, strict=True):
             if hold.held_ns is not None and condition.hold is not None:
