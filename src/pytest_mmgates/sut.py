@@ -123,8 +123,8 @@ def _iterate(run: Run, judge: Judge, news: News) -> RunlogError | None:
             reason = judge(feed, lines)
         except RunlogError as error:
             unreadable, reason = error, f"rows cannot be judged: {error}"
-        if alert is not None:
-            for one in news():
+        for one in news():
+            if alert is not None:
                 alert(one)
         if reason is not None:
             run.halt(reason)
