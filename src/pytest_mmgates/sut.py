@@ -141,8 +141,8 @@ def _tell(run: Run, judge: Judge) -> None:
     watched, alert = getattr(run, "watched", None), getattr(run, "alert", None)
     if watched is not None and (says := judge.says()) is not None:
         watched(says)
-    if alert is not None:
-        for news in judge.news():
+    for news in judge.news():
+        if alert is not None:
             alert(news)
 
 

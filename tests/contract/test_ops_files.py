@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -10,13 +11,16 @@ from pathlib import Path
 import msgspec
 import pytest
 import yaml
+from tests.mmbot.builders import linear
 from tests.pytest_mmgates.alerting.promql import series_in
 
 from mmbot.telemetry.metrics import METRICS, table
+from mmbot.telemetry.registry import RunMetrics
 from pytest_mmgates.cli import main
 
 ROOT = Path(__file__).parents[2]
 OPS = ROOT / "ops"
+GUIDE = (ROOT / "docs/metrics.md").read_text()
 NAMES = {name for metric in METRICS for name in (metric.name, f"{metric.name}_bucket")}
 
 
@@ -80,6 +84,35 @@ def test_prometheus_reads_the_rules():
     command = [promtool(), "check", "rules", str(OPS / "prometheus/alerts.yml")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_prometheus_reads_the_configuration_in_the_guide(tmp_path: Path):
+    [config] = re.findall(r"```yaml\n(# prometheus\.yml\n.*?)```", GUIDE, re.DOTALL)
+    (tmp_path / "prometheus.yml").write_text(config)
+    shutil.copy(OPS / "prometheus/alerts.yml", tmp_path)
+    command = [promtool(), "check", "config", str(tmp_path / "prometheus.yml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (
+        yaml.safe_load(config)["scrape_configs"][0]["job_name"] in (OPS / "prometheus/alerts.yml").read_text()
+    )
+
+
+def test_prometheus_has_nothing_to_say_about_the_names():
+    text, _ = RunMetrics([linear()], run_id="r", arm="A", data_kind="synthetic").exposed("")
+    command = [promtool(), "check", "metrics"]
+    done = subprocess.run(command, input=text, capture_output=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, b"")
+
+
+def test_a_table_that_cannot_be_read_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    assert alerts(monkeypatch, "--metrics", tmp_path / "none.json", "--out", tmp_path / "ops") == 2
+    assert capsys.readouterr().err == (
+        f"mmgates: --metrics {tmp_path}/none.json: cannot be read: No such file or directory\n"
+    )
+    assert not (tmp_path / "ops").exists()
 
 
 @pytest.mark.slow

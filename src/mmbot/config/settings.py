@@ -264,7 +264,10 @@ def _check_alone(document: Document, settings: Settings) -> None:
 
 def _is_web_address(text: str) -> bool:
     parts = urlsplit(text)
-    return parts.scheme in ("http", "https") and bool(parts.hostname)
+    try:
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of a port that is none
+        return False
 
 
 def _error(document: Document, key: str, message: str) -> ConfigError:

@@ -286,7 +286,9 @@ def test_no_value_can_be_changed_without_changing_the_hash(tmp_path: Path, path:
     assert changed.sha256() != load_settings([SHIPPED]).sha256()
 
 
-@pytest.mark.parametrize("url", ["localhost:9093", "ftp://127.0.0.1/hook", "http://", "https:///hook"])
+@pytest.mark.parametrize(
+    "url", ["localhost:9093", "ftp://127.0.0.1/hook", "http://", "https:///hook", "http://h:99999/"]
+)
 def test_a_webhook_that_is_no_address_is_refused_with_its_place(tmp_path: Path, url: str):
     message = refused(tmp_path, ("alerts", "webhook_url"), url)
     assert message == f"{tmp_path}/top.yaml:2: alerts.webhook_url: was {url!r}, expected http(s)://HOST/..."
