@@ -1,7 +1,9 @@
 """A run that is served: metrics of what it has done so far, for as long as it runs."""
 
 import asyncio
+import re
 import socket
+import threading
 from pathlib import Path
 
 import msgspec
@@ -48,6 +50,29 @@ def test_metrics_of_the_rows_so_far_are_served_while_it_runs(tmp_path: Path):
         pass
     with pytest.raises(TransportError, match="no connection"):
         fetched(run.url, "/metrics")
+
+
+def test_a_replay_that_never_waits_is_served_too(tmp_path: Path):
+    run, asked, over = served(tmp_path), threading.Event(), threading.Event()
+    counts: list[float] = []
+
+    def look() -> None:
+        while not over.is_set():
+            text = fetched(str(run.url), "/metrics").decode()
+            counts.append(float(re.findall(r"^mmbot_ticks_total\S* (\S+)$", text, re.MULTILINE)[0]))
+            asked.set()
+
+    looker = threading.Thread(target=look)
+    for number, _ in enumerate(run):
+        if number == 0:
+            looker.start()
+        elif number == 1:
+            assert asked.wait(30)
+        if number == 2:
+            over.set()
+            looker.join()
+    assert counts == sorted(counts)
+    assert 0 <= counts[0] <= counts[-1] <= run.counts.ticks
 
 
 def test_other_pages_are_served_beside_them(tmp_path: Path):
