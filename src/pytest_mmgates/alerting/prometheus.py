@@ -73,11 +73,11 @@ def _tests(alert: Alert) -> list[dict[str, Any]]:
 
 
 def _test(name: str, alert: str, case: Case, fired: dict[str, Any]) -> dict[str, Any]:
-    """Not before its time, and then; or never."""
-    times: list[tuple[int, bool]] = [(case.lasts_ns, False)]
-    if case.from_ns is not None:
-        times = [(max(case.from_ns - _LATE_NS, 0), False)] if case.from_ns else []
-        times.append((case.from_ns, True))
+    """Not before its time, and then; or never, at each quarter of the streams."""
+    if case.from_ns is None:
+        times = [(case.lasts_ns * part // 4, False) for part in range(1, 5)]
+    else:
+        times = [(max(case.from_ns - _LATE_NS, 0), False), (case.from_ns, True)]
     return {
         "name": name,
         "interval": f"{STEP_S}s",
