@@ -2,35 +2,18 @@
 
 import itertools
 import math
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from tests.pytest_mmgates.perflab import foreign_tape
+from tests.pytest_mmgates.perflab.conftest import TAPE, Written
 
 from pytest_mmgates.perflab import Code, Gate, PerfError, compare, prove
 from pytest_mmgates.perflab.decide import FIRST_LOOK, MOST_ROUNDS
 from pytest_mmgates.perflab.rounds import Pairs, Round
 
-TAPE = {"door": "foreign:open_tape", "ticks": 40}
 LIMITS = {"place": 0.5, "tick_total": 20.0}
-Written = Callable[..., Code]
-
-
-@pytest.fixture
-def written(tmp_path: Path) -> Written:
-    """Code with that name, in a folder of its own."""
-
-    def write(name: str, **how: Any) -> Code:
-        root = tmp_path / name
-        root.mkdir()
-        (root / "foreign.py").write_text(foreign_tape.text(**how))
-        return Code(name, root, Path(sys.executable))
-
-    return write
 
 
 def test_the_slower_stage_fails_and_the_others_pass(written: Written):
@@ -47,7 +30,7 @@ def test_the_slower_stage_fails_and_the_others_pass(written: Written):
     assert FIRST_LOOK <= found.rounds <= MOST_ROUNDS
     counted = found.evidence["bytecodes"]
     assert counted["price"][0] == counted["price"][1] > 0
-    assert counted["place"][1] - counted["place"][0] == pytest.approx(40 * 2 * 800)  # two bytecodes a turn
+    assert counted["place"][1] - counted["place"][0] == 40 * 3 * 800  # three bytecodes a turn
 
 
 def test_other_decisions_are_told(written: Written):
