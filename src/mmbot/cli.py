@@ -35,7 +35,7 @@ from mmbot.ops.rollback import Rollback, Values, apply, ask_running, targets, wo
 from mmbot.ops.steps import run_step
 from mmbot.runtime.faults import parse_fault
 from mmbot.runtime.kept_run import KeptRun
-from mmbot.runtime.live_run import LiveRequest, ShadowRun
+from mmbot.runtime.live_request import LiveRequest
 from mmbot.runtime.run import EngineKind, Run, RunRequest
 from mmbot.runtime.running import announced
 from mmbot.runtime.shown import shown
@@ -214,6 +214,8 @@ def run(
             host=host,
         )
         if mode is Mode.SHADOW:
+            from mmbot.runtime.live_run import ShadowRun  # noqa: PLC0415 (numba costs 0.6 s to import)
+
             opening = contextlib.nullcontext(ShadowRun(request))
         else:
             if not _given(context, "config"):

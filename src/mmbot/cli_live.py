@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -28,14 +28,16 @@ from mmbot.ops import live as ops
 from mmbot.runtime.account_folder import AccountFolder
 from mmbot.runtime.assemble import own_prefix
 from mmbot.runtime.guard import watch
-from mmbot.runtime.live_run import LiveRequest
+from mmbot.runtime.live_request import LiveRequest
 from mmbot.runtime.record import VENUES
 from mmbot.runtime.sweep import SETTLED_NS, sweep
-from mmbot.runtime.trade_run import Account, TradeRun
 from mmbot.units import SECOND, parse_duration
 from mmbot.venues.bybit.cancel_only import CancelOnly
 from mmbot.venues.bybit.hosts import hosts
 from mmbot.venues.credentials import Credentials
+
+if TYPE_CHECKING:
+    from mmbot.runtime.trade_run import TradeRun
 
 AccountName = Annotated[
     str | None,
@@ -74,8 +76,10 @@ class Notable:
 @contextlib.contextmanager
 def trading(
     request: LiveRequest, account: str | None, adopt: frozenset[str], artifacts: Path
-) -> Iterator[TradeRun]:
+) -> Iterator["TradeRun"]:
     """A live run whose account is ours alone. Raises ConfigError and AccountError for what forbids it."""
+    from mmbot.runtime.trade_run import Account, TradeRun  # noqa: PLC0415 (numba costs 0.6 s to import)
+
     live = ops.check_live(request, os.environ, artifacts)
     credentials = ops.credentials(os.environ, ops.BOT_KEY)
     folder = AccountFolder(account or ops.account_name(live, request.host), artifacts / "accounts")

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 from mmbot.errors import ConfigError
 from mmbot.runtime.kept_run import KeptRun
 from mmbot.runtime.latency_tape import LatencyRequest, LatencyTape
+from mmbot.runtime.live_request import LiveRequest
 from mmbot.runtime.reload import Sources
 from mmbot.runtime.run import EngineKind, Run, RunRequest, part_names
 
@@ -58,7 +59,7 @@ def open_run(request: Mapping[str, Any]) -> "KeptRun | ShownRun":
 
 
 def _live(request: Mapping[str, Any]) -> KeptRun:
-    from mmbot.runtime.live_run import LiveRequest, ShadowRun  # noqa: PLC0415 (sockets cost 0.5 s to import)
+    from mmbot.runtime.live_run import ShadowRun  # noqa: PLC0415 (sockets and kernels cost 1 s to import)
 
     return ShadowRun(
         LiveRequest(

@@ -9,7 +9,7 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import psutil
@@ -19,13 +19,15 @@ from mmbot.engine.engine import Engine
 from mmbot.errors import MmbotError, OutputError
 from mmbot.model.instrument import Instrument
 from mmbot.model.records import EventRow, Row
-from mmbot.net.web import Handler, Page, WebServer, serving
 from mmbot.runtime import provenance
-from mmbot.runtime.alerting import Alerts
 from mmbot.runtime.player import Counts, Player
 from mmbot.runtime.reload import Reload, Reloader, Sources
 from mmbot.telemetry.feeds import Batch, FeedWriter
 from mmbot.telemetry.registry import RunMetrics
+
+if TYPE_CHECKING:
+    from mmbot.net.web import Handler, WebServer
+    from mmbot.runtime.alerting import Alerts
 
 SCHEMA = 1
 
@@ -149,12 +151,16 @@ class KeptRun(ABC):
         if self.metrics_port is None:
             yield
             return
+        from mmbot.net.web import serving  # noqa: PLC0415 (a web server costs 0.5 s to import)
+
         routes = {"/metrics": self.metrics()}
         with serving(routes, self.metrics_port, option="metrics port") as self._server:
             yield
 
-    def metrics(self) -> Handler:
+    def metrics(self) -> "Handler":
         """Answers with the run's metrics, added up from the rows that it writes from now on."""
+        from mmbot.net.web import Page  # noqa: PLC0415 (a web server costs 0.5 s to import)
+
         metrics = RunMetrics(self.instruments, run_id=self.run_id, arm=self._arm, data_kind=self.data_kind)
         self.observers.append(metrics)
         return lambda asked: Page(*metrics.exposed(asked.headers.get("Accept", "")))
@@ -196,6 +202,8 @@ class KeptRun(ABC):
             return
         facts = self._facts()
         labels = {"run_id": self.run_id, "data_kind": self.data_kind, "mode": facts["mode"]}
+        from mmbot.runtime.alerting import Alerts  # noqa: PLC0415 (an HTTP client costs 0.5 s to import)
+
         alerts = self._alerts = Alerts(url, labels)
         now_ns, sent = 0, []
         try:

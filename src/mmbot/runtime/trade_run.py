@@ -26,7 +26,8 @@ from mmbot.risk.throttle import ThrottleSettings
 from mmbot.runtime.account_folder import AccountFolder
 from mmbot.runtime.assemble import build_engine, fed_markets, own_prefix
 from mmbot.runtime.kept_run import rss_bytes
-from mmbot.runtime.live_run import LiveRequest, LiveRun
+from mmbot.runtime.live_request import LiveRequest
+from mmbot.runtime.live_run import LiveRun
 from mmbot.runtime.live_world import LiveWorld
 from mmbot.runtime.order_log_file import OrderLogFile
 from mmbot.runtime.private_lines import PrivateLines
