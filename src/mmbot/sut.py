@@ -1,5 +1,5 @@
-"""The door for gates: `mmgates_sut = "mmbot.sut:open_run"`, `mmgates_parts = "mmbot.sut:parts"`. Built-in
-types in, built-in types out.
+"""The door for gates: `mmgates_sut = "mmbot.sut:open_run"`, `mmgates_parts = "mmbot.sut:parts"`,
+`mmgates_tape = "mmbot.sut:open_tape"`. Built-in types in, built-in types out.
 
 Request keys: `step`, `scenario`, `run_id`, `run_dir`, `data_dir` (or None), `duration_s` (None = the
 scenario's own, infinity = the whole tape), `seed` (or None), `config` (list of files: base, then overrides;
@@ -10,6 +10,14 @@ run is an iterable of (feed, JSONL bytes) and has `halt(reason)`.
 
 A live run is a shadow run: market data of the venue, simulated fills, no order leaves. What comes over plain
 HTTP is a market that somebody plays, and its rows say synthetic.
+
+A tape times the pipeline on the first `ticks` of a scenario with one symbol, after `lead_ticks` to warm up.
+Request keys: `scenario`, and where the default is not wanted `config`, `data_dir`, `seed`, `ticks`,
+`lead_ticks`, `repeats` (how often each tick is done within one sample), `market` (plain, or compiled: in
+kernels, as live), `sha256` (of the market that is expected) and `clock` (a callable without arguments that
+returns whole numbers; the pipeline reads it between its stages). `step(first, stop)` returns for every tick
+the hash of what it decided, and the time of each of `stages` by repeat; `readings` tells how many readings of
+the clock are part of each, `sha256` names the market, `kind` its origin.
 """
 
 import os
@@ -19,7 +27,9 @@ from typing import Any
 
 from mmbot.errors import ConfigError
 from mmbot.runtime.kept_run import KeptRun
+from mmbot.runtime.latency_tape import LatencyRequest, LatencyTape
 from mmbot.runtime.live_run import LiveRequest, ShadowRun
+from mmbot.runtime.reload import Sources
 from mmbot.runtime.run import EngineKind, Run, RunRequest, part_names
 
 ENGINE = "MMBOT_ENGINE"
@@ -70,6 +80,29 @@ def _replay(request: Mapping[str, Any]) -> Run:
     )
 
 
+def open_tape(request: Mapping[str, Any]) -> LatencyTape:
+    """Open a latency tape. Raises MmbotError subclasses for bad input."""
+    unknown = set(request) - _TAPE_KEYS
+    if unknown or "scenario" not in request:
+        what = f"unknown keys {sorted(unknown)}" if unknown else "no scenario"
+        raise ConfigError(f"tape request had {what}, expected scenario and any of {sorted(_TAPE_KEYS)}")
+    market = request.get("market", "plain")
+    if market not in ("plain", "compiled"):
+        raise ConfigError(f"tape request: market was {market!r}, expected plain or compiled")
+    tape = LatencyTape(
+        LatencyRequest(
+            sources=Sources(tuple(_config({"config": (), **request})), request["scenario"], SCENARIOS),
+            data=_data({"data_dir": None, **request}),
+            compiled=market == "compiled",
+            **{key: request[key] for key in _TAPE_PLAY if key in request},
+        )
+    )
+    expected = request.get("sha256", tape.sha256)
+    if tape.sha256 != expected:
+        raise ConfigError(f"tape of scenario {request['scenario']}: is {tape.sha256}, expected {expected}")
+    return tape
+
+
 def parts(request: Mapping[str, Any]) -> list[str]:
     """The names of the parts that a requested run is played in, in a fixed order; empty = it is played whole.
     They are a property of the scenario, and each is a run by itself. Raises like `open_run`.
@@ -105,3 +138,5 @@ _KEYS = {
     "step", "scenario", "run_id", "run_dir", "data_dir", "duration_s", "seed", "config", "part",
     "live", "host",
 }  # fmt: skip
+_TAPE_PLAY = ("seed", "ticks", "lead_ticks", "repeats", "clock")
+_TAPE_KEYS = {"scenario", "config", "data_dir", "market", "sha256", *_TAPE_PLAY}
