@@ -6,11 +6,13 @@ import sys
 
 import typer
 
+from pytest_mmgates.commands import baseline
 from pytest_mmgates.commands.check import check
 from pytest_mmgates.errors import MmgatesError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 app.command()(check)
+app.add_typer(baseline.app, name="baseline")
 
 
 @app.callback()

@@ -16,6 +16,7 @@ from pytest_mmgates.properties import read_item, read_rules
 from pytest_mmgates.report.artifacts import artifacts
 from pytest_mmgates.report.files import write_atomically
 from pytest_mmgates.report.publish import publish
+from pytest_mmgates.report.pull_request import EDITS_GATES, comparison_lines
 from pytest_mmgates.report.result import RunResult
 from pytest_mmgates.report.table import short, table
 from pytest_mmgates.runlog import RunLog
@@ -48,7 +49,10 @@ class Controller:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, exitstatus: int) -> None:
-        if self._state.results:
+        if not self._state.results:
+            for path in self._state.written:
+                terminalreporter.write_line(f"wrote {path}")
+        else:
             _summarize(self._state, terminalreporter, green=exitstatus == pytest.ExitCode.OK)
         if self._state.error:
             terminalreporter.write_line(f"ERROR: {self._state.error}", red=True)
@@ -64,7 +68,7 @@ def _finish(state: State) -> None:
     files = artifacts(state.results, state.options.selected[0], state.options.out_dir)
     try:
         write_atomically(files)
-        state.written = [state.options.shown(path) for path in files]
+        state.written += [state.options.shown(path) for path in files]
         state.written += [state.options.shown(path) for path in _publish(state)]
     except OutputError as error:
         state.error = f"--mmgates-out {error}"
@@ -111,6 +115,8 @@ def _verdict(state: State, gate: str, found: RunLog | str) -> GateVerdict:
 def _summarize(state: State, terminal: pytest.TerminalReporter, *, green: bool) -> None:
     """One table, or one line per gate under `-q`."""
     terminal.write_sep("-", "release gates")
+    for result in state.results:
+        _write_edits(result, terminal)
     if terminal.verbosity < 0:
         for line in (line for result in state.results for line in short(result)):
             terminal.write_line(line)
@@ -133,8 +139,16 @@ def _write_table(state: State, terminal: pytest.TerminalReporter) -> None:
             for record in verdict.warnings:
                 first = record.fired.why if record.fired else ""
                 terminal.write_line(f"warning on {result.name}, {record.times} times, first {first}")
+    for line in (line for result in state.results for line in comparison_lines(result)):
+        terminal.write_line(line)
     for path in state.written:
         terminal.write_line(f"wrote {path}")
+
+
+def _write_edits(result: RunResult, terminal: pytest.TerminalReporter) -> None:
+    """What a change does to the gates themselves stands above what they say of it."""
+    for line in result.log.comparison.edits if result.log and result.log.comparison else ():
+        terminal.write_line(f"{EDITS_GATES}: {line}", yellow=True)
 
 
 def _write_contradiction(result: RunResult, terminal: pytest.TerminalReporter) -> None:

@@ -56,11 +56,32 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="HOST",
         help="where the venue of --mmgates-live is, as its scenario would say (default: the scenario's host)",
     )
+    group.addoption(
+        "--mmgates-lock",
+        action="store_true",
+        help="with -m lock: lock the baseline of the scenario, from its shadow run",
+    )
+    group.addoption(
+        "--mmgates-without-ab",
+        metavar="REASON",
+        help="lock a release baseline without an accepted A/B; the reason stays in the lock",
+    )
+    group.addoption(
+        "--mmgates-base",
+        metavar="COMMIT",
+        help="commit that the change is made on: tell edits of gates beside it (default: beside the lock)",
+    )
     group.addoption("--mmgates-seed", type=int, metavar="N", help="seed of the run (default: the scenario's)")
     parser.addini("mmgates_sut", "system under test, as package.module:callable", default="")
     parser.addini("mmgates_parts", "names the parts of a run, as package.module:callable", default="")
     parser.addini(
         "mmgates_config", "configuration of a step, a line each: STEP: FILE...", type="linelist", default=[]
+    )
+    parser.addini("mmgates_tape", "latency tape of the bot, as package.module:callable", default="")
+    parser.addini("mmgates_source", "paths of the code under test: what a lock archives", type="linelist")
+    parser.addini("mmgates_compare", "time for the comparison of stage times", default="80s")
+    parser.addini(
+        "mmgates_inconclusive", "what an inconclusive comparison does: fail or warn", default="fail"
     )
     parser.addini("mmgates_gates", "directory of gate files", default="gates")
     parser.addini("mmgates_scenarios", "directory of scenario files", default="scenarios")
@@ -87,6 +108,13 @@ class Options:
     seed: int | None
     live: str | None
     host: str | None
+    tape: str
+    source: tuple[str, ...]
+    compare_s: float
+    inconclusive_warns: bool
+    lock: bool
+    without_ab: str | None
+    base: str | None
 
     def is_live(self, scenario: str) -> bool:
         """Whether a scenario is the live venue that was asked for."""
@@ -139,6 +167,7 @@ class Options:
                 f"--mmgates-scenario all: no scenario in {self.shown(self.scenarios_dir)}"
             )
         self._check_live()
+        self._check_lock()
         if self.data_dir and not self.data_dir.is_dir():
             raise pytest.UsageError(f"--mmgates-data: no directory {self.data_dir}")
         for path in self.config:
@@ -165,6 +194,10 @@ class Options:
             raise pytest.UsageError(f"--mmgates-live: {self.live!r} is a scenario that is not live, too")
         if self.duration == _ALL:
             raise pytest.UsageError("--mmgates-duration: 'all' of a live market has no end, expected a time")
+
+    def _check_lock(self) -> None:
+        if self.without_ab is not None and not self.lock:
+            raise pytest.UsageError("--mmgates-without-ab: is of --mmgates-lock, which was not given")
 
     def shown(self, path: Path) -> str:
         """A path as people write it: relative to the root where it lies inside."""
@@ -206,7 +239,27 @@ def read_options(config: pytest.Config) -> Options:
         seed=config.getoption("mmgates_seed"),
         live=config.getoption("mmgates_live"),
         host=config.getoption("mmgates_host"),
+        tape=config.getini("mmgates_tape"),
+        source=tuple(config.getini("mmgates_source")),
+        compare_s=_compare_s(config.getini("mmgates_compare")),
+        inconclusive_warns=_inconclusive_warns(config.getini("mmgates_inconclusive")),
+        lock=config.getoption("mmgates_lock"),
+        without_ab=config.getoption("mmgates_without_ab"),
+        base=config.getoption("mmgates_base"),
     )
+
+
+def _compare_s(text: str) -> float:
+    try:
+        return parse_duration(text).base(Dimension.TIME) / NS_PER_S
+    except ValueError as error:
+        raise pytest.UsageError(f"ini mmgates_compare: {error}") from error
+
+
+def _inconclusive_warns(text: str) -> bool:
+    if text not in ("fail", "warn"):
+        raise pytest.UsageError(f"ini mmgates_inconclusive: found {text!r}, expected fail or warn")
+    return text == "warn"
 
 
 def _step_config(lines: Sequence[str], root: Path) -> Mapping[str, tuple[Path, ...]]:

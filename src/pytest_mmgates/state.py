@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from pytest_mmgates.baseline import in_force
+from pytest_mmgates.baseline.in_force import with_locked
 from pytest_mmgates.gatefile import Gate, read_gate
 from pytest_mmgates.judge import RuleVerdict
 from pytest_mmgates.making import RunSpec
@@ -34,7 +36,8 @@ class State:
         """A gate file, read once; GateError if it cannot be."""
         if name not in self.gates:
             path = self.options.gates_dir / f"{name}.yaml"
-            self.gates[name] = read_gate(path, shown_as=self.options.shown(path))
+            gate = read_gate(path, shown_as=self.options.shown(path))
+            self.gates[name] = with_locked(gate, self.options) if name == in_force.GATE else gate
         return self.gates[name]
 
 
