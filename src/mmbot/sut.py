@@ -23,14 +23,16 @@ the clock are part of each, `sha256` names the market, `kind` its origin.
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmbot.errors import ConfigError
 from mmbot.runtime.kept_run import KeptRun
 from mmbot.runtime.latency_tape import LatencyRequest, LatencyTape
-from mmbot.runtime.live_run import LiveRequest, ShadowRun
 from mmbot.runtime.reload import Sources
 from mmbot.runtime.run import EngineKind, Run, RunRequest, part_names
+
+if TYPE_CHECKING:
+    from mmbot.runtime.live_run import ShadowRun
 
 ENGINE = "MMBOT_ENGINE"
 """Environment variable: auto (default), plain or compiled. What a run decides does not depend on it."""
@@ -46,7 +48,9 @@ def open_run(request: Mapping[str, Any]) -> KeptRun:
     return _live(request) if request.get("live") else _replay(request)
 
 
-def _live(request: Mapping[str, Any]) -> ShadowRun:
+def _live(request: Mapping[str, Any]) -> "ShadowRun":
+    from mmbot.runtime.live_run import LiveRequest, ShadowRun  # noqa: PLC0415 (sockets cost 0.5 s to import)
+
     return ShadowRun(
         LiveRequest(
             scenario=request["scenario"],

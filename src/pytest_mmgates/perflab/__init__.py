@@ -160,7 +160,7 @@ def prove(code: Code, tape: Mapping[str, Any], *, rounds: int, seed: int) -> Pro
         raise PerfError(f"proof: rounds was {rounds}, expected at least {FIRST_LOOK}")
     began_s = now_s()
     twin = Code(f"{code.name} again", code.root, code.python)
-    with Lanes(Pairs(code, twin, tape, seed), cores(), math.inf, rounds) as playing:
+    with Lanes(Pairs(code, twin, tape, seed), cores(), None, rounds) as playing:
         played = list(playing.rounds())
     proof = _proof(played, seed, now_s() - began_s)
     if proof.z_rms > 1.0:

@@ -212,7 +212,9 @@ def _same_tape(codes: tuple[Code, Code], a: Mapping[str, Any], b: Mapping[str, A
 class Lanes:
     """Plays rounds on every core until it is closed or the time is up. A context manager."""
 
-    def __init__(self, pairs: Pairs, cores: Sequence[int], deadline_s: float, most_rounds: int) -> None:
+    def __init__(
+        self, pairs: Pairs, cores: Sequence[int], deadline_s: float | None, most_rounds: int
+    ) -> None:
         self._pairs = pairs
         self._deadline_s = deadline_s
         self._done: queue.Queue[Round | Exception] = queue.Queue()
@@ -235,12 +237,15 @@ class Lanes:
         """As they are done, until the last one or the deadline. Raises what a lane met."""
         for _ in range(self._most_rounds):
             try:
-                done = self._done.get(timeout=max(self._deadline_s - now_s(), 0.0))
+                done = self._done.get(timeout=self._left_s())
             except queue.Empty:
                 return
             if isinstance(done, Exception):
                 raise done
             yield done
+
+    def _left_s(self) -> float | None:
+        return None if self._deadline_s is None else max(self._deadline_s - now_s(), 0.0)
 
     def _lane(self, core: int) -> None:
         while not self._pairs.closed:

@@ -31,6 +31,7 @@ from typing import Any, Self
 
 Clock = Callable[[], int]
 _CALIBRATIONS = 200
+_COUNTED_TICKS = 200
 _LEAST_NS = 1.0
 
 
@@ -146,7 +147,7 @@ def _timed(door: Callable[[dict[str, Any]], Any], side: dict[str, Any]) -> dict[
 
 
 def _counted(door: Callable[[dict[str, Any]], Any], side: dict[str, Any]) -> dict[str, Any]:
-    """By what is counted: the sum over all ticks, by stage."""
+    """By what is counted: the sum over the first ticks, by stage. Counting costs a hundred times the work."""
     request = {**side["tape"], "repeats": 1}
     counter = Bytecodes()
     tape = door({**request, "clock": counter})
@@ -161,9 +162,9 @@ def _counted(door: Callable[[dict[str, Any]], Any], side: dict[str, Any]) -> dic
 
 def _sums(tape: Any, clock: Clock) -> list[float]:
     cost = _reading_cost(clock)
-    ticks = [repeats[0] for _, repeats in tape.step(0, tape.ticks)]
+    ticks = [repeats[0] for _, repeats in tape.step(0, min(_COUNTED_TICKS, tape.ticks))]
     totals = [sum(column) for column in zip(*ticks, strict=True)]
-    return [total - reads * cost * tape.ticks for total, reads in zip(totals, tape.readings, strict=True)]
+    return [total - reads * cost * len(ticks) for total, reads in zip(totals, tape.readings, strict=True)]
 
 
 def _facts(tape: Any) -> dict[str, Any]:
