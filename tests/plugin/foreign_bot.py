@@ -6,10 +6,14 @@ that a gate can ask for is known beforehand. Each run that is opened adds its re
 the working directory, so that a test can count engine runs.
 
 A scenario with `parts` is played in parts, one a symbol.
+
+`tuning.json` of the working directory stands for the bot's own code: the same settings, over the scenario's.
 """
 
+import hashlib
 import json
 import os
+import subprocess
 from pathlib import Path
 
 START_NS = 1_700_000_040_000_000_000
@@ -55,7 +59,8 @@ class CaptureError(Exception):
 
 def settings_of(request):
     folder = Path("scenarios", "live") if request.get("live") else Path("scenarios")
-    return {**SETTINGS, **json.loads((folder / f"{request['scenario']}.yaml").read_text())}
+    tuning = json.loads(Path("tuning.json").read_text()) if Path("tuning.json").exists() else {}
+    return {**SETTINGS, **json.loads((folder / f"{request['scenario']}.yaml").read_text()), **tuning}
 
 
 def parts(request):
@@ -249,7 +254,7 @@ def manifest_of(settings, counts):
         },
         "config": {"md_cache": {"ttl_ms": 500}, "pipeline": {"deadline_ms": 200}},
         "config_sha256": "ef" * 32,
-        "code": {"version": "0.1", "commit": None, "dirty": None},
+        "code": {"version": "0.1", "commit": commit(), "dirty": None},
         "host": {"python": "3.11", "numpy": "2", "platform": "linux", "cpus": 2},
         "models": {"queue": "risk_averse", "market_impact": "none"},
         "instruments": [
@@ -267,5 +272,13 @@ def manifest_of(settings, counts):
             }
         ],
         "counts": counts,
-        "run_digest": "12" * 32,
+        "run_digest": hashlib.sha256(json.dumps(fills(settings)).encode()).hexdigest(),
     }
+
+
+def commit():
+    """Of the project that the bot runs in, where that is a checkout."""
+    if not Path(".git").exists():
+        return None
+    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+    return done.stdout.strip()

@@ -31,12 +31,12 @@ def measured(
     first = compare(*sides, lock.tape, limits=limits, budget_s=budget_s, seed=1)
     undecided = [stage.stage for stage in first.stages if stage.outcome == "INCONCLUSIVE"]
     if not undecided or first.outcome == "FAIL":
-        return _latency([first], first.stages, baseline.rung)
+        return kept([first], first.stages, baseline.rung)
     again = {stage: limit for stage, limit in limits.items() if stage in (*undecided, TOTAL)}
     second = compare(*sides, lock.tape, limits=again, budget_s=2 * budget_s, seed=2)
     decided_now = {stage.stage: stage for stage in second.stages if stage.stage in undecided}
     stages = [decided_now.get(stage.stage, stage) for stage in first.stages]
-    return _latency([first, second], stages, baseline.rung)
+    return kept([first, second], stages, baseline.rung)
 
 
 def code(name: str, root: Path) -> Code:
@@ -44,7 +44,8 @@ def code(name: str, root: Path) -> Code:
     return Code(name, root, Path(sys.executable))
 
 
-def _latency(attempts: Sequence[Comparison], stages: Iterable[StageVerdict], rung: str) -> Latency:
+def kept(attempts: Sequence[Comparison], stages: Iterable[StageVerdict], rung: str) -> Latency:
+    """What is kept of one comparison, or of one and its repetition."""
     last = attempts[-1]
     return Latency(
         stages=tuple(map(_change, stages)),

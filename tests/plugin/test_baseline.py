@@ -1,0 +1,262 @@
+"""`pytest -m lock` and `pytest -m ci` in a repository of their own, with a bot that has no latency tape."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+from typer.testing import CliRunner
+
+from pytest_mmgates.cli import app
+
+SCENARIOS = """
+import pytest
+
+@pytest.mark.shadow
+def test_shadow(shadow_run, rule, gate):
+    gate(shadow_run, rule)
+
+@pytest.mark.lock
+def test_lock(locked_baseline):
+    assert locked_baseline.status == "locked"
+
+@pytest.mark.ci
+def test_ci(ci_run, rule, gate):
+    gate(ci_run, rule)
+"""
+
+INI = """
+[pytest]
+pythonpath = .
+mmgates_sut = foreign_bot:open_run
+mmgates_source =
+    foreign_bot.py
+    tuning.json
+    scenarios
+"""
+
+CI = """gate: ci
+evidence: {duration: ">= 60m", ticks: ">= 3000", source: [recorded, synthetic]}
+owner: trading-infra
+runbook: docs/baselines.md
+require:
+  - md_cache.hit_ratio >= 60%
+  - deadline_miss.ratio <= 2%
+regress:
+  - same(decisions)
+"""
+
+
+class Repository:
+    """The plugin tests' project, in git: `change` is an edit of the bot's own code."""
+
+    def __init__(self, project):
+        self.project = project
+        self.path = project.path
+        project.ini(INI)
+        project.test(SCENARIOS)
+        (self.path / "gates" / "ci.yaml").write_text(CI)
+        (self.path / ".gitignore").write_text("artifacts\n__pycache__\nrequests.jsonl\n")
+        self.change()
+        self.git("init", "--quiet")
+        self.commit()
+
+    def git(self, *arguments):
+        who = ("-c", "user.name=Tester", "-c", "user.email=tester@example.org")
+        command = ["git", "-C", str(self.path), *who, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    def commit(self):
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", "x")
+
+    def change(self, **settings):
+        (self.path / "tuning.json").write_text(json.dumps(settings))
+
+    def run(self, *arguments):
+        return self.project.run(*arguments)
+
+    def locked(self):
+        """Play, lock, commit."""
+        self.run("-m", "shadow").assert_outcomes(passed=4)
+        self.run("-m", "lock", "--mmgates-lock").assert_outcomes(passed=1)
+        self.commit()
+        return self
+
+    @property
+    def lock(self):
+        return self.path / "gates" / "baselines" / "demo.locked.json"
+
+
+@pytest.fixture
+def repository(project):
+    return Repository(project)
+
+
+def said(result, *lines):
+    result.stdout.fnmatch_lines([f"*{line}*" for line in lines])
+
+
+def test_a_lock_is_written_and_a_clean_change_passes(repository):
+    repository.locked()
+    assert (
+        repository.lock.read_bytes()
+        == repository.project.artifact("baseline/stage_budgets.locked.json").read_bytes()
+    )
+    held = json.loads(repository.lock.read_text())
+    assert (held["kind"], held["status"], held["proof_absent"][:16]) == (
+        "pull-request",
+        "locked",
+        "ini mmgates_tape",
+    )
+    assert held["source"]["commit"] == repository.git("rev-parse", "HEAD^")
+    for name in ("BASELINE_LOCK_REPORT.md", "CI_GATES_STATUS.md"):
+        assert held["source"]["commit"] in repository.project.artifact(f"reports/{name}").read_text()
+    repository.run("-m", "lock").assert_outcomes(passed=1)
+    result = repository.run("-m", "ci", "-W", "error")
+    result.assert_outcomes(passed=3)
+    said(result, "PASS (SYNTHETIC)*same(decisions)", "decisions: the same, digest")
+    assert repository.project.verdict("ci")["comparison"]["behaviour"]["candidate"] == held["run_digest"]
+
+
+def test_a_change_that_quotes_otherwise_fails_until_it_is_acknowledged(repository):
+    repository.locked().change(fills=44)
+    result = repository.run("-m", "ci")
+    result.assert_outcomes(passed=2, failed=1)
+    said(result, "FAIL*same(decisions)", "decisions: fills.count 40 -> 44 (+4)")
+    found = repository.project.verdict("ci")["comparison"]["behaviour"]
+    assert (
+        "| fills.count | 40 | 44 | +4 |"
+        in repository.project.artifact("reports/PULL_REQUEST_REPORT.md").read_text()
+    )
+    (repository.path / "gates" / "baselines" / "acknowledged.yaml").write_text(
+        f"- {{baseline: demo, old: {found['baseline']}, new: {found['candidate']}, reason: four more}}\n"
+    )
+    result = repository.run("-m", "ci", "--mmgates-base", "HEAD")
+    result.assert_outcomes(passed=3)
+    said(result, "this change edits gates: baselines/acknowledged.yaml is not as in HEAD")
+    said(result, "acknowledged: four more")
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [({"hits": 0.55}, "md_cache.hit_ratio >= 60%"), ({"misses": 0.03}, "deadline_miss.ratio <= 2%")],
+)
+def test_a_worse_cache_and_missed_deadlines_fail(repository, change, rule):
+    repository.locked().change(**change)
+    result = repository.run("-m", "ci")
+    result.assert_outcomes(passed=2, failed=1)
+    said(result, f"FAIL (SYNTHETIC)*{rule}")
+
+
+def test_a_loosened_or_deleted_gate_is_told_on_top_and_judged_as_locked(repository):
+    repository.locked().change(hits=0.55, fills=44)
+    loose = CI.replace(">= 60%", ">= 10%").replace("regress:\n  - same(decisions)\n", "")
+    (repository.path / "gates" / "ci.yaml").write_text(loose)
+    (repository.path / "gates" / "capture.yaml").unlink()
+    result = repository.run("-m", "ci")
+    result.assert_outcomes(passed=2, failed=2)
+    said(
+        result,
+        "this change edits gates: capture.yaml was deleted",
+        "this change edits gates: ci.yaml: `md_cache.hit_ratio >= 60%` became `md_cache.hit_ratio >= 10%`",
+        "this change edits gates: ci.yaml: `same(decisions)` was deleted",
+        "FAIL (SYNTHETIC)*md_cache.hit_ratio >= 60%",
+    )
+
+
+def test_a_deleted_gate_file_is_an_error(repository):
+    repository.locked()
+    (repository.path / "gates" / "ci.yaml").unlink()
+    result = repository.run("-m", "ci")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    said(result, "gates/ci.yaml:1:1: cannot be read: No such file or directory")
+
+
+def test_the_baseline_runs_without_its_history(repository):
+    repository.locked()
+    commit = json.loads(repository.lock.read_text())["source"]["commit"]
+    shutil.rmtree(repository.path / ".git")
+    repository.git("init", "--quiet")
+    repository.commit()
+    result = repository.run("-m", "ci")
+    result.assert_outcomes(passed=3)
+    said(result, f"baseline demo, commit {commit[:12]}", "decisions: the same")
+
+
+@pytest.mark.parametrize(
+    ("breaks", "line"),
+    [
+        (lambda held: held["stages"]["emit"].update(p95_ms=0.1), "was edited: its digest is"),
+        (lambda held: held.update(schema=2), "schema was 2, expected 1"),
+        (lambda held: held["stages"].pop("emit"), "was edited: its digest is"),
+    ],
+)
+def test_a_lock_that_cannot_be_believed_is_one_line(repository, breaks, line):
+    held = json.loads(repository.locked().lock.read_text())
+    breaks(held)
+    repository.lock.write_text(json.dumps(held))
+    result = repository.run("-m", "ci")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    said(result, f"gates/baselines/demo.locked.json: {line}")
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_another_scenario_needs_another_lock(repository):
+    repository.locked().project.scenario("demo", minutes=90)
+    result = repository.run("-m", "ci")
+    said(result, "scenarios/demo.yaml: sha256 was *as locked: another market needs another lock")
+    repository.project.scenario("other")
+    result = repository.run("-m", "ci", "--mmgates-scenario", "other")
+    said(result, "gates/baselines/other.locked.json: no such baseline: `mmgates baseline lock` makes one")
+
+
+def test_only_a_clean_commit_that_passed_can_be_locked(repository):
+    lock = ("-m", "lock", "--mmgates-lock")
+    said(repository.run(*lock), "no shadow run to lock: *pytest -m shadow --mmgates-scenario demo")
+    repository.run("-m", "shadow")
+    repository.change(fills=44)
+    said(repository.run(*lock), "tuning.json is not committed: only a commit can be locked")
+    repository.commit()
+    said(repository.run(*lock), "was made by commit *, expected *: play it anew")
+    repository.change(hits=0.1)
+    repository.commit()
+    repository.run("-m", "shadow")
+    said(repository.run(*lock), "only a PASS can be locked: md_cache.hit_ratio >= 0.7 is FAIL")
+    assert not repository.lock.exists()
+
+
+def test_a_lock_is_replaced_only_after_it_was_unlocked(repository):
+    repository.locked()
+    said(repository.run("-m", "lock", "--mmgates-lock"), "is locked at *; first `mmgates baseline unlock`")
+    gates = str(repository.path / "gates")
+    asked = ["baseline", "unlock", "demo", "--reason", "longer tick", "--gates", gates]
+    assert CliRunner().invoke(app, asked).exit_code == 0
+    result = repository.run("-m", "ci")
+    said(result, "demo.locked.json: is unlocked: longer tick")
+    repository.change(fills=44)
+    repository.commit()
+    repository.locked()
+    held = json.loads(repository.lock.read_text())
+    assert [event["action"] for event in held["history"]] == ["lock", "unlock", "lock"]
+    repository.run("-m", "ci").assert_outcomes(passed=3)
+
+
+def test_a_release_needs_an_accepted_ab_or_a_reason(repository):
+    repository.change(kind="recorded")
+    repository.commit()
+    repository.run("-m", "shadow").assert_outcomes(passed=4)
+    lock = ("-m", "lock", "--mmgates-lock")
+    said(repository.run(*lock), "artifacts/verdicts/ab.json: no verdict: a release needs an accepted A/B")
+    ab = repository.project.artifact("verdicts/ab.json")
+    ab.write_text(json.dumps({"verdict": "PASS", "label": "PASS (SYNTHETIC)", "data_kind": "synthetic"}))
+    said(repository.run(*lock), "ab.json: PASS (SYNTHETIC): a release needs an accepted A/B")
+    repository.run(*lock, "--mmgates-without-ab=first release").assert_outcomes(passed=1)
+    held = json.loads(repository.lock.read_text())
+    assert (held["kind"], held["without_ab"]) == ("release", "first release")
+    assert "--mmgates-without-ab" in held["recipe"][2]
+
+
+def test_a_reason_without_a_lock_is_refused(repository):
+    result = repository.run("-m", "lock", "--mmgates-without-ab=x")
+    result.stderr.fnmatch_lines(["*--mmgates-without-ab: is of --mmgates-lock, which was not given"])
