@@ -2,95 +2,11 @@
 
 import json
 import shutil
-import subprocess
 
 import pytest
 from typer.testing import CliRunner
 
 from pytest_mmgates.cli import app
-
-SCENARIOS = """
-import pytest
-
-@pytest.mark.shadow
-def test_shadow(shadow_run, rule, gate):
-    gate(shadow_run, rule)
-
-@pytest.mark.lock
-def test_lock(locked_baseline):
-    assert locked_baseline.status == "locked"
-
-@pytest.mark.ci
-def test_ci(ci_run, rule, gate):
-    gate(ci_run, rule)
-"""
-
-INI = """
-[pytest]
-pythonpath = .
-mmgates_sut = foreign_bot:open_run
-mmgates_source =
-    foreign_bot.py
-    tuning.json
-    scenarios
-"""
-
-CI = """gate: ci
-evidence: {duration: ">= 60m", ticks: ">= 3000", source: [recorded, synthetic]}
-owner: trading-infra
-runbook: docs/baselines.md
-require:
-  - md_cache.hit_ratio >= 60%
-  - deadline_miss.ratio <= 2%
-regress:
-  - same(decisions)
-"""
-
-
-class Repository:
-    """The plugin tests' project, in git: `change` is an edit of the bot's own code."""
-
-    def __init__(self, project):
-        self.project = project
-        self.path = project.path
-        project.ini(INI)
-        project.test(SCENARIOS)
-        (self.path / "gates" / "ci.yaml").write_text(CI)
-        (self.path / ".gitignore").write_text("artifacts\n__pycache__\nrequests.jsonl\n")
-        self.change()
-        self.git("init", "--quiet")
-        self.commit()
-
-    def git(self, *arguments):
-        who = ("-c", "user.name=Tester", "-c", "user.email=tester@example.org")
-        command = ["git", "-C", str(self.path), *who, *arguments]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-    def commit(self):
-        self.git("add", "--all")
-        self.git("commit", "--quiet", "--message", "x")
-
-    def change(self, **settings):
-        (self.path / "tuning.json").write_text(json.dumps(settings))
-
-    def run(self, *arguments):
-        return self.project.run(*arguments)
-
-    def locked(self):
-        """Play, lock, commit."""
-        self.run("-m", "shadow").assert_outcomes(passed=4)
-        self.run("-m", "lock", "--mmgates-lock").assert_outcomes(passed=1)
-        self.commit()
-        return self
-
-    @property
-    def lock(self):
-        return self.path / "gates" / "baselines" / "demo.locked.json"
-
-
-@pytest.fixture
-def repository(project):
-    return Repository(project)
 
 
 def said(result, *lines):
@@ -151,8 +67,9 @@ def test_a_worse_cache_and_missed_deadlines_fail(repository, change, rule):
 
 def test_a_loosened_or_deleted_gate_is_told_on_top_and_judged_as_locked(repository):
     repository.locked().change(hits=0.55, fills=44)
-    loose = CI.replace(">= 60%", ">= 10%").replace("regress:\n  - same(decisions)\n", "")
-    (repository.path / "gates" / "ci.yaml").write_text(loose)
+    ci = repository.path / "gates" / "ci.yaml"
+    loose = ci.read_text().replace(">= 60%", ">= 10%").replace("regress:\n  - same(decisions)\n", "")
+    ci.write_text(loose)
     (repository.path / "gates" / "capture.yaml").unlink()
     result = repository.run("-m", "ci")
     result.assert_outcomes(passed=2, failed=2)
@@ -203,10 +120,10 @@ def test_a_lock_that_cannot_be_believed_is_one_line(repository, breaks, line):
 
 
 def test_another_scenario_needs_another_lock(repository):
-    repository.locked().project.scenario("demo", minutes=90)
+    repository.locked().project.scenario("demo", tick_ms=10_000)
     result = repository.run("-m", "ci")
     said(result, "scenarios/demo.yaml: sha256 was *as locked: another market needs another lock")
-    repository.project.scenario("other")
+    repository.project.scenario("other", tick_ms=20_000)
     result = repository.run("-m", "ci", "--mmgates-scenario", "other")
     said(result, "gates/baselines/other.locked.json: no such baseline: `mmgates baseline lock` makes one")
 
