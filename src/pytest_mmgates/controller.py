@@ -5,14 +5,18 @@ report of the one green rule that somebody looked at would be a lie about the ga
 NO_DATA artifacts, so that an older PASS does not stay.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pytest_mmgates.errors import OutputError
-from pytest_mmgates.judge import GateVerdict, Verdict, judge, judge_failed_run
+from pytest_mmgates.gatefile import Gate
+from pytest_mmgates.history import HISTORY, Row, append
+from pytest_mmgates.judge import GateVerdict, RuleVerdict, Verdict, judge, judge_failed_run
 from pytest_mmgates.making import RunSpec
 from pytest_mmgates.properties import read_item, read_rules
+from pytest_mmgates.regress import SameRule
 from pytest_mmgates.report.artifacts import artifacts
 from pytest_mmgates.report.files import write_atomically
 from pytest_mmgates.report.publish import publish
@@ -70,8 +74,41 @@ def _finish(state: State) -> None:
         write_atomically(files)
         state.written += [state.options.shown(path) for path in files]
         state.written += [state.options.shown(path) for path in _publish(state)]
+        append(state.options.out_dir / HISTORY, list(_history(state)))
     except OutputError as error:
         state.error = f"--mmgates-out {error}"
+
+
+def _history(state: State) -> Iterator[Row]:
+    """A row for each rule that was judged, and for a lock that was made."""
+    for result in state.results:
+        for verdict in result.verdicts:
+            yield from (_row(state, result, verdict.gate, rule) for rule in verdict.rules)
+    for lock in state.locked:
+        yield Row(
+            state.session_id, "lock", "lock", lock.name, commit_sha=lock.commit, lock_digest=lock.digest
+        )
+
+
+def _row(state: State, result: RunResult, gate: Gate, rule: RuleVerdict) -> Row:
+    log = result.log
+    bounds = {str(one): one.bound for one in gate.judged if not isinstance(one, SameRule)}
+    return Row(
+        session=state.session_id,
+        kind="verdict",
+        step=result.step,
+        scenario=result.name,
+        gate=rule.gate,
+        metric=rule.rule.split(" ", 1)[0],
+        rule=rule.rule,
+        verdict=str(rule.verdict),
+        value=rule.value,
+        unit=rule.unit,
+        op=bounds[rule.rule].op if rule.rule in bounds else None,
+        data_kind=rule.data_kind,
+        commit_sha=str(log.manifest.code.get("commit")) if log else None,
+        lock_digest=log.comparison.lock_digest if log and log.comparison else None,
+    )
 
 
 def _publish(state: State) -> list[Path]:

@@ -122,9 +122,11 @@ def locked_baseline(request: pytest.FixtureRequest) -> Lock:
         if state.options.lock:
             paths = lock_baseline(state.options, state.gate("shadow"), state.gate("ci"))
             state.written += [state.options.shown(path) for path in paths]
-        return checked_lock(state.options, state.options.selected[0])
+        lock = checked_lock(state.options, state.options.selected[0])
     except MmgatesError as error:
         raise _failed(error) from None
+    state.locked += [lock] if state.options.lock else []
+    return lock
 
 
 def _run(request: pytest.FixtureRequest) -> RunLog:

@@ -31,6 +31,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{step}({arguments}): {what}; runs only with -m {step}")
     options = read_options(config)
     worker = _worker_input(config)
+    if options.lock and worker:
+        raise pytest.UsageError("--mmgates-lock: found workers (-n), expected one process")
     session_id = worker.get("mmgates_session_id") or secrets.token_hex(4)
     state = State(options, session_id, RunStore(options, session_id, Progress(config).line))
     config.stash[STATE] = state

@@ -10,6 +10,7 @@ import pytest
 
 from pytest_mmgates.baseline import in_force
 from pytest_mmgates.baseline.in_force import with_locked
+from pytest_mmgates.baseline.lockfile import Lock
 from pytest_mmgates.gatefile import Gate, read_gate
 from pytest_mmgates.judge import RuleVerdict
 from pytest_mmgates.making import RunSpec
@@ -29,6 +30,7 @@ class State:
     in_play: dict[RunSpec, list[str]] = field(default_factory=dict)
     inline: list[tuple[str, RuleVerdict]] = field(default_factory=list)
     results: list[RunResult] = field(default_factory=list)
+    locked: list[Lock] = field(default_factory=list)
     written: list[str] = field(default_factory=list)
     error: str | None = None
 

@@ -83,10 +83,10 @@ class Project:
         return json.loads(self.artifact(f"verdicts/{name}.json").read_text())
 
     def written(self, out="artifacts"):
-        """Every file under the output directory except the runs themselves."""
+        """Every file under the output directory except the runs themselves and their history."""
         root = self.path / out
         files = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
-        return sorted(name for name in files if not name.startswith("runs/"))
+        return sorted(name for name in files if not name.startswith("runs/") and name != "history.sqlite")
 
 
 @pytest.fixture

@@ -177,3 +177,19 @@ def test_a_release_needs_an_accepted_ab_or_a_reason(repository):
 def test_a_reason_without_a_lock_is_refused(repository):
     result = repository.run("-m", "lock", "--mmgates-without-ab=x")
     result.stderr.fnmatch_lines(["*--mmgates-without-ab: is of --mmgates-lock, which was not given"])
+
+
+def test_every_session_is_a_row_of_the_history_and_a_lock_a_point_in_it(repository):
+    repository.locked()
+    for misses in (0.0, 0.01):
+        repository.change(misses=misses)
+        repository.run("-m", "ci")
+    asked = ["history", "deadline_miss.ratio", "--out", str(repository.path / "artifacts")]
+    shown = CliRunner().invoke(app, asked)
+    assert shown.exit_code == 0
+    first, second, last = shown.stdout.splitlines()
+    assert first.startswith("from the beginning: ")
+    assert first.endswith(" 1 sessions, 0 not PASS")
+    assert second.startswith("from lock ")
+    assert second.endswith("%, 2 sessions, 0 not PASS")
+    assert last == "creep: not known: 2 passes since the last lock, expected 12"
