@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 START_NS = 1_700_000_040_000_000_000
@@ -78,6 +79,34 @@ def open_run(request):
     return Run(request, settings)
 
 
+class Tape:
+    """The latency tape of this bot: a loop in each stage, timed by the clock that it is given."""
+
+    stages = (*STAGES, "tick_total")
+    readings = (1,) * len(STAGES) + (len(STAGES),)
+    ticks = 40
+    sha256 = "ab" * 32
+    kind = "synthetic"
+
+    def __init__(self, clock):
+        self.clock = clock
+
+    def step(self, first, stop):
+        return [(str(tick), [self.tick(tick)]) for tick in range(first, stop)]
+
+    def tick(self, tick):
+        times = [self.clock()]
+        for _ in STAGES:
+            sum(range(200 + 10 * (tick % 7)))
+            times.append(self.clock())
+        stages = [end - start for start, end in pairwise(times)]
+        return (*stages, times[-1] - times[0])
+
+
+def open_tape(request):
+    return Tape(request["clock"])
+
+
 class Run:
     def __init__(self, request, settings):
         self.request = request
@@ -91,8 +120,8 @@ class Run:
         if self.settings["fail"] == "bug":
             raise ZeroDivisionError("a bug of the bot")
         directory = Path(self.request["run_dir"])
-        run_id, scenario = self.request["run_id"], self.request["scenario"]
-        for name, lines in write_run(directory, self.settings, run_id=run_id, scenario=scenario):
+        asked = {name: self.request[name] for name in ("run_id", "scenario", "step")}
+        for name, lines in write_run(directory, self.settings, **asked):
             if self.settings["fail"] == "middle":
                 raise CaptureError("captures/abc.zst:17: corrupt frame")
             yield name, lines
@@ -103,7 +132,7 @@ class Run:
             os._exit(1)
 
 
-def write_run(directory, settings=None, *, run_id="r1", scenario="demo"):
+def write_run(directory, settings=None, *, run_id="r1", scenario="demo", step="shadow"):
     """Write a whole run directory and return its batches."""
     settings = {**SETTINGS, **(settings or {})}
     feeds = {"pipeline_ticks": ticks(settings), "fills": fills(settings), "samples": samples(settings)}
@@ -118,7 +147,7 @@ def write_run(directory, settings=None, *, run_id="r1", scenario="demo"):
     }
     if settings["lose_ticks"]:
         del feeds["pipeline_ticks"][-settings["lose_ticks"] :]
-    manifest = {**manifest_of(settings, counts), "run_id": run_id, "scenario": scenario}
+    manifest = {**manifest_of(settings, counts), "run_id": run_id, "scenario": scenario, "step": step}
     return write_feeds(directory, feeds, manifest, corrupt=settings["corrupt"])
 
 

@@ -3,9 +3,11 @@
 import json
 import shutil
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
+from pytest_mmgates.baseline.lockfile import encoded_lock, read_lock
 from pytest_mmgates.cli import app
 
 
@@ -193,3 +195,52 @@ def test_every_session_is_a_row_of_the_history_and_a_lock_a_point_in_it(reposito
     assert second.startswith("from lock ")
     assert second.endswith("%, 2 sessions, 0 not PASS")
     assert last == "creep: not known: 2 passes since the last lock, expected 12"
+
+
+@pytest.fixture
+def taped(repository):
+    """Locked with rules about stage times; the lock then gets the bot's tape, without a proof's minutes."""
+    ci = repository.path / "gates" / "ci.yaml"
+    ci.write_text(ci.read_text() + "  - regress(emit.p95) <= 3%\n  - regress(tick_total.p95) <= 10%\n")
+    repository.commit()
+    repository.locked()
+    lock = read_lock(repository.lock, shown_as="lock")
+    tape = {"door": "foreign_bot:open_tape", "scenario": "demo"}
+    repository.lock.write_text(encoded_lock(msgspec.structs.replace(lock, tape=tape)))
+    return repository
+
+
+TOO_SHORT = ("-m", "ci", "-o", "mmgates_compare=50ms")
+
+
+def test_what_is_undecided_is_tried_once_more_with_twice_the_time_and_then_blocks(taped):
+    result = taped.run(*TOO_SHORT)
+    result.assert_outcomes(passed=3, failed=2)
+    said(
+        result,
+        "INCONCLUSIVE (SYNTHETIC)*regress(emit.p95) <= 3%*second attempt; baseline archive demo.source",
+    )
+    latency = taped.project.verdict("ci")["comparison"]["latency"]
+    assert latency["attempts"] == 2
+    assert latency["rounds"] < 4
+
+
+def test_what_is_undecided_may_warn_instead_and_is_never_a_pass(taped):
+    result = taped.run(*TOO_SHORT, "-o", "mmgates_inconclusive=warn")
+    result.assert_outcomes(passed=5)
+    said(result, "gate ci on demo is INCONCLUSIVE (SYNTHETIC) as a whole")
+    assert taped.project.verdict("ci")["verdict"] == "INCONCLUSIVE"
+    result = taped.run(*TOO_SHORT, "-o", "mmgates_inconclusive=pass")
+    result.stderr.fnmatch_lines(["*ini mmgates_inconclusive: found 'pass', expected fail or warn"])
+
+
+def test_stage_times_that_cannot_be_had_are_no_data_with_the_reason(taped):
+    tape = {"door": "foreign_bot:open_another", "scenario": "demo"}
+    lock = read_lock(taped.lock, shown_as="lock")
+    taped.lock.write_text(encoded_lock(msgspec.structs.replace(lock, tape=tape)))
+    result = taped.run(*TOO_SHORT)
+    result.assert_outcomes(passed=3, failed=2)
+    said(
+        result,
+        "NO_DATA (SYNTHETIC)*regress(emit.p95) <= 3%*has no open_another: this code has no latency tape",
+    )

@@ -65,6 +65,7 @@ def run_action(step):
     return done
 
 
+@pytest.mark.slow
 def test_a_clean_change_is_green_and_summed_up(repository, project, step):
     repository.locked()
     judged, shown = run_action(step)
@@ -94,6 +95,7 @@ def test_a_change_that_fails_is_annotated_at_its_rule(repository, project, step)
     assert (project.path / "summary.md").read_text().startswith("> **This change edits gates.**")
 
 
+@pytest.mark.slow
 def test_a_session_without_a_verdict_says_so_in_the_summary(repository, project, step):
     (repository.path / "gates" / "ci.yaml").unlink()
     judged, shown = run_action(step)

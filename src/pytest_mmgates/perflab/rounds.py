@@ -113,11 +113,13 @@ class Pairs:
         began_s = now_s()
         ours, theirs = os.pipe(), os.pipe()
         pipes = (ours[0], theirs[1]), (theirs[0], ours[1])
+        sides: list[_Worker] = []
         try:
-            sides = [
-                self._start(code, core=core, pipe=pipe, leads=lead, seed=blocks)
-                for code, pipe, lead in zip(self._codes, pipes, (leads, not leads), strict=True)
-            ]
+            for code, pipe, lead in zip(self._codes, pipes, (leads, not leads), strict=True):
+                sides.append(self._start(code, core=core, pipe=pipe, leads=lead, seed=blocks))
+        except PerfError:
+            self._end(sides)
+            raise
         finally:
             for end in (*ours, *theirs):
                 os.close(end)
@@ -148,6 +150,7 @@ class Pairs:
         said = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed with the worker)
         with self._lock:
             if self.closed:
+                said.close()
                 raise PerfError("closed")
             try:
                 process = subprocess.Popen(  # noqa: S603 (the interpreter that the caller names)
@@ -174,13 +177,18 @@ class Pairs:
                 raise PerfError(min((worker.words() for worker in failed), key=_only_left_alone))
             return [json.loads(text) for text in told]
         finally:
-            for worker in workers:
-                if worker.process.poll() is None:
-                    worker.process.kill()
-                    worker.process.communicate()
-                worker.said.close()
-                with self._lock:
-                    self._running.discard(worker.process)
+            self._end(workers)
+
+    def _end(self, workers: Sequence["_Worker"]) -> None:
+        """Whatever they do, they are over, and nothing of them stays open."""
+        for worker in workers:
+            output = worker.process.stdout
+            if output is not None and not output.closed:  # it was not waited for
+                worker.process.kill()
+                worker.process.communicate()
+            worker.said.close()
+            with self._lock:
+                self._running.discard(worker.process)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
