@@ -58,7 +58,7 @@ class LatencyRequest:
     seed: int | None = None
     ticks: int = 1_200
     lead_ticks: int = 100
-    repeats: int = 16
+    repeats: int = 4
     compiled: bool = False
     clock: Stopwatch = stopwatch
 

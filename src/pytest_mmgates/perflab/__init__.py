@@ -152,6 +152,20 @@ def costs(rounds: Sequence[Round], column: int) -> tuple[Floats, Floats]:
     )
 
 
+def least(rounds: Sequence[Round], column: int) -> Floats:
+    """Of one stage, the least cost of each tick in any process, ns: shape [ticks]."""
+    a, b = costs(rounds, column)
+    lowest: Floats = np.minimum(a.min(axis=0), b.min(axis=0))
+    return lowest
+
+
+def with_itself(code: Code, tape: Mapping[str, Any], rounds: int, seed: int) -> list[Round]:
+    """Rounds of code against itself, in the very way in which two codes are compared."""
+    twin = Code(f"{code.name} again", code.root, code.python)
+    with Lanes(Pairs(code, twin, tape, seed), cores(), None, rounds) as playing:
+        return list(playing.rounds())
+
+
 def prove(code: Code, tape: Mapping[str, Any], *, rounds: int, seed: int) -> Proof:
     """Compare code with itself: what this machine and tape do to a comparison. Raises PerfError where the
     errors are larger than the rule believes (z_rms above 1).
@@ -159,9 +173,7 @@ def prove(code: Code, tape: Mapping[str, Any], *, rounds: int, seed: int) -> Pro
     if rounds < FIRST_LOOK:
         raise PerfError(f"proof: rounds was {rounds}, expected at least {FIRST_LOOK}")
     began_s = now_s()
-    twin = Code(f"{code.name} again", code.root, code.python)
-    with Lanes(Pairs(code, twin, tape, seed), cores(), None, rounds) as playing:
-        played = list(playing.rounds())
+    played = with_itself(code, tape, rounds, seed)
     proof = _proof(played, seed, now_s() - began_s)
     if proof.z_rms > 1.0:
         raise PerfError(
@@ -187,7 +199,7 @@ def _proof(played: Sequence[Round], seed: int, seconds: float) -> Proof:
     profile, errors = {}, {}
     for column, stage in enumerate(stages):
         a, b = costs(played, column)
-        profile[stage] = np.minimum(a.min(axis=0), b.min(axis=0)).tolist()
+        profile[stage] = least(played, column).tolist()
         errors[stage] = believed(estimate(a, b, np.random.default_rng((seed, column)))).line
     return Proof(
         z_rms=float(np.sqrt(np.mean(np.square(scores)))),

@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Self
@@ -112,18 +113,11 @@ class Pairs:
         leads, blocks = bool(draw.integers(2)), int(draw.integers(1 << 30))
         began_s = now_s()
         ours, theirs = os.pipe(), os.pipe()
-        pipes = (ours[0], theirs[1]), (theirs[0], ours[1])
-        sides: list[_Worker] = []
-        try:
-            for code, pipe, lead in zip(self._codes, pipes, (leads, not leads), strict=True):
-                sides.append(self._start(code, core=core, pipe=pipe, leads=lead, seed=blocks))
-        except PerfError:
-            self._end(sides)
-            raise
-        finally:
-            for end in (*ours, *theirs):
-                os.close(end)
-        a, b = self._ended(sides)
+        shared = {"core": core, "seed": blocks}
+        a, b = self._told(
+            {**shared, "pipe": (ours[0], theirs[1]), "leads": leads},
+            {**shared, "pipe": (theirs[0], ours[1]), "leads": not leads},
+        )
         _same_tape(self._codes, a, b)
         return Round(
             stages=tuple(a["stages"]),
@@ -140,17 +134,47 @@ class Pairs:
 
     def count(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """What does not depend on the machine, of baseline and candidate."""
-        a, b = self._ended([self._start(code, clock="counts") for code in self._codes])
+        a, b = self._told({"clock": "counts"}, {"clock": "counts"})
         _same_tape(self._codes, a, b)
         return a, b
 
-    def _start(self, code: Code, **how: Any) -> "_Worker":
+    def _told(self, *hows: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """What both sides tell, each told how. Of two that fail, the one that failed first is heard."""
+        with ExitStack() as stack:
+            try:
+                workers = [
+                    stack.enter_context(self._working(code, how))
+                    for code, how in zip(self._codes, hows, strict=True)
+                ]
+            finally:
+                for end in {end for how in hows for end in how.get("pipe", ())}:
+                    os.close(end)
+            told = [worker.process.communicate()[0] for worker in workers]
+            failed = [worker for worker in workers if worker.process.returncode]
+            if failed:
+                raise PerfError(min((worker.words() for worker in failed), key=_only_left_alone))
+            return [json.loads(text) for text in told]
+
+    @contextmanager
+    def _working(self, code: Code, how: Mapping[str, Any]) -> Iterator["_Worker"]:
+        """A worker, ended at the latest with the context."""
+        with tempfile.TemporaryFile("w+") as said:
+            process = self._started(code, how, said)
+            try:
+                yield _Worker(code, process, said)
+            finally:
+                process.kill()
+                process.wait()
+                if process.stdout is not None:
+                    process.stdout.close()
+                with self._lock:
+                    self._running.discard(process)
+
+    def _started(self, code: Code, how: Mapping[str, Any], said: IO[str]) -> "subprocess.Popen[str]":
         side = Side(root=str(code.root.resolve()), door=self._door, tape=self._tape, **how)
         command = [str(code.python), "-I", str(_WORKER), json.dumps(asdict(side))]
-        said = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed with the worker)
         with self._lock:
             if self.closed:
-                said.close()
                 raise PerfError("closed")
             try:
                 process = subprocess.Popen(  # noqa: S603 (the interpreter that the caller names)
@@ -163,32 +187,9 @@ class Pairs:
                     env={**os.environ, **_ONE_THREAD},
                 )
             except OSError as error:
-                said.close()
                 raise PerfError(f"{code.name}: {code.python}: {error.strerror}") from error
             self._running.add(process)
-        return _Worker(code, process, said)
-
-    def _ended(self, workers: Sequence["_Worker"]) -> list[dict[str, Any]]:
-        """What they told, in their order. The first to fail is the one whose words count."""
-        try:
-            told = [worker.process.communicate()[0] for worker in workers]
-            failed = [worker for worker in workers if worker.process.returncode]
-            if failed:
-                raise PerfError(min((worker.words() for worker in failed), key=_only_left_alone))
-            return [json.loads(text) for text in told]
-        finally:
-            self._end(workers)
-
-    def _end(self, workers: Sequence["_Worker"]) -> None:
-        """Whatever they do, they are over, and nothing of them stays open."""
-        for worker in workers:
-            output = worker.process.stdout
-            if output is not None and not output.closed:  # it was not waited for
-                worker.process.kill()
-                worker.process.communicate()
-            worker.said.close()
-            with self._lock:
-                self._running.discard(worker.process)
+        return process
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -28,7 +28,8 @@ class StageVerdict:
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """All stages of the tape, in its order. `load`: the machine's load average when it ended. `evidence`: by
-    what is counted, stage and side, figures that do not depend on the machine; printed, never gated.
+    what is counted, stage and side, figures that do not depend on the machine; printed, never gated. `rung`:
+    what the candidate was held against, for the verdict's line.
     """
 
     stages: tuple[StageVerdict, ...]
@@ -38,6 +39,7 @@ class Comparison:
     lanes: int
     load: float
     evidence: Mapping[str, Mapping[str, tuple[float, float]]]
+    rung: str = "baseline re-run here"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ import gc
 import importlib
 import json
 import os
+import random
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -33,6 +34,8 @@ Clock = Callable[[], int]
 _CALIBRATIONS = 200
 _COUNTED_TICKS = 200
 _LEAST_NS = 1.0
+_BYTES_HEADER, _SIZE_STEP, _LARGEST_SMALL, _POOL_BYTES = 33, 16, 512, 16_384
+"""Of CPython's allocator: what a bytes object adds, the step of its size classes, their last, their pools."""
 
 
 class Bytecodes:
@@ -99,9 +102,28 @@ def main() -> None:
     side = json.loads(sys.argv[1])
     if side["core"] is not None:
         os.sched_setaffinity(0, {side["core"]})
+    scattered = _scattered()
     door = _door(Path(side["root"]), side["door"])
     with told:
         json.dump(_counted(door, side) if side["clock"] == "counts" else _timed(door, side), told)
+    del scattered
+
+
+def _scattered() -> list[bytes]:
+    """Blocks of memory that put all that comes after them elsewhere: a random number in each size class of
+    the small-object allocator, and some large ones.
+
+    Where objects lie within a page is the same in every process of the same code, whatever the kernel does to
+    page addresses. A change of anything moves it, and a few per cent of speed with it, for better or worse;
+    only where it is drawn anew for every process does it average out.
+    """
+    draw = random.SystemRandom()
+    small = [
+        bytes(size - _BYTES_HEADER)
+        for size in range(48, _LARGEST_SMALL + 1, _SIZE_STEP)
+        for _ in range(draw.randrange(_POOL_BYTES // size))
+    ]
+    return small + [bytes(draw.randrange(_LARGEST_SMALL, _POOL_BYTES)) for _ in range(draw.randrange(64))]
 
 
 def _door(root: Path, import_string: str) -> Callable[[dict[str, Any]], Any]:
