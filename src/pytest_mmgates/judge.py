@@ -199,8 +199,8 @@ def _compared(stage: StageChange, latency: Latency) -> str:
         f"tail {_percent(stage.tail)} {_interval(stage.tail_low, stage.tail_high)}",
         f"gated in {stage.gated_in}" if stage.gated_in else "",
         "second attempt" if latency.attempts > 1 else "",
-        f"baseline {latency.rung}",
-        stage.note,
+        latency.rung,
+        "" if latency.rung.startswith(stage.note) else stage.note,
     )
     return "; ".join(text for text in texts if text)
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from pytest_mmgates.baseline.lockfile import encoded_lock, read_lock
+from pytest_mmgates.baseline.lockfile import AcceptedProof, encoded_lock, read_lock
 from pytest_mmgates.cli import app
 
 
@@ -218,7 +218,7 @@ def test_what_is_undecided_is_tried_once_more_with_twice_the_time_and_then_block
     result.assert_outcomes(passed=3, failed=2)
     said(
         result,
-        "INCONCLUSIVE (SYNTHETIC)*regress(emit.p95) <= 3%*second attempt; baseline archive demo.source",
+        "INCONCLUSIVE (SYNTHETIC)*regress(emit.p95) <= 3%*second attempt; baseline re-run here from archive",
     )
     latency = taped.project.verdict("ci")["comparison"]["latency"]
     assert latency["attempts"] == 2
@@ -243,4 +243,20 @@ def test_stage_times_that_cannot_be_had_are_no_data_with_the_reason(taped):
     said(
         result,
         "NO_DATA (SYNTHETIC)*regress(emit.p95) <= 3%*has no open_another: this code has no latency tape",
+    )
+
+
+def test_a_baseline_that_cannot_run_is_never_passed_by_its_stored_times(taped):
+    """The lock's tape is one that the baseline does not have; its proof is of another machine."""
+    (taped.path / "later.py").write_text("from foreign_bot import open_tape\n")
+    lock = read_lock(taped.lock, shown_as="lock")
+    costs = dict.fromkeys(("emit", "tick_total"), "1000.0 " * 40)
+    proof = AcceptedProof(0.5, (1.0, 1.0), 0.0025, costs, "another machine", 1.0, 8)
+    tape = {"door": "later:open_tape", "scenario": "demo"}
+    taped.lock.write_text(encoded_lock(msgspec.structs.replace(lock, tape=tape, proof=proof)))
+    result = taped.run(*TOO_SHORT)
+    result.assert_outcomes(passed=3, failed=2)
+    said(
+        result,
+        "INCONCLUSIVE*(emit.p95) <= 3%*its times are of another machine: no verdict, lock anew (*later*)",
     )

@@ -7,7 +7,7 @@ from typing import Any
 from pytest_mmgates.baseline.behaviour import behaviour, play
 from pytest_mmgates.baseline.edits import baseline_edits, edits, gate_files, gate_files_of
 from pytest_mmgates.baseline.in_force import limits
-from pytest_mmgates.baseline.latency import measured
+from pytest_mmgates.baseline.latency import measured, stored
 from pytest_mmgates.baseline.lockfile import BASELINES, Lock, lock_path, read_locked
 from pytest_mmgates.baseline.record import Behaviour, ComparisonRecord, Latency
 from pytest_mmgates.baseline.source import Unpacked, sha256, unpack
@@ -55,14 +55,18 @@ def compare(
 ) -> ComparisonRecord:
     """Play the baseline as the candidate was played, and compare. What cannot be compared says why."""
     said = tuple(gate_edits(options, lock))
-    try:
-        code = unpacked(options, lock)
-    except BaselineError as error:
-        why = str(error)
-        return ComparisonRecord(lock.name, lock.digest, lock.commit, None, why, None, why, said)
+    code = _code(options, lock)
     decided, undecided = _behaviour(options, lock, code, request, candidate)
     timed, untimed = _latency(options, lock, gate, code)
     return ComparisonRecord(lock.name, lock.digest, lock.commit, decided, undecided, timed, untimed, said)
+
+
+def _code(options: Options, lock: Lock) -> Unpacked | str:
+    """The baseline's code, or why it cannot be had."""
+    try:
+        return unpacked(options, lock)
+    except BaselineError as error:
+        return str(error)
 
 
 def gate_edits(options: Options, lock: Lock) -> Iterator[str]:
@@ -76,8 +80,10 @@ def gate_edits(options: Options, lock: Lock) -> Iterator[str]:
 
 
 def _behaviour(
-    options: Options, lock: Lock, code: Unpacked, request: Request, candidate: RunLog
+    options: Options, lock: Lock, code: Unpacked | str, request: Request, candidate: RunLog
 ) -> tuple[Behaviour | None, str | None]:
+    if isinstance(code, str):
+        return None, code
     directory = candidate.directory / "baseline"
     asked = {**request, "config": [_beside(path, options.root, code.root) for path in request["config"]]}
     try:
@@ -87,12 +93,23 @@ def _behaviour(
         return None, str(error)
 
 
-def _latency(options: Options, lock: Lock, gate: Gate, code: Unpacked) -> tuple[Latency | None, str | None]:
+def _latency(
+    options: Options, lock: Lock, gate: Gate, code: Unpacked | str
+) -> tuple[Latency | None, str | None]:
+    """Down the ladder: the baseline run here, else its stored costs, else nothing and why. `code` says why
+    where there is none.
+    """
     asked = limits(gate)
     if not asked:
         return None, "no rule asks for stage times"
+    why = code if isinstance(code, str) else ""
     try:
-        return measured(lock, code, options.root, limits=asked, budget_s=options.compare_s), None
+        if isinstance(code, Unpacked):
+            return measured(lock, code, options.root, limits=asked, budget_s=options.compare_s), None
+    except (BaselineError, PerfError) as error:
+        why = str(error)
+    try:
+        return stored(lock, options.root, why), None
     except (BaselineError, PerfError) as error:
         return None, str(error)
 

@@ -17,6 +17,7 @@ from pytest_mmgates.baseline.record import Latency, StageChange
 from pytest_mmgates.baseline.source import Unpacked
 from pytest_mmgates.errors import BaselineError
 from pytest_mmgates.perflab import Code, Comparison, StageVerdict, compare
+from pytest_mmgates.perflab.stored import compare_stored
 
 TOTAL = "tick_total"
 
@@ -28,15 +29,27 @@ def measured(
     if lock.tape is None:
         raise BaselineError(f"baseline {lock.name} was locked without a latency tape: lock anew")
     sides = code("baseline", baseline.root), code("candidate", root)
+    rung = f"baseline re-run here from {baseline.rung}"
     first = compare(*sides, lock.tape, limits=limits, budget_s=budget_s, seed=1)
     undecided = [stage.stage for stage in first.stages if stage.outcome == "INCONCLUSIVE"]
     if not undecided or first.outcome == "FAIL":
-        return kept([first], first.stages, baseline.rung)
+        return kept([first], first.stages, rung)
     again = {stage: limit for stage, limit in limits.items() if stage in (*undecided, TOTAL)}
     second = compare(*sides, lock.tape, limits=again, budget_s=2 * budget_s, seed=2)
     decided_now = {stage.stage: stage for stage in second.stages if stage.stage in undecided}
     stages = [decided_now.get(stage.stage, stage) for stage in first.stages]
-    return kept([first, second], stages, baseline.rung)
+    return kept([first, second], stages, rung)
+
+
+def stored(lock: Lock, root: Path, why: str) -> Latency:
+    """The change beside the costs that the lock's proof keeps, because the baseline cannot run here: FAIL or
+    INCONCLUSIVE. BaselineError without a proof, PerfError where the change cannot run either.
+    """
+    if lock.tape is None or lock.proof is None:
+        raise BaselineError(why)
+    proof = lock.proof
+    found = compare_stored(proof.costs_ns(), proof.machine, code("candidate", root), lock.tape, seed=1)
+    return kept([found], found.stages, f"{found.rung} ({why})")
 
 
 def code(name: str, root: Path) -> Code:

@@ -54,16 +54,21 @@ class GateFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class AcceptedProof(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The same code against itself: what noise alone does. `z_rms` is 1 or less where the error bars can be
-    believed, `factors` are by what those of line and tail would have to be multiplied, `profile` is the
-    denoised p50, p95 and p99 of each stage in ns, for reading.
+    believed, `factors` are by what those of line and tail would have to be multiplied. `profile` is what
+    each tick of the tape cost, in ns, a text of numbers a stage; `machine` is the fingerprint of where.
     """
 
     z_rms: float
     factors: tuple[float, float]
     floor: float
-    profile: dict[str, tuple[float, float, float]]
+    profile: dict[str, str]
+    machine: str
     seconds: float
     rounds: int
+
+    def costs_ns(self) -> dict[str, list[float]]:
+        """By stage, of each tick."""
+        return {stage: [float(word) for word in text.split()] for stage, text in self.profile.items()}
 
 
 class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -8,12 +8,11 @@ never replaced: it is unlocked first, with a reason, and that is a line of its h
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from pytest_mmgates.baseline.edits import gate_files
 from pytest_mmgates.baseline.latency import code
@@ -37,6 +36,7 @@ from pytest_mmgates.judge import GateVerdict, Verdict, judge
 from pytest_mmgates.loader import load
 from pytest_mmgates.options import Options
 from pytest_mmgates.perflab import prove
+from pytest_mmgates.perflab.stored import fingerprint
 from pytest_mmgates.report.budgets import stage_budgets
 from pytest_mmgates.report.files import write_atomically
 from pytest_mmgates.report.lock_report import gates_status, lock_report
@@ -189,16 +189,18 @@ def _proof(options: Options, name: str) -> tuple[dict[str, Any] | None, Accepted
         return None, None, "ini mmgates_tape is empty: stage times cannot be compared"
     tape = {"door": options.tape, "scenario": name}
     found = prove(code("baseline", options.root), tape, rounds=_PROOF_ROUNDS, seed=1)
-    profile = {stage: _quantiles_ns(ticks_ns) for stage, ticks_ns in found.profile.items()}
     proof = AcceptedProof(
-        found.z_rms, found.factors, found.floor, profile, round(found.seconds, 1), found.rounds
+        z_rms=found.z_rms,
+        factors=found.factors,
+        floor=found.floor,
+        profile={
+            stage: " ".join(f"{ns:.1f}" for ns in costs_ns) for stage, costs_ns in found.profile.items()
+        },
+        machine=fingerprint(),
+        seconds=round(found.seconds, 1),
+        rounds=found.rounds,
     )
     return tape, proof, None
-
-
-def _quantiles_ns(ticks_ns: Sequence[float]) -> tuple[float, float, float]:
-    p50, p95, p99 = np.percentile(ticks_ns, (50, 95, 99)).round(1).tolist()
-    return p50, p95, p99
 
 
 def _recipe(options: Options, name: str, source: Source, without_ab: str | None) -> tuple[str, ...]:

@@ -1,8 +1,9 @@
 """When the baseline's code cannot be run here any more: its stored profile, if this is the same machine.
 
-Stored times do not carry a few per cent, not even on one machine (the same code differs by 3 % when the load
-does), so nothing passes by them: a stage that is dearer by a tenth has failed, anything else is
-INCONCLUSIVE, and elsewhere than on the machine of the profile there is no verdict. The advice is to lock anew.
+Stored times do not carry a few per cent, not even on one machine (the same code differs by 3 % when the
+load does), so nothing passes by them: a stage that is dearer by a tenth has failed, anything else is
+INCONCLUSIVE, and elsewhere than on the machine of the profile there is no verdict. The advice is to lock
+anew.
 """
 
 import hashlib

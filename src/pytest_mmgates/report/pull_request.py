@@ -56,7 +56,7 @@ def _how(latency: Latency) -> str:
     attempts = f"{latency.attempts} attempts, " if latency.attempts > 1 else ""
     return (
         f"{attempts}{latency.seconds:.0f} s, {latency.rounds} rounds, {latency.lanes} lanes,"
-        f" load {latency.load:.1f}; baseline re-run here from {latency.rung}"
+        f" load {latency.load:.1f}; {latency.rung}"
     )
 
 
