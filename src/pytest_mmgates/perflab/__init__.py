@@ -174,17 +174,13 @@ def prove(code: Code, tape: Mapping[str, Any], *, rounds: int, seed: int) -> Pro
         raise PerfError(f"proof: rounds was {rounds}, expected at least {FIRST_LOOK}")
     began_s = now_s()
     played = with_itself(code, tape, rounds, seed)
-    proof = _proof(played, seed, now_s() - began_s)
-    if proof.z_rms > 1.0:
-        raise PerfError(
-            f"{code.name} compared with itself: errors were {proof.z_rms:.2f} times what the rule believes, "
-            f"expected at most 1; is the machine overloaded?"
-        )
-    return proof
+    return proof_of(code.name, played, seed, now_s() - began_s)
 
 
-def _proof(played: Sequence[Round], seed: int, seconds: float) -> Proof:
-    """Groups of as many rounds as a first look has are gates of their own."""
+def proof_of(name: str, played: Sequence[Round], seed: int, seconds: float) -> Proof:
+    """The proof that these rounds of code with itself are; groups of as many as a first look has are gates of
+    their own. Raises PerfError for rounds that prove the contrary.
+    """
     stages = played[0].stages
     scores: list[tuple[float, float]] = []
     ratios: list[tuple[float, float]] = []
@@ -201,8 +197,14 @@ def _proof(played: Sequence[Round], seed: int, seconds: float) -> Proof:
         a, b = costs(played, column)
         profile[stage] = least(played, column).tolist()
         errors[stage] = believed(estimate(a, b, np.random.default_rng((seed, column)))).line
+    z_rms = float(np.sqrt(np.mean(np.square(scores))))
+    if z_rms > 1.0:
+        raise PerfError(
+            f"{name} compared with itself: errors were {z_rms:.2f} times what the rule believes, expected at "
+            f"most 1; is the machine overloaded?"
+        )
     return Proof(
-        z_rms=float(np.sqrt(np.mean(np.square(scores)))),
+        z_rms=z_rms,
         factors=(float(factors[0]), float(factors[1])),
         floor=FLOOR,
         profile=profile,

@@ -139,16 +139,19 @@ class Pairs:
         return a, b
 
     def _told(self, *hows: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """What both sides tell, each told how. Of two that fail, the one that failed first is heard."""
+        """What both sides tell, each told how; who leads is started first. Of two that fail, the one that did
+        so first is heard.
+        """
+        order = sorted(range(len(hows)), key=lambda side: not hows[side].get("leads"))
         with ExitStack() as stack:
             try:
-                workers = [
-                    stack.enter_context(self._working(code, how))
-                    for code, how in zip(self._codes, hows, strict=True)
-                ]
+                started = {
+                    side: stack.enter_context(self._working(self._codes[side], hows[side])) for side in order
+                }
             finally:
                 for end in {end for how in hows for end in how.get("pipe", ())}:
                     os.close(end)
+            workers = [started[side] for side in sorted(order)]
             told = [worker.process.communicate()[0] for worker in workers]
             failed = [worker for worker in workers if worker.process.returncode]
             if failed:

@@ -1,9 +1,8 @@
 """When the baseline's code cannot be run here any more: its stored profile, if this is the same machine.
 
-Stored times do not carry a few per cent, not even on one machine (the same code differs by 3 % when the
-load does), so nothing passes by them: a stage that is dearer by a tenth has failed, anything else is
-INCONCLUSIVE, and elsewhere than on the machine of the profile there is no verdict. The advice is to lock
-anew.
+Stored times do not carry a few per cent, not even on one machine (the same code differs by 3 % when the load
+does), so nothing passes by them: a stage that is dearer by a tenth has failed, anything else is
+INCONCLUSIVE, and on any other machine than the profile's there is no verdict. The advice is to lock anew.
 """
 
 import hashlib
@@ -46,13 +45,14 @@ def compare_stored(
     tape: Mapping[str, Any],
     *,
     seed: int,
+    rounds: int = ROUNDS,
 ) -> Comparison:
     """The candidate against a proof's `profile`, which was made on a machine with that fingerprint. FAIL or
     INCONCLUSIVE, never PASS. Raises PerfError, also where the profile is of another tape.
     """
     began_s = now_s()
     here = machine == fingerprint()
-    played = with_itself(candidate, tape, ROUNDS, seed) if here else []
+    played = with_itself(candidate, tape, rounds, seed) if here else []
     if here:
         stages = tuple(_held_against(profile, played, stage) for stage in played[0].stages)
     else:

@@ -114,8 +114,9 @@ def _scattered() -> list[bytes]:
     the small-object allocator, and some large ones.
 
     Where objects lie within a page is the same in every process of the same code, whatever the kernel does to
-    page addresses. A change of anything moves it, and a few per cent of speed with it, for better or worse;
-    only where it is drawn anew for every process does it average out.
+    page addresses, and a change of anything moves it. Whatever that is worth (Mytkowicz et al., "Producing
+    wrong data without doing anything obviously wrong!", 2009), it averages out over rounds only where it is
+    drawn anew in each.
     """
     draw = random.SystemRandom()
     small = [

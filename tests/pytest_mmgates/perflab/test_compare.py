@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from tests.pytest_mmgates.perflab.conftest import TAPE, Written
 
-from pytest_mmgates.perflab import Code, Gate, PerfError, compare, prove
+from pytest_mmgates.perflab import Code, Gate, PerfError, compare, least, proof_of, prove
 from pytest_mmgates.perflab.decide import FIRST_LOOK, MOST_ROUNDS
-from pytest_mmgates.perflab.rounds import Pairs, Round
+from pytest_mmgates.perflab.rounds import Pairs, Round, cores
 
 LIMITS = {"place": 0.5, "tick_total": 20.0}
 
@@ -34,21 +34,12 @@ def test_the_slower_stage_fails_and_the_others_pass(written: Written):
 
 
 def test_other_decisions_are_told(written: Written):
-    rounds: list[Round] = []
-    found = compare(
-        written("before"),
-        written("after", outputs=30),
-        TAPE,
-        limits=LIMITS,
-        budget_s=300.0,
-        seed=4,
-        record=rounds.append,
-    )
-    assert found.stages[0].note == "gated within tick_total"
-    assert found.stages[1].note == "decides otherwise on 10 ticks"
-    assert len(rounds) == found.rounds
-    assert rounds[0].baseline.shape == (40, 3)
-    assert {one.baseline_led for one in rounds} == {True, False}
+    done = Pairs(written("before"), written("after", outputs=30), TAPE, 4).play(0, cores()[0])
+    assert (done.changed_ticks, done.baseline.shape, done.stages[0]) == (10, (40, 3), "price")
+    gate = Gate(done.stages, LIMITS, 1)
+    for _ in range(FIRST_LOOK):
+        gate.add(done)
+    assert gate.verdicts()[1].note == "decides otherwise on 10 ticks"
 
 
 def test_no_time_is_no_verdict(written: Written):
@@ -57,19 +48,6 @@ def test_no_time_is_no_verdict(written: Written):
     assert {one.outcome for one in found.stages} == {"INCONCLUSIVE"}
     assert "expected at least" in found.stages[1].note
     assert math.isnan(found.stages[0].change)
-
-
-def test_code_compared_with_itself_is_its_proof(written: Written):
-    try:
-        proof = prove(written("locked"), TAPE, rounds=8, seed=5)
-    except PerfError as refused:  # a machine too busy to lock on, which is an answer too
-        assert "times what the rule believes" in str(refused)  # noqa: PT017
-        return
-    assert (proof.rounds, set(proof.profile)) == (8, {"price", "place", "tick_total"})
-    assert 0.0 < proof.z_rms <= 1.0
-    assert len(proof.profile["price"]) == 40
-    assert proof.profile["price"][39] > proof.profile["price"][0]
-    assert min(proof.errors.values()) >= proof.floor
 
 
 @pytest.mark.parametrize(
@@ -92,7 +70,7 @@ def test_what_cannot_be_compared_is_refused(
 ):
     pairs = Pairs(written("before"), written("after", **how), {**TAPE, **tape}, 1)
     with pytest.raises(PerfError, match=message):
-        pairs.play(0, 0)
+        pairs.play(0, cores()[0])
 
 
 def test_a_request_names_its_door_and_an_interpreter_that_is_there(written: Written, tmp_path: Path):
@@ -123,6 +101,23 @@ def rounds_of(change: float, *, noise: float, seed: int) -> list[Round]:
         )
         for _ in range(MOST_ROUNDS)
     ]
+
+
+def test_identical_code_is_a_proof_and_code_that_differs_from_itself_is_refused():
+    played = rounds_of(0.0, noise=0.01, seed=2)[:24]
+    proof = proof_of("locked", played, 1, 9.0)
+    assert (proof.rounds, proof.seconds, set(proof.profile)) == (24, 9.0, {"place", "tick_total"})
+    assert 0.0 < proof.z_rms <= 1.0
+    assert min(proof.factors) > 0.0
+    assert proof.profile["place"] == least(played, 0).tolist()
+    assert min(proof.errors.values()) >= proof.floor
+    with pytest.raises(PerfError, match=r"locked compared with itself: errors were \d+\.\d+ times"):
+        proof_of("locked", rounds_of(0.05, noise=0.01, seed=2)[:24], 1, 9.0)
+
+
+def test_a_proof_has_the_rounds_of_a_first_look(written: Written):
+    with pytest.raises(PerfError, match="rounds was 7, expected at least 8"):
+        prove(written("locked"), TAPE, rounds=7, seed=1)
 
 
 def test_a_gate_ends_when_nothing_is_open_and_what_is_decided_stays():
