@@ -33,7 +33,7 @@ class Project:
     def __init__(self, pytester):
         self.pytester = pytester
         self.path = pytester.path
-        shutil.copytree(ROOT / "gates", self.path / "gates")
+        shutil.copytree(ROOT / "gates", self.path / "gates", ignore=shutil.ignore_patterns("baselines"))
         shutil.copy(HERE / "foreign_bot.py", self.path)
         self.ini(INI)
         self.scenario("demo")

@@ -43,7 +43,7 @@ from pytest_mmgates.report.lock_report import gates_status, lock_report
 from pytest_mmgates.report.result import RunResult
 from pytest_mmgates.runlog import RunLog
 
-_PROOF_ROUNDS = 8
+_PROOF_ROUNDS = 16
 
 
 def lock_baseline(options: Options, shadow: Gate, ci: Gate) -> list[Path]:
