@@ -4,9 +4,12 @@
 Request keys: `step`, `scenario`, `run_id`, `run_dir`, `data_dir` (or None), `duration_s` (None = the
 scenario's own, infinity = the whole tape), `seed` (or None), `config` (list of files: base, then overrides;
 empty = config.yaml), `part` (one that `parts` named, or None = all of the scenario in one run), `live` (true:
-the scenario is a venue to connect to; absent: false) and `host` (of a live scenario, None = its own).
+the scenario is a venue to connect to; absent: false), `host` (of a live scenario, None = its own),
+`status_port` (None or absent: the run is not shown; 0: on a free port) and, with it, `running_dir`: where a
+run that is shown says that it runs.
 Scenarios are `scenarios/<name>.yaml` of the working directory, live ones `scenarios/live/<name>.yaml`. The
-run is an iterable of (feed, JSONL bytes) and has `halt(reason)`.
+run is an iterable of (feed, JSONL bytes) and has `halt(reason)`; one that is shown also has `watched(rules)`,
+which takes what rules that watch it say: a mapping each of `rule`, `section`, `says` (text or None), `fired`.
 
 A live run is a shadow run: market data of the venue, simulated fills, no order leaves. What comes over plain
 HTTP is a market that somebody plays, and its rows say synthetic.
@@ -32,7 +35,7 @@ from mmbot.runtime.reload import Sources
 from mmbot.runtime.run import EngineKind, Run, RunRequest, part_names
 
 if TYPE_CHECKING:
-    from mmbot.runtime.live_run import ShadowRun
+    from mmbot.runtime.shown import ShownRun
 
 ENGINE = "MMBOT_ENGINE"
 """Environment variable: auto (default), plain or compiled. What a run decides does not depend on it."""
@@ -40,15 +43,23 @@ CONFIG = Path("config.yaml")
 SCENARIOS = Path("scenarios")
 
 
-def open_run(request: Mapping[str, Any]) -> KeptRun:
+def open_run(request: Mapping[str, Any]) -> "KeptRun | ShownRun":
     """Open a run, or one part of it. Raises MmbotError subclasses (`user_error` is true) for bad input and a
     venue that does not answer, before anything is written.
     """
     _check_keys(request)
-    return _live(request) if request.get("live") else _replay(request)
+    run = _live(request) if request.get("live") else _replay(request)
+    port = request.get("status_port")
+    return run if port is None else _shown(run, port, Path(request["running_dir"]))
 
 
-def _live(request: Mapping[str, Any]) -> "ShadowRun":
+def _shown(run: KeptRun, port: int, running_dir: Path) -> "ShownRun":
+    from mmbot.runtime.shown import ShownRun  # noqa: PLC0415 (sockets cost 0.5 s to import)
+
+    return ShownRun(run, port, "status_port", running_dir)
+
+
+def _live(request: Mapping[str, Any]) -> KeptRun:
     from mmbot.runtime.live_run import LiveRequest, ShadowRun  # noqa: PLC0415 (sockets cost 0.5 s to import)
 
     return ShadowRun(
@@ -66,7 +77,7 @@ def _live(request: Mapping[str, Any]) -> "ShadowRun":
     )
 
 
-def _replay(request: Mapping[str, Any]) -> Run:
+def _replay(request: Mapping[str, Any]) -> KeptRun:
     return Run(
         RunRequest(
             scenario=request["scenario"],
@@ -140,7 +151,7 @@ def _engine() -> EngineKind:
 
 _KEYS = {
     "step", "scenario", "run_id", "run_dir", "data_dir", "duration_s", "seed", "config", "part",
-    "live", "host",
+    "live", "host", "status_port", "running_dir",
 }  # fmt: skip
 _TAPE_PLAY = ("seed", "ticks", "lead_ticks", "repeats", "clock")
 _TAPE_KEYS = {"scenario", "config", "data_dir", "market", "sha256", *_TAPE_PLAY}

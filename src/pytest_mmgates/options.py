@@ -14,6 +14,7 @@ from pytest_mmgates.units import NS_PER_S, Dimension, parse_duration
 
 _ALL = "all"
 _DEFAULT_OUT = "artifacts"
+_MOST_PORT = 65535
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -24,6 +25,13 @@ def add_options(parser: pytest.Parser) -> None:
         default=[],
         metavar="NAME",
         help="scenario to run on, repeatable; 'all' = every one (default: the ini mmgates_default_scenario)",
+    )
+    group.addoption(
+        "--mmgates-part",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="play and judge only this part of a scenario in parts, repeatable (default: all of them)",
     )
     group.addoption("--mmgates-data", metavar="DIR", help="captures (default: ../shared/data when present)")
     group.addoption(
@@ -71,6 +79,13 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="COMMIT",
         help="commit that the change is made on: tell edits of gates beside it (default: beside the lock)",
     )
+    group.addoption(
+        "--mmgates-status-port",
+        type=int,
+        metavar="PORT",
+        help="show each run on this loopback port while it plays; 0 takes a free one, which the run's file in"
+        " OUT/running names (default: not at all)",
+    )
     group.addoption("--mmgates-seed", type=int, metavar="N", help="seed of the run (default: the scenario's)")
     parser.addini("mmgates_sut", "system under test, as package.module:callable", default="")
     parser.addini("mmgates_parts", "names the parts of a run, as package.module:callable", default="")
@@ -115,6 +130,8 @@ class Options:
     lock: bool
     without_ab: str | None
     base: str | None
+    status_port: int | None
+    asked_parts: tuple[str, ...]
 
     def is_live(self, scenario: str) -> bool:
         """Whether a scenario is the live venue that was asked for."""
@@ -209,6 +226,8 @@ class Options:
         """
         words = ["pytest", "-m", step]
         words += ["--mmgates-live" if self.is_live(scenario) else "--mmgates-scenario", scenario]
+        for part in self.asked_parts:
+            words += ["--mmgates-part", part]
         words += ["--mmgates-host", self.host] if self.host and self.is_live(scenario) else []
         words += ["--mmgates-duration", self.duration] if self.duration else []
         if self.data_dir not in (None, _captures_beside(self.root)):
@@ -246,6 +265,8 @@ def read_options(config: pytest.Config) -> Options:
         lock=config.getoption("mmgates_lock"),
         without_ab=config.getoption("mmgates_without_ab"),
         base=config.getoption("mmgates_base"),
+        status_port=_status_port(config),
+        asked_parts=tuple(dict.fromkeys(config.getoption("mmgates_part"))),
     )
 
 
@@ -260,6 +281,16 @@ def _inconclusive_warns(text: str) -> bool:
     if text not in ("fail", "warn"):
         raise pytest.UsageError(f"ini mmgates_inconclusive: found {text!r}, expected fail or warn")
     return text == "warn"
+
+
+def _status_port(config: pytest.Config) -> int | None:
+    """One page shows one run: runs of several workers at once cannot have one port."""
+    port: int | None = config.getoption("mmgates_status_port")
+    if port is not None and not 0 <= port <= _MOST_PORT:
+        raise pytest.UsageError(f"--mmgates-status-port: was {port}, expected 0 to {_MOST_PORT}")
+    if port is not None and config.getoption("numprocesses", default=None):
+        raise pytest.UsageError("--mmgates-status-port: shows one run at a time, expected no -n")
+    return port
 
 
 def _step_config(lines: Sequence[str], root: Path) -> Mapping[str, tuple[Path, ...]]:
