@@ -35,6 +35,8 @@ def test_a_lock_is_written_and_a_clean_change_passes(repository):
     result.assert_outcomes(passed=3)
     said(result, "PASS (SYNTHETIC)*same(decisions)", "decisions: the same, digest")
     assert repository.project.verdict("ci")["comparison"]["behaviour"]["candidate"] == held["run_digest"]
+    asked = json.loads(repository.project.artifact("runs/ci-demo/baseline.request.json").read_text())
+    assert {"live", "host", "status_port"}.isdisjoint(asked["request"])  # the baseline may be older than they
 
 
 def test_a_change_that_quotes_otherwise_fails_until_it_is_acknowledged(repository):

@@ -24,6 +24,10 @@ from pytest_mmgates.units import NATURAL_UNIT, in_unit
 
 _WORKER = Path(__file__).with_name("replay_worker.py")
 _TIMEOUT_S = 600
+_DECIDING = ("step", "scenario", "part", "run_id", "data_dir", "duration_s", "seed", "config")
+"""What a run is asked for that its decisions rest on. The baseline is asked for nothing else: its code may be
+older than what a request has learned since.
+"""
 FIGURES = (
     "fills.count",
     "net_bps",
@@ -41,7 +45,8 @@ def play(code: Path, sut: str, request: Mapping[str, Any], directory: Path) -> R
     """The run of the code below `code`, in `directory`. Raises BaselineError where it cannot be played."""
     directory.parent.mkdir(parents=True, exist_ok=True)
     asked = directory.with_name(f"{directory.name}.request.json")
-    asked.write_text(json.dumps({"sut": sut, "request": {**request, "run_dir": str(directory)}}))
+    deciding = {key: request[key] for key in _DECIDING}
+    asked.write_text(json.dumps({"sut": sut, "request": {**deciding, "run_dir": str(directory)}}))
     command = [sys.executable, "-P", str(_WORKER), str(asked)]
     try:
         done = subprocess.run(  # noqa: S603 (no shell)
