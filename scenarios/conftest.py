@@ -241,7 +241,7 @@ def _asked(options: Options) -> Iterator[Asked]:
     """
     for path in sorted(options.gates_dir.glob("*.yaml")):
         gate = read_gate(path, shown_as=options.shown(path))
-        for rule, line in zip(gate.require, gate.lines, strict=True):
+        for rule, line in zip(gate.require, gate.lines[: len(gate.require)], strict=True):
             if rule.metric == "net_bps" and rule.bound.op in (">=", ">", "=="):
                 least = rule.bound.limit.base(rule.definition.dimension)
                 yield Asked(str(rule), f"{gate.file}:{line}", least, rule.symbol)

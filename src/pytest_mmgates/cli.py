@@ -6,13 +6,19 @@ import sys
 
 import typer
 
+from pytest_mmgates.commands import baseline
 from pytest_mmgates.commands.alerts import alerts
 from pytest_mmgates.commands.check import check
+from pytest_mmgates.commands.github import github
+from pytest_mmgates.commands.history import history
 from pytest_mmgates.errors import MmgatesError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 app.command()(check)
 app.command()(alerts)
+app.command()(github)
+app.command()(history)
+app.add_typer(baseline.app, name="baseline")
 
 
 @app.callback()

@@ -49,7 +49,8 @@ def _parametrize(metafunc: pytest.Metafunc, state: State) -> None:
         _parametrize_runs(metafunc, state, mark, asked)
     if "rule" in metafunc.fixturenames:
         gate = state.gate(mark.gate)
-        ids = [*_rule_ids(gate.require), *(f"stop-{name}" for name in _rule_ids(gate.stop))]
+        stop = [f"stop-{name}" for name in _rule_ids(gate.stop)]
+        ids = [*_rule_ids(gate.require), *stop, *(str(rule).replace(" ", "") for rule in gate.regress)]
         metafunc.parametrize("rule", gate.judged, ids=ids, indirect=True)
 
 

@@ -30,6 +30,10 @@ class CommandError(MmgatesError):
     """`mmgates` was asked for what it cannot do."""
 
 
+class BaselineError(MmgatesError):
+    """A baseline that cannot be locked, believed or played."""
+
+
 class MarkError(MmgatesError):
     """A marker with an argument that cannot be honoured."""
 

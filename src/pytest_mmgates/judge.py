@@ -10,24 +10,31 @@ A stop rule was judged while the run played (`pytest_mmgates.watch`); here its r
 that fired is FAIL whatever the evidence: it halted the run, and what was seen cannot be unseen. The others,
 and every `require` rule, of a run that was halted are NO_DATA. One that never had a value is NO_DATA, or
 INCONCLUSIVE where it had observations, only never as many as it asks for.
+
+A `regress` rule was measured in pairs beside the locked baseline (`pytest_mmgates.baseline`); its value is
+the change of the p95 in per cent, its reason the interval, the tail and how the baseline was made to run.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from enum import StrEnum
 
-from pytest_mmgates.gatefile import Gate
+from pytest_mmgates.baseline.record import Behaviour, Latency, StageChange
+from pytest_mmgates.gatefile import Gate, JudgedRule
 from pytest_mmgates.metrics.measurement import Measurement, absent
+from pytest_mmgates.regress import RegressRule, SameRule
 from pytest_mmgates.rules import Rule
 from pytest_mmgates.runlog import RunLog
 from pytest_mmgates.tally import SymbolTally
-from pytest_mmgates.units import Dimension, in_unit, show
+from pytest_mmgates.units import Dimension, Quantity, in_unit, show
 from pytest_mmgates.watch.record import Held, WatchRecord, clock_text, moment_text
 from pytest_mmgates.watchrules import Condition, WatchRule
 
 _LEAST_COVERED = 0.9
 _MODELLED_ABOVE = 0.5
+_NO_LIMIT = Quantity(Decimal(0), "")
 
 
 class Verdict(StrEnum):
@@ -116,10 +123,12 @@ def judge(gate: Gate, run: RunLog) -> GateVerdict:
     return GateVerdict(gate, worst(rules), run.data_kind, evidence, rules, _unmet(run, evidence), warnings)
 
 
-def judge_rule(rule: Rule | WatchRule, gate: Gate, run: RunLog) -> RuleVerdict:
+def judge_rule(rule: JudgedRule, gate: Gate, run: RunLog) -> RuleVerdict:
     """Judge one rule, of the gate file or not, on the gate's evidence."""
     if isinstance(rule, WatchRule):
         return _judge_watched(rule, gate, run)
+    if isinstance(rule, RegressRule | SameRule):
+        return _judge_compared(rule, gate, run)
     unmet = _unmet(run, check_evidence(gate, run))
     found = absent(unmet) if unmet else _measure(rule, run)
     if found.value is None:
@@ -151,6 +160,57 @@ def _judge_watched(rule: WatchRule, gate: Gate, run: RunLog) -> RuleVerdict:
         return replace(_watched(rule, gate, run.data_kind, outcome, why), n=record.most_n)
     verdict = _watched(rule, gate, run.data_kind, Verdict.PASS, nearest(rule, record))
     return _with_value(verdict, rule, record.worst, record.worst_n)
+
+
+def _judge_compared(rule: RegressRule | SameRule, gate: Gate, run: RunLog) -> RuleVerdict:
+    unmet, found = _unmet(run, check_evidence(gate, run)), run.comparison
+    if unmet or found is None:
+        return _no_data(rule, gate, run.data_kind, unmet or "the run was not compared with a baseline")
+    if isinstance(rule, SameRule):
+        if found.behaviour is None:
+            return _no_data(rule, gate, run.data_kind, found.behaviour_absent or "was not compared")
+        outcome, reason = _sameness(found.behaviour)
+        return replace(_no_data(rule, gate, run.data_kind, reason, 2), verdict=outcome)
+    stage = found.latency.stage(rule.stage) if found.latency else None
+    if found.latency is None or stage is None:
+        absent_why = found.latency_absent or f"the baseline {found.name} has no stage {rule.stage}"
+        return _no_data(rule, gate, run.data_kind, absent_why)
+    verdict = _no_data(rule, gate, run.data_kind, _compared(stage, found.latency), stage.rounds)
+    verdict = replace(verdict, verdict=Verdict(stage.outcome))
+    if stage.change is None:
+        return verdict
+    change, limit = 100 * stage.change, 100 * rule.limit
+    return replace(verdict, value=change, margin=(limit - change) / limit, measured=change)
+
+
+def _sameness(behaviour: Behaviour) -> tuple[Verdict, str]:
+    if behaviour.is_same:
+        return Verdict.PASS, f"digest {behaviour.candidate[:12]} on both sides"
+    differ = f"digest {behaviour.candidate[:12]}, baseline {behaviour.baseline[:12]}"
+    if behaviour.acknowledged is not None:
+        return Verdict.PASS, f"{differ}; acknowledged: {behaviour.acknowledged}"
+    return Verdict.FAIL, differ
+
+
+def _compared(stage: StageChange, latency: Latency) -> str:
+    """The interval of the change and of the tail, and how both were had."""
+    texts = (
+        f"95 % CI {_interval(stage.low, stage.high)}",
+        f"tail {_percent(stage.tail)} {_interval(stage.tail_low, stage.tail_high)}",
+        f"gated in {stage.gated_in}" if stage.gated_in else "",
+        "second attempt" if latency.attempts > 1 else "",
+        latency.rung,
+        "" if latency.rung.startswith(stage.note) else stage.note,
+    )
+    return "; ".join(text for text in texts if text)
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return f"[{_percent(low)}, {_percent(high)}]"
+
+
+def _percent(share: float | None) -> str:
+    return "?" if share is None else f"{100 * share:+.1f}"
 
 
 def nearest(rule: WatchRule, record: WatchRecord) -> str:
@@ -244,10 +304,8 @@ def _measure(rule: Rule, run: RunLog) -> Measurement:
     return rule.definition.measure(run, rule.symbol)
 
 
-def _no_data(
-    rule: Rule | WatchRule, gate: Gate, data_kind: str | None, reason: str, n: int = 0
-) -> RuleVerdict:
-    limit = rule.bound.limit
+def _no_data(rule: JudgedRule, gate: Gate, data_kind: str | None, reason: str, n: int = 0) -> RuleVerdict:
+    limit = _NO_LIMIT if isinstance(rule, SameRule) else rule.bound.limit
     return RuleVerdict(
         gate=gate.name,
         rule=str(rule),
@@ -257,8 +315,15 @@ def _no_data(
         unit=limit.unit,
         n=n,
         reason=reason,
-        section="stop" if isinstance(rule, WatchRule) else "require",
+        section=section_of(rule),
     )
+
+
+def section_of(rule: JudgedRule) -> str:
+    """The section of a gate file that a rule of its kind stands in."""
+    if isinstance(rule, WatchRule):
+        return "stop"
+    return "require" if isinstance(rule, Rule) else "regress"
 
 
 def _compare(rule: Rule, gate: Gate, data_kind: str, found: Measurement, value: float) -> RuleVerdict:

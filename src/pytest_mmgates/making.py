@@ -33,9 +33,20 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from pytest_mmgates.alerting.naming import news_of
+from pytest_mmgates.baseline import in_force
+from pytest_mmgates.baseline.compare import compare, lock_of
+from pytest_mmgates.baseline.lockfile import Lock
 from pytest_mmgates.errors import OutputError, SutError
 from pytest_mmgates.gatefile import Gate, read_gate
-from pytest_mmgates.loader import PARTS, is_tallied, keep_tally, keep_watch, load
+from pytest_mmgates.loader import (
+    PARTS,
+    is_tallied,
+    keep_comparison,
+    keep_tally,
+    keep_watch,
+    load,
+    load_tallied,
+)
 from pytest_mmgates.options import Options
 from pytest_mmgates.parts import write_whole_manifest
 from pytest_mmgates.report.files import write_atomically
@@ -128,8 +139,19 @@ class Making:
             return self._end(outcome)
 
     def _make_whole(self) -> Outcome:
+        lock = lock_of(self._options, self._spec.scenario) if self._spec.step == "ci" else None
         self._play(self._partial, None)
+        if lock is not None:
+            self._compare(lock)
         return Outcome(self.run_id)
+
+    def _compare(self, lock: Lock) -> None:
+        """Hold the run that was just played against the locked baseline."""
+        path = self._options.gates_dir / f"{in_force.GATE}.yaml"
+        gate = in_force.with_locked(read_gate(path, shown_as=self._options.shown(path)), self._options)
+        run = load_tallied(self._partial, run_id=self.run_id)
+        request = self._request(self._partial, None)
+        keep_comparison(self._partial, compare(self._options, lock, gate, request, run))
 
     def _make_of_parts(self, parts: Sequence[str], locks: ExitStack) -> Outcome:
         """All locks of parts are held until the outcome is written, so that nobody begins one after that."""
@@ -210,7 +232,7 @@ class Making:
         """Those to play, in their order: all, or the ones that were asked for."""
         asked = self._options.asked_parts
         found: tuple[str, ...] = ()
-        if self._options.parts:
+        if self._options.parts and self._spec.step != in_force.GATE:
             names = load_callable("mmgates_parts", self._options.parts)
             found = parts_of(names, self._request(self._partial, None))
         wrong = [name for name in asked if name not in found]

@@ -65,6 +65,21 @@ def add_options(parser: pytest.Parser) -> None:
         help="where the venue of --mmgates-live is, as its scenario would say (default: the scenario's host)",
     )
     group.addoption(
+        "--mmgates-lock",
+        action="store_true",
+        help="with -m lock: lock the baseline of the scenario, from its shadow run",
+    )
+    group.addoption(
+        "--mmgates-without-ab",
+        metavar="REASON",
+        help="lock a release baseline without an accepted A/B; the reason stays in the lock",
+    )
+    group.addoption(
+        "--mmgates-base",
+        metavar="COMMIT",
+        help="commit that the change is made on: tell edits of gates beside it (default: beside the lock)",
+    )
+    group.addoption(
         "--mmgates-status-port",
         type=int,
         metavar="PORT",
@@ -76,6 +91,12 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini("mmgates_parts", "names the parts of a run, as package.module:callable", default="")
     parser.addini(
         "mmgates_config", "configuration of a step, a line each: STEP: FILE...", type="linelist", default=[]
+    )
+    parser.addini("mmgates_tape", "latency tape of the bot, as package.module:callable", default="")
+    parser.addini("mmgates_source", "paths of the code under test: what a lock archives", type="linelist")
+    parser.addini("mmgates_compare", "time for the comparison of stage times", default="80s")
+    parser.addini(
+        "mmgates_inconclusive", "what an inconclusive comparison does: fail or warn", default="fail"
     )
     parser.addini("mmgates_gates", "directory of gate files", default="gates")
     parser.addini("mmgates_scenarios", "directory of scenario files", default="scenarios")
@@ -102,6 +123,13 @@ class Options:
     seed: int | None
     live: str | None
     host: str | None
+    tape: str
+    source: tuple[str, ...]
+    compare_s: float
+    inconclusive_warns: bool
+    lock: bool
+    without_ab: str | None
+    base: str | None
     status_port: int | None
     asked_parts: tuple[str, ...]
 
@@ -156,6 +184,7 @@ class Options:
                 f"--mmgates-scenario all: no scenario in {self.shown(self.scenarios_dir)}"
             )
         self._check_live()
+        self._check_lock()
         if self.data_dir and not self.data_dir.is_dir():
             raise pytest.UsageError(f"--mmgates-data: no directory {self.data_dir}")
         for path in self.config:
@@ -182,6 +211,10 @@ class Options:
             raise pytest.UsageError(f"--mmgates-live: {self.live!r} is a scenario that is not live, too")
         if self.duration == _ALL:
             raise pytest.UsageError("--mmgates-duration: 'all' of a live market has no end, expected a time")
+
+    def _check_lock(self) -> None:
+        if self.without_ab is not None and not self.lock:
+            raise pytest.UsageError("--mmgates-without-ab: is of --mmgates-lock, which was not given")
 
     def shown(self, path: Path) -> str:
         """A path as people write it: relative to the root where it lies inside."""
@@ -225,9 +258,29 @@ def read_options(config: pytest.Config) -> Options:
         seed=config.getoption("mmgates_seed"),
         live=config.getoption("mmgates_live"),
         host=config.getoption("mmgates_host"),
+        tape=config.getini("mmgates_tape"),
+        source=tuple(config.getini("mmgates_source")),
+        compare_s=_compare_s(config.getini("mmgates_compare")),
+        inconclusive_warns=_inconclusive_warns(config.getini("mmgates_inconclusive")),
+        lock=config.getoption("mmgates_lock"),
+        without_ab=config.getoption("mmgates_without_ab"),
+        base=config.getoption("mmgates_base"),
         status_port=_status_port(config),
         asked_parts=tuple(dict.fromkeys(config.getoption("mmgates_part"))),
     )
+
+
+def _compare_s(text: str) -> float:
+    try:
+        return parse_duration(text).base(Dimension.TIME) / NS_PER_S
+    except ValueError as error:
+        raise pytest.UsageError(f"ini mmgates_compare: {error}") from error
+
+
+def _inconclusive_warns(text: str) -> bool:
+    if text not in ("fail", "warn"):
+        raise pytest.UsageError(f"ini mmgates_inconclusive: found {text!r}, expected fail or warn")
+    return text == "warn"
 
 
 def _status_port(config: pytest.Config) -> int | None:

@@ -10,14 +10,14 @@ import pytest
 
 from pytest_mmgates import collection
 from pytest_mmgates.controller import Controller
-from pytest_mmgates.fixtures import gate, rule, scenario, shadow_run, soak_run
+from pytest_mmgates.fixtures import ci_run, gate, locked_baseline, rule, scenario, shadow_run, soak_run
 from pytest_mmgates.options import add_options, read_options
 from pytest_mmgates.progress import Progress
 from pytest_mmgates.runs import RunStore
 from pytest_mmgates.state import STATE, State
 from pytest_mmgates.steps import STEPS
 
-__all__ = ["gate", "rule", "scenario", "shadow_run", "soak_run"]
+__all__ = ["ci_run", "gate", "locked_baseline", "rule", "scenario", "shadow_run", "soak_run"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,6 +31,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{step}({arguments}): {what}; runs only with -m {step}")
     options = read_options(config)
     worker = _worker_input(config)
+    if options.lock and worker:
+        raise pytest.UsageError("--mmgates-lock: found workers (-n), expected one process")
     session_id = worker.get("mmgates_session_id") or secrets.token_hex(4)
     state = State(options, session_id, RunStore(options, session_id, Progress(config).line))
     config.stash[STATE] = state

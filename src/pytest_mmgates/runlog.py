@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property, reduce
 from pathlib import Path
 
+from pytest_mmgates.baseline.record import ComparisonRecord
 from pytest_mmgates.errors import RunlogError
 from pytest_mmgates.feeds import Feeds
 from pytest_mmgates.rows import Manifest
@@ -19,7 +20,8 @@ from pytest_mmgates.watch.record import WatchRecord
 @dataclass(frozen=True)
 class RunLog:
     """A run that ended. `parts` are the runs that it was played in, in their order; none where it was played
-    whole. `watched` is what stop rules and warnings came to while it was played.
+    whole. `watched` is what stop rules and warnings came to while it was played; `comparison` is what it came
+    to beside the locked baseline, where it was compared.
     """
 
     directory: Path
@@ -27,6 +29,7 @@ class RunLog:
     tally: Tally
     parts: tuple["RunLog", ...] = ()
     watched: tuple[WatchRecord, ...] = ()
+    comparison: ComparisonRecord | None = None
 
     @property
     def data_kind(self) -> str:

@@ -21,4 +21,6 @@ STEPS: Mapping[str, str] = MappingProxyType(
     }
 )
 
-RUN_FIXTURES: Mapping[str, str] = MappingProxyType({"shadow_run": "shadow", "soak_run": "soak"})
+RUN_FIXTURES: Mapping[str, str] = MappingProxyType(
+    {"shadow_run": "shadow", "soak_run": "soak", "ci_run": "ci"}
+)

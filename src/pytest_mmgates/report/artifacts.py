@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pytest_mmgates.report.budgets import stage_budgets
+from pytest_mmgates.report.pull_request import pull_request_report
 from pytest_mmgates.report.result import RunResult
 from pytest_mmgates.report.run_report import run_report
 from pytest_mmgates.report.verdicts import verdict_json
@@ -25,6 +26,7 @@ STEP_ARTIFACTS: Mapping[str, Mapping[str, Callable[[RunResult], str]]] = Mapping
     {
         "shadow": {"baseline/stage_budgets.json": _budgets_text, "md_cache/shadow_report.md": run_report},
         "soak": {"reports/SOAK_REPORT.md": run_report},
+        "ci": {"reports/PULL_REQUEST_REPORT.md": pull_request_report},
     }
 )
 
