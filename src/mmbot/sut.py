@@ -1,5 +1,5 @@
-"""The door for gates: `mmgates_sut = "mmbot.sut:open_run"`, `mmgates_parts = "mmbot.sut:parts"`. Built-in
-types in, built-in types out.
+"""The door for gates: `mmgates_sut = "mmbot.sut:open_run"`, `mmgates_parts = "mmbot.sut:parts"`,
+`mmgates_dataset = "mmbot.sut:open_dataset"`. Built-in types in, built-in types out.
 
 Request keys: `step`, `scenario`, `run_id`, `run_dir`, `data_dir` (or None), `duration_s` (None = the
 scenario's own, infinity = the whole tape), `seed` (or None), `config` (list of files: base, then overrides;
@@ -7,6 +7,9 @@ empty = config.yaml), `part` (one that `parts` named, or None = all of the scena
 the scenario is a venue to connect to; absent: false) and `host` (of a live scenario, None = its own).
 Scenarios are `scenarios/<name>.yaml` of the working directory, live ones `scenarios/live/<name>.yaml`. The
 run is an iterable of (feed, JSONL bytes) and has `halt(reason)`.
+
+A dataset's request has other keys: `from` and `to` (text of ISO 8601, None = as far as ticks reach),
+`interval_s` (None = 300), `feeds` (list of folders) and `out_dir`. What comes back is the path of its JSON.
 
 A live run is a shadow run: market data of the venue, simulated fills, no order leaves. What comes over plain
 HTTP is a market that somebody plays, and its rows say synthetic.
@@ -18,9 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from mmbot.errors import ConfigError
+from mmbot.ops.dataset import INTERVAL_NS, DatasetRequest, make_dataset, read_moment
 from mmbot.runtime.kept_run import KeptRun
 from mmbot.runtime.live_run import LiveRequest, ShadowRun
 from mmbot.runtime.run import EngineKind, Run, RunRequest, part_names
+from mmbot.units import SECOND
 
 ENGINE = "MMBOT_ENGINE"
 """Environment variable: auto (default), plain or compiled. What a run decides does not depend on it."""
@@ -78,10 +83,27 @@ def parts(request: Mapping[str, Any]) -> list[str]:
     return [] if request.get("live") else part_names(request["scenario"], SCENARIOS, _data(request))
 
 
-def _check_keys(request: Mapping[str, Any]) -> None:
-    unknown = set(request) - _KEYS
+def open_dataset(request: Mapping[str, Any]) -> str:
+    """Make a dataset; the path of its JSON. Raises MmbotError subclasses for what none can be made of."""
+    _check_keys(request, _DATASET_KEYS)
+    begin, end = request["from"], request["to"]
+    interval_s = request["interval_s"]
+    made = make_dataset(
+        DatasetRequest(
+            places=request["feeds"],
+            out=Path(request["out_dir"]),
+            from_ns=None if begin is None else read_moment(begin),
+            to_ns=None if end is None else read_moment(end),
+            interval_ns=INTERVAL_NS if interval_s is None else round(interval_s * SECOND),
+        )
+    )
+    return str(made.path)
+
+
+def _check_keys(request: Mapping[str, Any], expected: set[str] | None = None) -> None:
+    unknown = set(request) - (expected or _KEYS)
     if unknown:
-        raise ConfigError(f"run request had unknown keys {sorted(unknown)}, expected {sorted(_KEYS)}")
+        raise ConfigError(f"request had unknown keys {sorted(unknown)}, expected {sorted(expected or _KEYS)}")
 
 
 def _config(request: Mapping[str, Any]) -> list[Path]:
@@ -105,3 +127,4 @@ _KEYS = {
     "step", "scenario", "run_id", "run_dir", "data_dir", "duration_s", "seed", "config", "part",
     "live", "host",
 }  # fmt: skip
+_DATASET_KEYS = {"from", "to", "interval_s", "feeds", "out_dir"}

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from pytest_mmgates.collection import mark_of
+from pytest_mmgates.dataset import DatasetLog
 from pytest_mmgates.errors import GateError, MmgatesError, Place
 from pytest_mmgates.judge import RuleVerdict, Verdict, judge_rule
 from pytest_mmgates.properties import rule_properties
@@ -12,6 +13,7 @@ from pytest_mmgates.report.table import sentence
 from pytest_mmgates.rules import Rule, parse_rule
 from pytest_mmgates.runlog import RunLog
 from pytest_mmgates.state import STATE
+from pytest_mmgates.subject import Subject
 from pytest_mmgates.watchrules import WatchRule
 
 
@@ -21,7 +23,7 @@ class GateCheck:
     def __init__(self, item: pytest.Item) -> None:
         self._item = item
 
-    def __call__(self, run: RunLog, rule: Rule | WatchRule | str) -> RuleVerdict:
+    def __call__(self, run: Subject, rule: Rule | WatchRule | str) -> RuleVerdict:
         __tracebackhide__ = True
         verdict = self._judge(run, rule)
         self._item.user_properties += rule_properties(verdict)
@@ -29,19 +31,19 @@ class GateCheck:
             pytest.fail(self._message(run, verdict), pytrace=False)
         return verdict
 
-    def _judge(self, run: RunLog, rule: Rule | WatchRule | str) -> RuleVerdict:
+    def _judge(self, run: Subject, rule: Rule | WatchRule | str) -> RuleVerdict:
         __tracebackhide__ = True
         try:
-            mark = mark_of(self._item, run.manifest.step)
-            gate = self._item.config.stash[STATE].gate(mark.gate if mark else run.manifest.step)
+            mark = mark_of(self._item, run.step)
+            gate = self._item.config.stash[STATE].gate(mark.gate if mark else run.step)
             parsed = parse_rule(rule, self._place(rule)) if isinstance(rule, str) else rule
         except GateError as error:
             raise _failed(error) from None
         return judge_rule(parsed, gate, run)
 
-    def _message(self, run: RunLog, verdict: RuleVerdict) -> str:
+    def _message(self, run: Subject, verdict: RuleVerdict) -> str:
         gate = self._item.config.stash[STATE].gate(verdict.gate)
-        where = f"[{run.manifest.scenario}, gate {gate.name}, owner {gate.owner}, runbook {gate.runbook}]"
+        where = f"[{run.scenario}, gate {gate.name}, owner {gate.owner}, runbook {gate.runbook}]"
         return f"{sentence(verdict)} {where}"
 
     def _place(self, text: str) -> Place:
@@ -94,6 +96,17 @@ def soak_run(request: pytest.FixtureRequest) -> RunLog:
     it played; otherwise as `shadow_run`.
     """
     return _run(request)
+
+
+@pytest.fixture(scope="session")
+def calibration_dataset(request: pytest.FixtureRequest) -> DatasetLog:
+    """The dataset that the feeds of a soak come to, between --mmgates-from and --mmgates-to: `columns` of its
+    kept intervals, `coverage`, and `path`, the JSON that it was read from. Made once per session.
+    """
+    try:
+        return request.config.stash[STATE].runs.dataset(_param(request))
+    except MmgatesError as error:
+        raise _failed(error) from None
 
 
 def _run(request: pytest.FixtureRequest) -> RunLog:

@@ -56,6 +56,8 @@ class Gate:
     lines: tuple[int, ...]
     stop: tuple[WatchRule, ...] = ()
     warn: tuple[WatchRule, ...] = ()
+    cautions: tuple[Rule, ...] = ()
+    """`warn` rules of a gate for datasets, which nothing watches: they warn where they hold."""
 
     @property
     def judged(self) -> tuple[Rule | WatchRule, ...]:
@@ -101,17 +103,43 @@ class _Document:
         if name != stem:
             raise self._error(f"gate {name!r} stands in a file named {stem!r}", keys["gate"])
         rules = self._sequence(keys["require"])
+        require = self._rules(rules, parse_rule)
+        of_dataset = self._source(require, rules) == "dataset"
+        cautions = self._cautions(keys.get("warn")) if of_dataset else ()
+        if of_dataset and "stop" in keys:
+            raise self._error("a dataset is not watched: it has no `stop` rules", keys["stop"])
         return Gate(
             name=name,
             file=self._file,
             evidence=self._evidence(keys["evidence"]),
             owner=self._text(keys["owner"]),
             runbook=self._text(keys["runbook"]),
-            require=self._rules(rules, parse_rule),
+            require=require,
             lines=tuple(node.start_mark.line + 1 for node in rules),
             stop=self._watch(keys.get("stop")),
-            warn=self._watch(keys.get("warn")),
+            warn=() if of_dataset else self._watch(keys.get("warn")),
+            cautions=cautions,
         )
+
+    def _source(self, rules: Sequence[Rule], nodes: Sequence[yaml.Node]) -> str:
+        """What the gate judges: the source of its first metric, which the others have to share."""
+        first = rules[0].definition
+        for rule, node in zip(rules, nodes, strict=True):
+            if rule.definition.source != first.source:
+                raise self._error(
+                    f"{rule.metric} is of a {rule.definition.source}, {first.name} of a {first.source}:"
+                    " a gate judges one of them",
+                    node,
+                )
+        return first.source
+
+    def _cautions(self, node: yaml.Node | None) -> tuple[Rule, ...]:
+        nodes = [] if node is None else self._sequence(node)
+        rules = self._rules(nodes, parse_rule)
+        for rule, where in zip(rules, nodes, strict=True):
+            if rule.definition.source != "dataset":
+                raise self._error(f"{rule.metric} is of a run, and this gate judges a dataset", where)
+        return rules
 
     def _evidence(self, node: yaml.Node) -> Evidence:
         keys = self._mapping(node, _EVIDENCE_KEYS)

@@ -10,14 +10,14 @@ import pytest
 
 from pytest_mmgates import collection
 from pytest_mmgates.controller import Controller
-from pytest_mmgates.fixtures import gate, rule, scenario, shadow_run, soak_run
+from pytest_mmgates.fixtures import calibration_dataset, gate, rule, scenario, shadow_run, soak_run
 from pytest_mmgates.options import add_options, read_options
 from pytest_mmgates.progress import Progress
 from pytest_mmgates.runs import RunStore
 from pytest_mmgates.state import STATE, State
 from pytest_mmgates.steps import STEPS
 
-__all__ = ["gate", "rule", "scenario", "shadow_run", "soak_run"]
+__all__ = ["calibration_dataset", "gate", "rule", "scenario", "shadow_run", "soak_run"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -78,7 +78,7 @@ def read_moment(text: str) -> int:
     except ValueError as error:
         raise DatasetError(f"moment was {text!r}, expected ISO 8601 such as 2025-01-15T00:00:00Z") from error
     if stamp.tzinfo is None:
-        raise DatasetError(f"moment was {text!r}, expected its offset from UTC too, such as {text}Z")
+        raise DatasetError(f"moment was {text!r}, expected an offset too, as in 2025-01-15T00:00:00Z")
     since = stamp - datetime(1970, 1, 1, tzinfo=UTC)
     return (since.days * 86_400 + since.seconds) * SECOND + since.microseconds * 1_000
 
