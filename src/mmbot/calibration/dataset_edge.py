@@ -1,130 +1,26 @@
-"""Edge of fills for a dataset, by the definitions of `mmbot.edge`: the same sums in the same order as the run
-itself made them, so that they agree to the last digit.
+"""Edge of fills for a dataset, by the definitions of `mmbot.edge`. Notional, fees, net and its components are
+the same sums in the same order as the run itself made them, so that they agree to the last digit.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from mmbot.calibration.dataset_columns import SCORES
-from mmbot.edge.decomposition import Decomposition, Weighted
+from mmbot.edge.decomposition import Decomposition
 from mmbot.edge.fill import HORIZONS_S, NET_HORIZON_S, FillEdge, Traded, signed_lots
 from mmbot.model.instrument import Instrument
 from mmbot.model.records import FillRow
-from mmbot.units import BPS, SECOND
+from mmbot.units import BPS
 
-
-@dataclass(slots=True)
-class TracedTick:
-    """The last traced tick at or before a fill: `age_s` before it."""
-
-    age_s: float
-    values: Mapping[str, float | None]
-
-
-@dataclass(slots=True)
-class SeenFill:
-    """A fill, the mids that followed it by horizon in seconds, and what was traced before it. A horizon that
-    the ticks do not reach, or that no mid came before, is missing.
-    """
-
-    row: FillRow
-    mids: Mapping[int, float]
-    traced: TracedTick | None
-
-
-class FillTargets:
-    """Targets of fills of one symbol. Take fills in the order in which they were learned of, then `settle`
-    them in the order in which they happened: the order in which each sum was made while the run was played.
-    """
-
-    def __init__(self, instrument: Instrument) -> None:
-        self._instrument = instrument
-        self.edge = Decomposition(instrument)
-        self.markout = {seconds: Weighted() for seconds in HORIZONS_S}
-        self.fills = self.buys = 0
-        self.notional = self.taker_notional = self.fees = 0.0
-        self._scores = {name: Weighted() for name in SCORES}
-
-    def take(self, row: FillRow) -> None:
-        """What the ledger books."""
-        notional = self._instrument.notional(signed_lots(self._instrument, row), row.price)
-        self.fills += 1
-        self.buys += row.side == "buy"
-        self.notional += notional
-        if row.liquidity == "taker":
-            self.taker_notional += notional
-        self.fees += row.fee
-
-    def settle(self, fill: SeenFill) -> None:
-        """What it earned, where it has a net."""
-        found = edge_of(self._instrument, fill)
-        if found is None:
-            return
-        traded = found.traded
-        self.edge.add(found, self._instrument.worth(fill.mids[NET_HORIZON_S]))
-        for seconds, moved in found.adverse.items():
-            self.markout[seconds].add(traded.gross + moved, traded.weight)
-        for name, sums in self._scores.items():
-            score = None if fill.traced is None else fill.traced.values[name]
-            if score is not None:
-                sums.add(score * traded.weight, traded.weight)
-
-    def columns(self) -> dict[str, Any]:
-        """By the names of `dataset_columns.TARGETS`."""
-        edge = self.edge
-        return {
-            "fills": self.fills,
-            "buys": self.buys,
-            "notional": self.notional,
-            "taker_share": self.taker_notional / self.notional if self.fills else None,
-            "fees": self.fees,
-            "fills_with_net": edge.fills,
-            "weight": edge.net.weight,
-            "net": edge.net.settled,
-            "gross_bps": edge.gross.bps,
-            "fees_bps": edge.fees.bps,
-            **{f"adverse_{h}s_bps": leg.bps for h, leg in edge.adverse.items()},
-            **{f"markout_{h}s_bps": leg.bps for h, leg in self.markout.items()},
-            "net_bps": edge.net.bps,
-            "slippage_bps": edge.slippage.bps,
-            "half_spread_needed_bps": needed_bps(edge.adverse[NET_HORIZON_S].bps, edge.fees.bps),
-            **{
-                f"{name}_at_fills": None if sums.bps is None else sums.bps / BPS
-                for name, sums in self._scores.items()
-            },
-        }
-
-
-def edge_of(instrument: Instrument, fill: SeenFill) -> FillEdge | None:
-    """None for a fill that has no net."""
-    traded = Traded.of(instrument, fill.row)
-    if traded is None or NET_HORIZON_S not in fill.mids:
-        return None
-    adverse = {h: traded.lots * (instrument.worth(mid) - traded.worth) for h, mid in fill.mids.items()}
-    return FillEdge(traded, adverse)
-
-
-def fill_columns(instrument: Instrument, fill: SeenFill) -> dict[str, Any]:
-    """By the names of `dataset_columns.FILL_COLUMNS`, but for keys and filter."""
-    row, traced = fill.row, fill.traced
-    return {
-        "ts_ns": row.ts_ns,
-        "fill_id": row.fill_id,
-        "side": row.side,
-        "liquidity": row.liquidity,
-        "price": row.price,
-        "qty": row.qty,
-        "mid": row.mid,
-        "fee": row.fee,
-        **_edge_columns(instrument, fill),
-        "quoted_bps": _quoted_bps(row),
-        "score_age_s": None if traced is None else traced.age_s,
-        **{name: None if traced is None else traced.values[name] for name in TRACED},
-    }
-
+Floats = npt.NDArray[np.float64]
+Columns = dict[str, npt.NDArray[Any]]
 
 TRACED = (
+    "score_age_s",
     *SCORES,
     "volatility_bps",
     "order_latency_ms",
@@ -135,35 +31,193 @@ TRACED = (
 """What a fill takes from the last traced tick before it."""
 
 
-def _edge_columns(instrument: Instrument, fill: SeenFill) -> dict[str, Any]:
-    traded = Traded.of(instrument, fill.row)
-    weight = None if traded is None else traded.weight
+@dataclass(frozen=True, slots=True)
+class SymbolFills:
+    """Fills of one symbol in the order in which they happened. By horizon in seconds, the mid that followed
+    each; by name, what was traced before it. NaN where there is none.
+    """
 
-    def bps(settled: float | None) -> float | None:
-        return BPS * settled / weight if weight and settled is not None else None
-
-    gross = None if traded is None else traded.gross
-    fees = None if traded is None else traded.fees
-    adverse: dict[int, float | None] = dict.fromkeys(HORIZONS_S)
-    if traded is not None:
-        adverse |= {h: traded.lots * (instrument.worth(mid) - traded.worth) for h, mid in fill.mids.items()}
-    markout = {h: None if gross is None or moved is None else gross + moved for h, moved in adverse.items()}
-    found = edge_of(instrument, fill)
-    return {
-        "weight": weight,
-        "gross_bps": bps(gross),
-        "fees_bps": bps(fees),
-        **{f"adverse_{h}s_bps": bps(moved) for h, moved in adverse.items()},
-        **{f"markout_{h}s_bps": bps(settled) for h, settled in markout.items()},
-        "net_bps": None if found is None else bps(found.net),
-        "slippage_bps": None if traded is None else bps(traded.slippage),
-        "half_spread_needed_bps": needed_bps(bps(adverse[NET_HORIZON_S]), bps(fees)),
-    }
+    rows: Sequence[FillRow]
+    starts_ns: Sequence[int]
+    """Of the interval of each."""
+    mids: Mapping[int, Floats]
+    traced: Mapping[str, Floats]
 
 
-def needed_bps(adverse_bps: float | None, fees_bps: float | None) -> float | None:
-    """The gross at which net is zero."""
-    return None if adverse_bps is None or fees_bps is None else -(adverse_bps + fees_bps)
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """By the names of `dataset_columns.TARGETS`: of all fills, and of each interval by its start."""
+
+    whole: dict[str, Any]
+    intervals: dict[int, dict[str, Any]]
+    columns: Columns
+    """By the names of `dataset_columns.FILL_COLUMNS` but for keys and filter, a row a fill."""
+
+
+def targets_of(instrument: Instrument, fills: SymbolFills) -> Targets:
+    edges = _edges(instrument, fills)
+    columns = _columns(fills, edges)
+    whole, parts = _Sums(instrument), {start: _Sums(instrument) for start in fills.starts_ns}
+    for at in sorted(range(len(fills.rows)), key=lambda at: _learned(fills.rows[at])):
+        row = fills.rows[at]
+        notional = instrument.notional(signed_lots(instrument, row), row.price)
+        whole.book(row, notional)
+        parts[fills.starts_ns[at]].book(row, notional)
+    after = fills.mids[NET_HORIZON_S]
+    for edge, start, mid in zip(edges, fills.starts_ns, after.tolist(), strict=True):
+        if edge is not None and NET_HORIZON_S in edge.adverse:
+            worth = instrument.worth(mid)
+            whole.edge.add(edge, worth)
+            parts[start].edge.add(edge, worth)
+    means = _means(fills, columns)
+    return Targets(
+        whole=whole.columns() | _means_of_all(columns),
+        intervals={start: sums.columns() | means[start] for start, sums in parts.items()},
+        columns=columns,
+    )
+
+
+def no_targets(instrument: Instrument) -> dict[str, Any]:
+    """Of an interval without fills."""
+    return _Sums(instrument).columns() | dict.fromkeys(_MEANS)
+
+
+def happened(row: FillRow) -> tuple[int, int, int]:
+    """Order in which the horizons of fills pass."""
+    return row.ts_ns, row.recv_ns, row.fill_id
+
+
+def _learned(row: FillRow) -> tuple[int, int]:
+    """Order in which the run learned of its fills, and booked them."""
+    return row.recv_ns, row.fill_id
+
+
+class _Sums:
+    """Sums of fills in the order in which they are given: what the ledger books, and edge as `Markouts` adds
+    it up.
+    """
+
+    def __init__(self, instrument: Instrument) -> None:
+        self.edge = Decomposition(instrument)
+        self._fills = self._buys = 0
+        self._notional = self._taker_notional = self._fees = 0.0
+
+    def book(self, row: FillRow, notional: float) -> None:
+        self._fills += 1
+        self._buys += row.side == "buy"
+        self._notional += notional
+        if row.liquidity == "taker":
+            self._taker_notional += notional
+        self._fees += row.fee
+
+    def columns(self) -> dict[str, Any]:
+        edge = self.edge
+        return {
+            "fills": self._fills,
+            "buys": self._buys,
+            "notional": self._notional,
+            "taker_share": self._taker_notional / self._notional if self._fills else None,
+            "fees": self._fees,
+            "fills_with_net": edge.fills,
+            "weight": edge.net.weight,
+            "net": edge.net.settled,
+            "gross_bps": edge.gross.bps,
+            "fees_bps": edge.fees.bps,
+            **{f"adverse_{h}s_bps": leg.bps for h, leg in edge.adverse.items()},
+            "net_bps": edge.net.bps,
+            "slippage_bps": edge.slippage.bps,
+        }
+
+
+def _edges(instrument: Instrument, fills: SymbolFills) -> list[FillEdge | None]:
+    """None for a fill without a mid; a horizon that the ticks do not reach is missing."""
+    worths = [
+        [instrument.worth(mid) if mid == mid else None for mid in fills.mids[h].tolist()]  # noqa: PLR0124 (NaN)
+        for h in HORIZONS_S
+    ]
+    edges: list[FillEdge | None] = []
+    for row, *after in zip(fills.rows, *worths, strict=True):
+        traded = Traded.of(instrument, row)
+        if traded is None:
+            edges.append(None)
+            continue
+        lots, worth = traded.lots, traded.worth
+        moved = {
+            h: lots * (then - worth) for h, then in zip(HORIZONS_S, after, strict=True) if then is not None
+        }
+        edges.append(FillEdge(traded, moved))
+    return edges
+
+
+def _columns(fills: SymbolFills, edges: Sequence[FillEdge | None]) -> Columns:
+    rows = fills.rows
+    traded = [None if edge is None else edge.traded for edge in edges]
+    weight = _floats([None if one is None else one.weight for one in traded])
+    with np.errstate(divide="ignore", invalid="ignore"):
+
+        def bps(settled: Floats) -> Floats:
+            return BPS * settled / weight
+
+        gross = _floats([None if one is None else one.gross for one in traded])
+        fees = _floats([None if one is None else one.fees for one in traded])
+        slippage = _floats([None if one is None else one.slippage for one in traded])
+        moved = {
+            h: _floats([None if one is None else one.adverse.get(h) for one in edges]) for h in HORIZONS_S
+        }
+        adverse = moved[NET_HORIZON_S]
+        return {
+            "ts_ns": np.array([row.ts_ns for row in rows], dtype=np.int64),
+            "fill_id": np.array([row.fill_id for row in rows], dtype=np.int64),
+            "side": np.array([row.side for row in rows], dtype=object),
+            "liquidity": np.array([row.liquidity for row in rows], dtype=object),
+            "price": _floats([row.price for row in rows]),
+            "qty": _floats([row.qty for row in rows]),
+            "mid": _floats([row.mid for row in rows]),
+            "fee": _floats([row.fee for row in rows]),
+            "weight": weight,
+            "gross_bps": bps(gross),
+            "fees_bps": bps(fees),
+            **{f"adverse_{h}s_bps": bps(settled) for h, settled in moved.items()},
+            **{f"markout_{h}s_bps": bps(gross + settled) for h, settled in moved.items()},
+            "net_bps": bps(gross + adverse + fees),
+            "slippage_bps": bps(slippage),
+            "half_spread_needed_bps": -bps(adverse + fees),
+            "quoted_bps": _floats([_quoted_bps(row) for row in rows]),
+            **{name: fills.traced[name] for name in TRACED},
+        }
+
+
+_MARKOUTS = tuple(f"markout_{h}s_bps" for h in HORIZONS_S)
+_MEANS = (*_MARKOUTS, "half_spread_needed_bps", *(f"{name}_at_fills" for name in SCORES))
+_MEANS_OF = {name: name.removesuffix("_at_fills") for name in _MEANS}
+"""Means by weight over the fills that have a net and the value, by the column of fills that they are of."""
+
+
+def _means(fills: SymbolFills, columns: Columns) -> dict[int, dict[str, float | None]]:
+    """By start of the interval."""
+    starts, group = np.unique(np.array(fills.starts_ns, dtype=np.int64), return_inverse=True)
+    found: dict[int, dict[str, float | None]] = {start: {} for start in starts.tolist()}
+    for name, column in _MEANS_OF.items():
+        known = np.isfinite(columns["net_bps"]) & np.isfinite(columns[column])
+        weight = np.where(known, columns["weight"], 0.0)
+        total = np.bincount(group, weight, minlength=len(starts))
+        settled = np.bincount(group, weight * np.where(known, columns[column], 0.0), minlength=len(starts))
+        for start, part, whole in zip(starts.tolist(), settled.tolist(), total.tolist(), strict=True):
+            found[start][name] = part / whole if whole else None
+    return found
+
+
+def _means_of_all(columns: Columns) -> dict[str, float | None]:
+    found: dict[str, float | None] = {}
+    for name, column in _MEANS_OF.items():
+        known = np.isfinite(columns["net_bps"]) & np.isfinite(columns[column])
+        weight = columns["weight"][known]
+        found[name] = float((weight * columns[column][known]).sum() / weight.sum()) if len(weight) else None
+    return found
+
+
+def _floats(values: Sequence[float | None]) -> Floats:
+    return np.array(values, dtype=np.float64)
 
 
 def _quoted_bps(row: FillRow) -> float | None:
@@ -171,17 +225,3 @@ def _quoted_bps(row: FillRow) -> float | None:
         return None
     side = 1 if row.side == "buy" else -1
     return BPS * side * (row.decision_mid - row.order_price) / row.decision_mid
-
-
-def learned(row: FillRow) -> tuple[int, int]:
-    """Order in which the run learned of its fills."""
-    return row.recv_ns, row.fill_id
-
-
-def happened(row: FillRow) -> tuple[int, int, int]:
-    """Order in which their horizons pass."""
-    return row.ts_ns, row.recv_ns, row.fill_id
-
-
-def due_ns(row: FillRow, seconds: int) -> int:
-    return row.ts_ns + seconds * SECOND

@@ -14,6 +14,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -22,8 +23,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
+import numpy as np
+import numpy.typing as npt
 
 from mmbot.calibration.dataset_columns import FILL_COLUMNS, INTERVAL_COLUMNS, SCHEMA, Column
+from mmbot.calibration.dataset_edge import Columns
 from mmbot.calibration.dataset_filters import (
     MAD_TO_SIGMA,
     REASONS,
@@ -116,6 +120,7 @@ class _Run:
     source: Source
     loaded: Loaded
     symbols: dict[str, SymbolRows]
+    files: list[Row]
 
 
 def _made(request: DatasetRequest, database: duckdb.DuckDBPyConnection, work: Path, folder: Path) -> Dataset:
@@ -132,11 +137,10 @@ def _made(request: DatasetRequest, database: duckdb.DuckDBPyConnection, work: Pa
     content = _content(request, runs, intervals, kind, (from_ns, to_ns))
     name = f"calib_{_day(from_ns)}_{_day(to_ns)}"
     files = {folder / f"{name}.json": _json(content)}
-    fills = list(_fills(runs, intervals))
-    files[folder / f"{name}.parquet"] = _parquet(
-        database, work, "intervals", [*INTERVAL_COLUMNS, _REASONS], intervals
-    )
-    files[folder / f"{name}_fills.parquet"] = _parquet(database, work, "fills", FILL_COLUMNS, fills)
+    fills = _fills(runs, intervals)
+    table = _table(intervals, [*INTERVAL_COLUMNS, _REASONS])
+    files[folder / f"{name}.parquet"] = _parquet(database, work / "intervals.parquet", table)
+    files[folder / f"{name}_fills.parquet"] = _parquet(database, work / "fills.parquet", fills)
     reports = request.out / "edge" / "reports"
     summaries = summary_files(name, content, fills)
     files |= {reports / file: data for file, data in summaries.items()}
@@ -151,7 +155,9 @@ def _read(
     read: tuple[int | None, int | None],
     work: Path,
 ) -> _Run:
-    loaded = load(database, source, *read, work)
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        files = beside.map(_shown, [file for files in source.files.values() for file in files])
+        loaded = load(database, source, *read, work)
     within = (request.from_ns or 0, request.to_ns or 2**63 - 1)
     tick_ns, instruments = source.manifest.tick_ns, source.instruments
     symbols: dict[str, SymbolRows] = {}
@@ -159,7 +165,7 @@ def _read(
         rows = SymbolDays(database, instruments[symbol], request.interval_ns, tick_ns, within).read()
         if rows is not None:
             symbols[symbol] = rows
-    return _Run(source, loaded, symbols)
+    return _Run(source, loaded, symbols, list(files))
 
 
 def _refuse_empty(request: DatasetRequest, runs: Sequence[_Run]) -> None:
@@ -232,15 +238,21 @@ def _filtered(request: DatasetRequest, found: list[Row], bounds: Bounds, tick_ns
     return found
 
 
-def _fills(runs: Sequence[_Run], intervals: Sequence[Row]) -> Iterator[Row]:
-    dropped = {(one["run_id"], one["symbol"], one["start_ns"]): bool(one["reasons"]) for one in intervals}
+def _fills(runs: Sequence[_Run], intervals: Sequence[Row]) -> Columns:
+    """Fills of all runs and symbols, one after the other, as columns."""
+    kept = {(one["run_id"], one["symbol"], one["start_ns"]) for one in intervals if not one["reasons"]}
+    tables: list[Columns] = []
     for run in runs:
         manifest = run.source.manifest
         for symbol, rows in sorted(run.symbols.items()):
             keys = {"run_id": manifest.run_id, "arm": manifest.arm, "symbol": symbol}
-            for fill in rows.fills:
-                filtered = dropped.get((manifest.run_id, symbol, fill["start_ns"]), True)
-                yield keys | fill | {"filtered": filtered}
+            starts = rows.fills["start_ns"].tolist()
+            filtered = np.array(
+                [(manifest.run_id, symbol, start) not in kept for start in starts], dtype=bool
+            )
+            same = {name: np.full(len(starts), value, dtype=object) for name, value in keys.items()}
+            tables.append(same | rows.fills | {"filtered": filtered})
+    return {column.name: np.concatenate([table[column.name] for table in tables]) for column in FILL_COLUMNS}
 
 
 def _content(
@@ -282,7 +294,7 @@ def _provenance(run: _Run) -> Row:
         "config_sha256": manifest.config_sha256,
         "data_sha256": manifest.data.sha256,
         "code": manifest.code,
-        "files": [file for files in run.source.files.values() for file in map(_shown, files)],
+        "files": run.files,
         "rows_read": loaded.rows,
         "torn_lines": loaded.torn_lines,
     }
@@ -396,31 +408,27 @@ _TYPES = {"count": "BIGINT", "ns": "BIGINT"}
 _TEXTS = ("run_id", "arm", "symbol", "side", "liquidity", "filtered_for")
 
 
-def _parquet(
-    database: duckdb.DuckDBPyConnection,
-    work: Path,
-    table: str,
-    columns: Sequence[Column],
-    rows: Sequence[Row],
-) -> bytes:
-    """Rows in their order, columns in that of the table of columns."""
-    source, target = work / f"{table}.jsonl", work / f"{table}.parquet"
-    names = [column.name for column in columns]
-    with source.open("w", encoding="utf-8") as lines:
-        lines.writelines(json.dumps({name: row[name] for name in names}) + "\n" for row in rows)
-    types = {column.name: _type(column) for column in columns}
-    select = "SELECT * FROM read_json($source, format = 'newline_delimited', columns = $types)"
+def _parquet(database: duckdb.DuckDBPyConnection, target: Path, columns: Columns) -> bytes:
+    """Rows in their order; NaN of a number that may be missing is null."""
+    database.register("columns", {name: _nullable(values) for name, values in columns.items()})
     database.execute("SET preserve_insertion_order = true")
-    database.execute(
-        f"COPY ({select}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)",
-        {"source": str(source), "types": types},
-    )
+    database.execute(f"COPY columns TO '{target}' (FORMAT parquet, COMPRESSION zstd)")
+    database.unregister("columns")
     return target.read_bytes()
 
 
-def _type(column: Column) -> str:
-    if column.name in _TEXTS:
-        return "VARCHAR"
-    if column.name == "filtered":
-        return "BOOLEAN"
-    return "BIGINT" if column.name == "fill_id" else _TYPES.get(column.unit, "DOUBLE")
+def _nullable(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return np.ma.masked_invalid(values) if values.dtype == np.float64 else values
+
+
+def _table(rows: Sequence[Row], columns: Sequence[Column]) -> Columns:
+    """Rows as columns."""
+    return {
+        column.name: np.array([row[column.name] for row in rows], dtype=_dtype(column)) for column in columns
+    }
+
+
+def _dtype(column: Column) -> type:
+    if column.name in ("run_id", "arm", "symbol", "filtered_for"):
+        return object
+    return np.int64 if column.unit in ("count", "ns") else np.float64

@@ -13,6 +13,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mmbot.calibration.dataset_edge import Columns
 from mmbot.units import SECOND
 
 Row = Mapping[str, Any]
@@ -41,7 +42,7 @@ _MOST_FILLS = 5_000
 _EQUAL_PARTS = 10
 
 
-def charts(content: Row, fills: Sequence[Row]) -> dict[str, bytes]:
+def charts(content: Row, fills: Columns) -> dict[str, bytes]:
     """By name."""
     with rc_context(_STYLE):
         return {
@@ -65,7 +66,7 @@ def _features(intervals: Sequence[Row]) -> bytes:
     return _svg(figure)
 
 
-def _half_spread(fills: Sequence[Row]) -> bytes:
+def _half_spread(fills: Columns) -> bytes:
     """What a fill was quoted at against what it earned within 60 s, before fees; means of tenths of the fills
     that are equal in number, with two standard errors, over every fill, and as many fills as fit a chart.
     """
@@ -73,18 +74,17 @@ def _half_spread(fills: Sequence[Row]) -> bytes:
     axes = figure.subplots()
     axes.set_xlabel("quoted: mid when the order was decided to its limit, bps")
     axes.set_ylabel("markout after 60 s, before fees, bps")
-    pairs = [
-        (one["quoted_bps"], one["markout_60s_bps"])
-        for one in fills
-        if not one["filtered"] and one["quoted_bps"] is not None and one["markout_60s_bps"] is not None
-    ]
-    if not pairs:
+    quoted, markout = fills["quoted_bps"], fills["markout_60s_bps"]
+    known = np.isfinite(quoted) & np.isfinite(markout) & ~fills["filtered"]
+    if not known.any():
         _no_data(axes)
         return _svg(figure)
-    quoted, markout = np.array(sorted(pairs)).T
-    every = max(len(pairs) // _MOST_FILLS, 1)
+    quoted, markout = quoted[known], markout[known]
+    order = np.lexsort((markout, quoted))
+    quoted, markout = quoted[order], markout[order]
+    every = max(len(quoted) // _MOST_FILLS, 1)
     axes.scatter(quoted[::every], markout[::every], s=3, alpha=0.3, color=_KEPT, label="fills")
-    tenths = [part for part in np.array_split(np.arange(len(pairs)), _EQUAL_PARTS) if len(part) > 1]
+    tenths = [part for part in np.array_split(np.arange(len(quoted)), _EQUAL_PARTS) if len(part) > 1]
     if tenths:
         means = [markout[part].mean() for part in tenths]
         errors = [2 * markout[part].std(ddof=1) / np.sqrt(len(part)) for part in tenths]

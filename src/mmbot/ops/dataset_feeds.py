@@ -27,6 +27,7 @@ import msgspec
 
 from mmbot.errors import DatasetError
 from mmbot.model.instrument import Contract, Fees, Instrument
+from mmbot.model.records import FillRow
 from mmbot.units import DAY, MS, SECOND
 
 RUN_SCHEMA = 1
@@ -247,7 +248,10 @@ def find(database: duckdb.DuckDBPyConnection, place: str, from_ns: int | None, t
 
 def _manifest(database: duckdb.DuckDBPyConnection, path: str) -> Manifest:
     try:
-        (text,) = database.execute("SELECT content FROM read_blob(?)", [path]).fetchone() or (b"",)
+        found = database.execute("SELECT content FROM read_blob(?)", [path]).fetchone()
+        if found is None:
+            raise DatasetError(f"{path}: no such file")
+        (text,) = found
         schema = msgspec.json.decode(text, type=dict[str, Any]).get("schema")
         if schema != RUN_SCHEMA:
             raise DatasetError(f"{path}: schema was {schema!r}, expected {RUN_SCHEMA}")
@@ -448,15 +452,8 @@ def moment(ns: int) -> str:
 
 
 def fills_of(database: duckdb.DuckDBPyConnection, symbol: str) -> Iterator[tuple[Any, ...]]:
-    """Rows of the feed, fields as in FEEDS after those of every row."""
-    names = ", ".join(FILL_FIELDS)
-    sql = f"SELECT {names} FROM fills WHERE symbol = ? ORDER BY ts_ns, recv_ns, fill_id"  # noqa: S608
-    cursor = database.execute(sql, [symbol])
+    """Rows of the feed, each with the fields of a FillRow in their order."""
+    names = ", ".join(FillRow.__struct_fields__)
+    cursor = database.execute(f"SELECT {names} FROM fills WHERE symbol = ?", [symbol])  # noqa: S608
     while rows := cursor.fetchmany(50_000):
         yield from rows
-
-
-FILL_FIELDS = (
-    "ts_ns", "recv_ns", "symbol", "fill_id", "client_id", "side", "price", "qty", "liquidity", "fee",
-    "order_price", "mid", "decision_mid",
-)  # fmt: skip

@@ -5,6 +5,7 @@ taken out in time order: they give volatility, jumps and gaps, and the mids that
 needs no order is added up by duckdb. A return, a gap or a mid before a horizon may reach over midnight.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -15,21 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mmbot.calibration.dataset_columns import TICK_FEATURES, TRACE_FEATURES, Column
-from mmbot.calibration.dataset_edge import (
-    TRACED,
-    FillTargets,
-    SeenFill,
-    TracedTick,
-    due_ns,
-    fill_columns,
-    happened,
-    learned,
-)
+from mmbot.calibration.dataset_edge import TRACED, Columns, SymbolFills, happened, no_targets, targets_of
 from mmbot.edge.fill import HORIZONS_S
 from mmbot.errors import DatasetError
 from mmbot.model.instrument import Contract, Instrument
 from mmbot.model.records import FillRow
-from mmbot.ops.dataset_feeds import FILL_FIELDS, fills_of, moment
+from mmbot.ops.dataset_feeds import fills_of, moment
 from mmbot.units import BPS, DAY, SECOND
 
 Ints = npt.NDArray[np.int64]
@@ -55,7 +47,7 @@ class SymbolRows:
     gaps: list[tuple[int, int]] = field(default_factory=list)
     """From the last tick before to the first tick after; of at least ten ticks."""
     short_gaps: int = 0
-    fills: list[Row] = field(default_factory=list)
+    fills: Columns = field(default_factory=dict)
     fills_without_net: int = 0
     fills_without_interval: int = 0
     """Where no tick was."""
@@ -71,6 +63,14 @@ class _Path:
     """Of the last tick, NaN without one."""
     known_mid: float = np.nan
     """The last that there was."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Followed:
+    """Of the fills of a day: by horizon the mids after them, by name what was traced before them."""
+
+    mids: Mapping[int, Floats]
+    traced: Mapping[str, Floats]
 
 
 class SymbolDays:
@@ -102,18 +102,15 @@ class SymbolDays:
             return None
         self._end_ns = self._reach(0, 2**63 - 1)[1] or last_ns
         rows = SymbolRows(first_ns, last_ns)
-        fills = [
-            FillRow(**dict(zip(FILL_FIELDS, row, strict=True)))
-            for row in fills_of(self._database, self._symbol)
-        ]
-        fills = [fill for fill in fills if self._from_ns <= fill.ts_ns < self._to_ns]
-        seen: list[SeenFill] = []
+        within = (FillRow(*row) for row in fills_of(self._database, self._symbol))
+        fills = sorted((fill for fill in within if self._from_ns <= fill.ts_ns < self._to_ns), key=happened)
+        followed: list[_Followed] = []
         at = 0
         for begin, end in self._days(first_ns, last_ns):
-            upto = next((i for i in range(at, len(fills)) if fills[i].ts_ns >= end), len(fills))
-            seen += self._day(rows, begin, end, fills[at:upto])
+            upto = bisect_left(fills, end, lo=at, key=lambda fill: fill.ts_ns)
+            followed.append(self._day(rows, begin, end, fills[at:upto]))
             at = upto
-        self._settle(rows, fills, seen)
+        self._settle(rows, fills, followed)
         return rows
 
     def _reach(self, from_ns: int, to_ns: int) -> tuple[int | None, int | None]:
@@ -128,7 +125,7 @@ class SymbolDays:
         cuts = [begin, *range((begin // DAY + 1) * DAY, end, DAY), end]
         return pairwise(cuts)
 
-    def _day(self, rows: SymbolRows, begin: int, end: int, fills: Sequence[FillRow]) -> list[SeenFill]:
+    def _day(self, rows: SymbolRows, begin: int, end: int, fills: Sequence[FillRow]) -> _Followed:
         until = min(end + AFTER_NS, 2**63 - 1)
         begin_read = begin if self._path.last_ns is not None else 0
         sql = f"SELECT ts_ns, mid FROM pipeline_ticks WHERE {_SPAN} ORDER BY ts_ns"  # noqa: S608
@@ -224,66 +221,60 @@ class SymbolDays:
 
     def _followed(
         self, fills: Sequence[FillRow], ts_ns: Ints, mid: Floats, known_before: float, begin: int
-    ) -> list[SeenFill]:
-        """The fills of a day, each with the mids that followed it and what was traced before it."""
-        if not fills:
-            return []
+    ) -> _Followed:
+        """The mids that followed the fills of a day, and what was traced before them."""
+        fill_ns = np.array([fill.ts_ns for fill in fills], dtype=np.int64)
         known = np.isfinite(mid)
         known_ns, known_mid = ts_ns[known], np.append(mid[known], known_before)  # index -1: from before
-        mids: list[dict[int, float]] = [{} for _ in fills]
+        mids: dict[int, Floats] = {}
         for seconds in HORIZONS_S:
-            due = np.array([due_ns(fill, seconds) for fill in fills], dtype=np.int64)
-            after = known_mid[np.searchsorted(known_ns, due, side="right") - 1]
-            for at in np.flatnonzero(np.isfinite(after) & (due <= self._end_ns)):
-                mids[at][seconds] = float(after[at])
-        traced = self._traced(fills, begin)
-        return [SeenFill(*one) for one in zip(fills, mids, traced, strict=True)]
+            due_ns = fill_ns + seconds * SECOND
+            after = known_mid[np.searchsorted(known_ns, due_ns, side="right") - 1]
+            mids[seconds] = np.where(due_ns <= self._end_ns, after, np.nan)
+        return _Followed(mids, self._traced(fill_ns, begin))
 
-    def _traced(self, fills: Sequence[FillRow], begin: int) -> list[TracedTick | None]:
+    def _traced(self, fill_ns: Ints, begin: int) -> dict[str, Floats]:
         """The last traced tick at or before each fill, of those of the last minute."""
-        names = ", ".join(_TRACE_FIELDS)
-        sql = f"SELECT {names} FROM trace WHERE symbol = ? AND ts_ns >= ? AND ts_ns <= ? ORDER BY ts_ns"  # noqa: S608
-        asked = [self._symbol, begin - _SCORES_KEEP_NS, fills[-1].ts_ns]
+        sql = f"SELECT {', '.join(_TRACE_FIELDS)} FROM trace WHERE {_SPAN} ORDER BY ts_ns"  # noqa: S608
+        last_ns = int(fill_ns[-1]) if len(fill_ns) else begin
+        asked = [self._symbol, begin - _SCORES_KEEP_NS, last_ns + 1]
         found = self._database.execute(sql, asked).fetchnumpy()
-        ts_ns = _ints(found["ts_ns"])
-        columns = {name: _floats(found[name]) for name in TRACED}
-        fill_ns = np.array([fill.ts_ns for fill in fills], dtype=np.int64)
-        last = np.searchsorted(ts_ns, fill_ns, side="right") - 1
-        traced: list[TracedTick | None] = []
-        for at, at_ns in zip(last.tolist(), fill_ns.tolist(), strict=True):
-            age_ns = at_ns - int(ts_ns[at]) if at >= 0 else _SCORES_KEEP_NS + 1
-            values = {name: _known(column[at]) for name, column in columns.items()} if at >= 0 else {}
-            traced.append(TracedTick(age_ns / SECOND, values) if age_ns <= _SCORES_KEEP_NS else None)
-        return traced
+        ts_ns = np.append(_ints(found["ts_ns"]), -_SCORES_KEEP_NS)  # index -1: none
+        last = np.searchsorted(ts_ns[:-1], fill_ns, side="right") - 1
+        age_ns = fill_ns - ts_ns[last]
+        known = (last >= 0) & (age_ns <= _SCORES_KEEP_NS)
+        columns = {name: np.append(_floats(found[name]), np.nan)[last] for name in TRACED if name in found}
+        columns["score_age_s"] = age_ns / SECOND
+        return {name: np.where(known, columns[name], np.nan) for name in TRACED}
 
-    def _settle(self, rows: SymbolRows, fills: Sequence[FillRow], seen: Sequence[SeenFill]) -> None:
-        """Targets of each interval and of the whole, each sum in the order in which the run made it."""
-        whole = FillTargets(self._instrument)
-        parts: dict[int, FillTargets] = {}
-        for row in sorted(fills, key=learned):
-            whole.take(row)
-            parts.setdefault(self._start_of(row), FillTargets(self._instrument)).take(row)
-        for fill in sorted(seen, key=lambda fill: happened(fill.row)):
-            whole.settle(fill)
-            parts[self._start_of(fill.row)].settle(fill)
-            columns = fill_columns(self._instrument, fill)
-            rows.fills.append({"start_ns": self._start_of(fill.row), **columns})
-        empty = FillTargets(self._instrument).columns()
+    def _settle(self, rows: SymbolRows, fills: Sequence[FillRow], followed: Sequence[_Followed]) -> None:
+        """Targets of each interval and of the whole."""
+        seen = SymbolFills(
+            rows=fills,
+            starts_ns=[fill.ts_ns // self._interval_ns * self._interval_ns for fill in fills],
+            mids={h: _joined([one.mids[h] for one in followed], len(fills)) for h in HORIZONS_S},
+            traced={name: _joined([one.traced[name] for one in followed], len(fills)) for name in TRACED},
+        )
+        targets, empty = targets_of(self._instrument, seen), no_targets(self._instrument)
         for start, interval in rows.intervals.items():
-            interval.update(parts[start].columns() if start in parts else empty)
-        rows.totals = whole.columns()
-        rows.fills_without_net = whole.fills - whole.edge.fills
+            interval.update(targets.intervals.get(start, empty))
+        rows.totals, rows.fills = targets.whole, targets.columns
+        rows.fills["start_ns"] = np.array(seen.starts_ns, dtype=np.int64)
+        rows.fills_without_net = targets.whole["fills"] - targets.whole["fills_with_net"]
         rows.fills_without_interval = sum(
-            part.fills for start, part in parts.items() if start not in rows.intervals
+            part["fills"] for start, part in targets.intervals.items() if start not in rows.intervals
         )
 
-    def _start_of(self, row: FillRow) -> int:
-        return row.ts_ns // self._interval_ns * self._interval_ns
+
+def _joined(days: Sequence[Floats], count: int) -> Floats:
+    """Days after one another; fills after the last of them saw nothing."""
+    joined = np.concatenate([*days, np.empty(0)])
+    return np.append(joined, np.full(count - len(joined), np.nan))
 
 
 _TRACE_NAMES = {"order_latency_ms": "latency_ms", "unguarded_bps": "spread_bps"}
 """Of the feed, where the dataset calls it otherwise."""
-_TRACE_FIELDS = ("ts_ns", *(f"{_TRACE_NAMES.get(name, name)} AS {name}" for name in TRACED))
+_TRACE_FIELDS = ("ts_ns", *(f"{_TRACE_NAMES.get(name, name)} AS {name}" for name in TRACED[1:]))
 _FLOATS: Mapping[str, Sequence[str]] = {
     "pipeline_ticks": ("mid", "bid", "ask", "half_spread_bps", "position_quote"),
     "trace": ("touch_bps", "imbalance", "volatility_bps", "latency_ms", "volatility_score", "spread_bps"),
@@ -302,7 +293,3 @@ def _ints(column: npt.NDArray[Any]) -> Ints:
 def _floats(column: npt.NDArray[Any]) -> Floats:
     """NaN where there is no value."""
     return np.asarray(np.ma.filled(np.ma.asarray(column, dtype=np.float64), np.nan))
-
-
-def _known(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

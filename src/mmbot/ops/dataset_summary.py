@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from mmbot.calibration.dataset_edge import Columns
 from mmbot.ops.dataset_charts import charts
 
 Row = Mapping[str, Any]
 
 
-def summary_files(name: str, content: Row, fills: Sequence[Row]) -> dict[str, bytes]:
+def summary_files(name: str, content: Row, fills: Columns) -> dict[str, bytes]:
     """By file name: the page, and its charts as SVG."""
     base = name.replace("calib_", "calib_summary_", 1)
     drawn = {f"{base}.{chart}.svg": svg for chart, svg in charts(content, fills).items()}

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.mmbot.builders import START_NS
 
+from mmbot.calibration import dataset_filters
 from mmbot.calibration.dataset_columns import TARGETS
 from mmbot.calibration.dataset_filters import (
     REASONS,
@@ -68,7 +69,7 @@ def test_what_an_arm_did_drops_nothing(outcome: dict[str, float]):
 
 def test_a_spike_stands_out_on_the_log_scale_and_upwards_only():
     values = [1.0, 1.1, 0.9, 1.05, 0.95, 1.02, 0.98, 1.01, 0.99, 1.03, 0.97, 100.0, 0.001]
-    found = spikes_of([{name: value for name in SPIKE_COLUMNS} for value in values], SETTINGS)
+    found = spikes_of([dict.fromkeys(SPIKE_COLUMNS, value) for value in values], SETTINGS)
     assert [bool(spikes) for spikes in found] == [False] * 11 + [True, False]
     assert set(found[11]) == set(SPIKE_COLUMNS)
 
@@ -85,6 +86,4 @@ def test_nothing_is_a_spike_where_nothing_can_be_told(values: list[float | None]
 
 
 def test_every_reason_has_its_line_in_the_module_docstring():
-    from mmbot.calibration import dataset_filters
-
     assert all(f"    {reason} " in (dataset_filters.__doc__ or "") for reason in REASONS)

@@ -14,6 +14,7 @@ from tests.mmbot.builders import KEY, START_NS, linear
 from tests.mmbot.ops.feeds import TICK_NS, at, bought, run_of, ticks, trace
 
 from mmbot.calibration.dataset_columns import FILL_COLUMNS, INTERVAL_COLUMNS
+from mmbot.calibration.dataset_filters import SPIKE_COLUMNS
 from mmbot.errors import DatasetError
 from mmbot.ops.dataset import Dataset, DatasetRequest, make_dataset, read_moment
 from mmbot.units import DAY, SECOND
@@ -24,16 +25,18 @@ def made(folder: Path, *runs: Path, **changes: Any) -> Dataset:
     return make_dataset(DatasetRequest([str(run) for run in runs], folder / "out", **facts | changes))
 
 
+def rows_of(parquet: Path) -> list[dict[str, Any]]:
+    relation = duckdb.read_parquet(str(parquet))
+    return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
+
+
 def every_interval(dataset: Dataset) -> list[dict[str, Any]]:
     """Kept and filtered, from the Parquet."""
-    relation = duckdb.sql(f"SELECT * FROM '{dataset.path.with_suffix('.parquet')}'")
-    return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
+    return rows_of(dataset.path.with_suffix(".parquet"))
 
 
 def every_fill(dataset: Dataset) -> list[dict[str, Any]]:
-    path = dataset.path.with_name(f"{dataset.path.stem}_fills.parquet")
-    relation = duckdb.sql(f"SELECT * FROM '{path}'")
-    return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
+    return rows_of(dataset.path.with_name(f"{dataset.path.stem}_fills.parquet"))
 
 
 def dropped(dataset: Dataset) -> dict[int, list[str]]:
@@ -176,7 +179,8 @@ def test_a_spike_of_the_mid_is_filtered_with_its_z(tmp_path: Path):
     dataset = made(tmp_path, run_of(tmp_path / "run", rows))
     assert {number: reasons for number, reasons in dropped(dataset).items() if number > 8} == {20: ["spike"]}
     (spike,) = [one for one in dataset.content["filters"]["dropped"] if one["spikes"]]
-    assert spike["spikes"]["mid_jump_bps"] > 8.0
+    assert set(spike["spikes"]) <= set(SPIKE_COLUMNS)
+    assert max(spike["spikes"].values()) > 8.0
 
 
 def test_days_are_read_on_over_midnight(tmp_path: Path):
@@ -363,7 +367,7 @@ def test_runs_of_different_kinds_or_at_the_same_time_are_refused(tmp_path: Path)
     again = run_of(tmp_path / "again", ticks(60.0, 59.9), run_id="run-3")
     with pytest.raises(DatasetError, match=r"data kinds were mixed: recorded \(run-1\), live \(run-2\)"):
         made(tmp_path, one, live)
-    with pytest.raises(DatasetError, match="runs run-1 and run-3 both have ticks at 2026-01-01T00:00:59.9"):
+    with pytest.raises(DatasetError, match=r"runs run-1 and run-3 both have ticks at 2026-01-01T00:00:59\.9"):
         made(tmp_path, one, again)
     with pytest.raises(DatasetError, match="run run-1 was given twice"):
         made(tmp_path, one, one)
@@ -389,9 +393,9 @@ def test_a_range_or_interval_that_cannot_be_is_refused(
 def test_a_folder_without_feeds_or_manifest_is_refused(tmp_path: Path):
     run = run_of(tmp_path / "run", ticks(60.0))
     (run / TICKS).unlink()
-    with pytest.raises(DatasetError, match="found no pipeline_ticks_YYYYMMDD.jsonl"):
+    with pytest.raises(DatasetError, match=r"found no pipeline_ticks_YYYYMMDD\.jsonl"):
         made(tmp_path, run)
-    with pytest.raises(DatasetError, match="nothing/manifest.json: cannot be read"):
+    with pytest.raises(DatasetError, match=r"nothing/manifest\.json: no such file"):
         made(tmp_path, tmp_path / "nothing")
     with pytest.raises(DatasetError, match="expected at least one folder"):
         made(tmp_path)
