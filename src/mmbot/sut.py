@@ -88,7 +88,7 @@ def open_dataset(request: Mapping[str, Any]) -> str:
     _check_keys(request, _DATASET_KEYS)
     begin, end = request["from"], request["to"]
     interval_s = request["interval_s"]
-    made = make_dataset(
+    path = make_dataset(
         DatasetRequest(
             places=request["feeds"],
             out=Path(request["out_dir"]),
@@ -97,7 +97,7 @@ def open_dataset(request: Mapping[str, Any]) -> str:
             interval_ns=INTERVAL_NS if interval_s is None else round(interval_s * SECOND),
         )
     )
-    return str(made.path)
+    return str(path)
 
 
 def _check_keys(request: Mapping[str, Any], expected: set[str] | None = None) -> None:

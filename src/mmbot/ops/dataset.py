@@ -10,6 +10,7 @@ bytes: nothing in the files says when or where they were made. All files are rep
 A range that was not given is that of the ticks, widened to whole intervals.
 """
 
+import contextlib
 import hashlib
 import json
 from collections import Counter
@@ -37,7 +38,7 @@ from mmbot.calibration.dataset_filters import (
     reasons_of,
     spikes_of,
 )
-from mmbot.errors import DatasetError
+from mmbot.errors import DatasetError, OutputError
 from mmbot.ops.dataset_feeds import Loaded, Source, check_together, connect, find, load, moment
 from mmbot.ops.dataset_rows import AFTER_NS, Row, SymbolDays, SymbolRows
 from mmbot.ops.dataset_summary import summary_files
@@ -69,10 +70,12 @@ class DatasetRequest:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Where the files are, and what the JSON of them holds."""
+    """What feeds come to: what the JSON says, all intervals with their reasons to be dropped, all fills."""
 
-    path: Path
+    name: str
     content: Mapping[str, Any]
+    intervals: Columns
+    fills: Columns
 
 
 def read_moment(text: str) -> int:
@@ -87,17 +90,32 @@ def read_moment(text: str) -> int:
     return (since.days * 86_400 + since.seconds) * SECOND + since.microseconds * 1_000
 
 
-def make_dataset(request: DatasetRequest) -> Dataset:
-    """Make it and write it. Raises DatasetError and OutputError."""
+def make_dataset(request: DatasetRequest) -> Path:
+    """Work it out and write it; the path of its JSON. Raises DatasetError and OutputError."""
+    dataset = work_out(request)
+    edge = request.out / "edge"
+    path = edge / "datasets" / f"{dataset.name}.json"
+    files = {path: _json(dataset.content)}
+    for suffix, columns in (("", dataset.intervals), ("_fills", dataset.fills)):
+        files[path.with_name(f"{dataset.name}{suffix}.parquet")] = _parquet(columns)
+    summary = summary_files(dataset.name, dataset.content, dataset.fills)
+    write_atomically(files | {edge / "reports" / file: content for file, content in summary.items()})
+    return path
+
+
+def work_out(request: DatasetRequest) -> Dataset:
+    """The dataset, unwritten. Raises DatasetError and OutputError."""
     _check(request)
     folder = request.out / "edge" / "datasets"
-    folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".making-", dir=folder) as work:
-        database = connect(Path(work), request.memory_mb)
-        try:
-            return _made(request, database, Path(work), folder)
-        finally:
-            database.close()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (
+            TemporaryDirectory(prefix=".making-", dir=folder) as work,
+            contextlib.closing(connect(Path(work), request.memory_mb)) as database,
+        ):
+            return _worked_out(request, database, Path(work))
+    except OSError as error:
+        raise OutputError(f"{error.filename}: cannot be written: {error.strerror}") from error
 
 
 def _check(request: DatasetRequest) -> None:
@@ -123,7 +141,7 @@ class _Run:
     files: list[Row]
 
 
-def _made(request: DatasetRequest, database: duckdb.DuckDBPyConnection, work: Path, folder: Path) -> Dataset:
+def _worked_out(request: DatasetRequest, database: duckdb.DuckDBPyConnection, work: Path) -> Dataset:
     read_from = None if request.from_ns is None else request.from_ns - _BEFORE_NS
     read_to = None if request.to_ns is None else request.to_ns + AFTER_NS + _MARGIN_NS
     sources = [find(database, place, read_from, read_to) for place in request.places]
@@ -134,18 +152,12 @@ def _made(request: DatasetRequest, database: duckdb.DuckDBPyConnection, work: Pa
     _refuse_overlap(runs)
     from_ns, to_ns = _range(request, runs)
     intervals = list(_intervals(request, runs))
-    content = _content(request, runs, intervals, kind, (from_ns, to_ns))
-    name = f"calib_{_day(from_ns)}_{_day(to_ns)}"
-    files = {folder / f"{name}.json": _json(content)}
-    fills = _fills(runs, intervals)
-    table = _table(intervals, [*INTERVAL_COLUMNS, _REASONS])
-    files[folder / f"{name}.parquet"] = _parquet(database, work / "intervals.parquet", table)
-    files[folder / f"{name}_fills.parquet"] = _parquet(database, work / "fills.parquet", fills)
-    reports = request.out / "edge" / "reports"
-    summaries = summary_files(name, content, fills)
-    files |= {reports / file: data for file, data in summaries.items()}
-    write_atomically(files)
-    return Dataset(folder / f"{name}.json", content)
+    return Dataset(
+        name=f"calib_{_day(from_ns)}_{_day(to_ns)}",
+        content=_content(request, runs, intervals, kind, (from_ns, to_ns)),
+        intervals=_table(intervals, [*INTERVAL_COLUMNS, _REASONS]),
+        fills=_fills(runs, intervals),
+    )
 
 
 def _read(
@@ -408,13 +420,13 @@ _TYPES = {"count": "BIGINT", "ns": "BIGINT"}
 _TEXTS = ("run_id", "arm", "symbol", "side", "liquidity", "filtered_for")
 
 
-def _parquet(database: duckdb.DuckDBPyConnection, target: Path, columns: Columns) -> bytes:
-    """Rows in their order; NaN of a number that may be missing is null."""
-    database.register("columns", {name: _nullable(values) for name, values in columns.items()})
-    database.execute("SET preserve_insertion_order = true")
-    database.execute(f"COPY columns TO '{target}' (FORMAT parquet, COMPRESSION zstd)")
-    database.unregister("columns")
-    return target.read_bytes()
+def _parquet(columns: Columns) -> bytes:
+    """Rows in their order; NaN is null."""
+    with TemporaryDirectory() as folder, contextlib.closing(duckdb.connect()) as database:
+        target = Path(folder) / "rows.parquet"
+        database.register("given", {name: _nullable(values) for name, values in columns.items()})
+        database.execute(f"COPY given TO '{target}' (FORMAT parquet, COMPRESSION zstd)")
+        return target.read_bytes()
 
 
 def _nullable(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

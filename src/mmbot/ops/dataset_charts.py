@@ -54,7 +54,8 @@ def charts(content: Row, fills: Columns) -> dict[str, bytes]:
 
 def _features(intervals: Sequence[Row]) -> bytes:
     """Distribution of each feature over the kept intervals of all symbols."""
-    figure = Figure(figsize=(9, 7), layout="constrained")
+    figure = Figure(figsize=(9, 7))
+    figure.subplots_adjust(left=0.07, right=0.98, top=0.98, bottom=0.07, wspace=0.3, hspace=0.35)
     for axes, (name, label) in zip(figure.subplots(3, 3).flat, _DISTRIBUTIONS, strict=True):
         values = [one[name] for one in intervals if one[name] is not None]
         axes.set_xlabel(label)

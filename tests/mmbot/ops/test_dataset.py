@@ -2,41 +2,52 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import msgspec
+import numpy as np
 import pytest
 import zstandard
 from tests.mmbot.builders import KEY, START_NS, linear
 from tests.mmbot.ops.feeds import TICK_NS, at, bought, run_of, ticks, trace
 
 from mmbot.calibration.dataset_columns import FILL_COLUMNS, INTERVAL_COLUMNS
+from mmbot.calibration.dataset_edge import Columns
 from mmbot.calibration.dataset_filters import SPIKE_COLUMNS
-from mmbot.errors import DatasetError
-from mmbot.ops.dataset import Dataset, DatasetRequest, make_dataset, read_moment
+from mmbot.errors import DatasetError, OutputError
+from mmbot.ops.dataset import Dataset, DatasetRequest, make_dataset, read_moment, work_out
 from mmbot.units import DAY, SECOND
 
 
-def made(folder: Path, *runs: Path, **changes: Any) -> Dataset:
+def request(folder: Path, *runs: Path, **changes: Any) -> DatasetRequest:
     facts: dict[str, Any] = {"interval_ns": 60 * SECOND}
-    return make_dataset(DatasetRequest([str(run) for run in runs], folder / "out", **facts | changes))
+    return DatasetRequest([str(run) for run in runs], folder / "out", **facts | changes)
 
 
-def rows_of(parquet: Path) -> list[dict[str, Any]]:
-    relation = duckdb.read_parquet(str(parquet))
-    return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
+def made(folder: Path, *runs: Path, **changes: Any) -> Dataset:
+    return work_out(request(folder, *runs, **changes))
+
+
+def rows_of(columns: Columns) -> list[dict[str, Any]]:
+    """None where a number is missing."""
+    lists = [np.ma.masked_invalid(values) if values.dtype == float else values for values in columns.values()]
+    return [
+        dict(zip(columns, row, strict=True))
+        for row in zip(*(values.tolist() for values in lists), strict=True)
+    ]
 
 
 def every_interval(dataset: Dataset) -> list[dict[str, Any]]:
-    """Kept and filtered, from the Parquet."""
-    return rows_of(dataset.path.with_suffix(".parquet"))
+    """Kept and filtered."""
+    return rows_of(dataset.intervals)
 
 
 def every_fill(dataset: Dataset) -> list[dict[str, Any]]:
-    return rows_of(dataset.path.with_name(f"{dataset.path.stem}_fills.parquet"))
+    return rows_of(dataset.fills)
 
 
 def dropped(dataset: Dataset) -> dict[int, list[str]]:
@@ -195,7 +206,7 @@ def test_days_are_read_on_over_midnight(tmp_path: Path):
     run = run_of(tmp_path / "run", [*rows, fill, after, told])
     assert len(list(run.glob("pipeline_ticks_*.jsonl"))) == 2
     dataset = made(tmp_path, run)
-    assert dataset.path.name == "calib_20260101_20260102.json"
+    assert dataset.name == "calib_20260101_20260102"
     assert dataset.content["gaps"] == []
     first, second = every_fill(dataset)
     assert first["adverse_60s_bps"] == pytest.approx(100.0)
@@ -215,20 +226,35 @@ def test_the_order_of_rows_in_a_file_does_not_matter(tmp_path: Path):
     assert every_fill(other) == every_fill(in_order)
 
 
-def files(dataset: Dataset) -> dict[str, bytes]:
-    edge = dataset.path.parents[1]
+def files(folder: Path, run: Path) -> dict[str, bytes]:
+    edge = make_dataset(request(folder, run)).parents[1]
     return {
         str(path.relative_to(edge)): path.read_bytes() for path in sorted(edge.rglob("*")) if path.is_file()
     }
 
 
-def test_equal_feeds_give_equal_bytes(tmp_path: Path):
-    rows = [*ticks(1_200.0), *[bought(500.0 + n, n) for n in range(40)], trace(1.0)]
-    one = files(made(tmp_path / "a", run_of(tmp_path / "a/run", rows)))
-    assert one == files(made(tmp_path / "b", run_of(tmp_path / "b/run", rows)))
-    assert sorted(name.partition(".")[2] for name in one) == [
-        "coverage.svg", "features.svg", "half_spread.svg", "json", "md", "parquet", "parquet",
-    ]  # fmt: skip
+def test_equal_feeds_give_equal_bytes_under_the_names_of_the_workflow(tmp_path: Path):
+    rows = [
+        *ticks(1_200.0),
+        *[bought(500.0 + n, n, decision_mid=100.0 + n % 7) for n in range(40)],
+        trace(1.0),
+    ]
+    one = files(tmp_path / "a", run_of(tmp_path / "a/run", rows))
+    assert one == files(tmp_path / "b", run_of(tmp_path / "b/run", rows))
+    summary = "reports/calib_summary_20260101_20260101"
+    assert list(one) == [
+        "datasets/calib_20260101_20260101.json",
+        "datasets/calib_20260101_20260101.parquet",
+        "datasets/calib_20260101_20260101_fills.parquet",
+        f"{summary}.coverage.svg",
+        f"{summary}.features.svg",
+        f"{summary}.half_spread.svg",
+        f"{summary}.md",
+    ]
+    page = one[f"{summary}.md"].decode()
+    assert "| warm_up | 8 |" in page
+    for link in re.findall(r"\]\((.+?)\)", page):
+        assert f"reports/{link}" in one
 
 
 @pytest.mark.parametrize("form", ["jsonl.zst", "parquet"])
@@ -239,9 +265,7 @@ def test_a_closed_day_may_lie_there_packed(tmp_path: Path, form: str):
     for path in list(run.glob("*.jsonl")):
         packed = path.with_suffix(f".{form}")
         if form == "parquet":
-            duckdb.sql(
-                f"COPY (SELECT * FROM read_json('{path}', format = 'newline_delimited')) TO '{packed}'"
-            )
+            duckdb.read_json(str(path), format="newline_delimited").write_parquet(str(packed))
         else:
             packed.write_bytes(zstandard.compress(path.read_bytes()))
         if path.name.startswith("fills"):
@@ -413,9 +437,23 @@ def test_a_moment_is_exact():
 
 
 def test_files_hold_the_columns_that_the_table_names(tmp_path: Path):
-    dataset = made(tmp_path, run_of(tmp_path / "run", [*ticks(1_200.0), bought(3.0)]))
-    content = json.loads(dataset.path.read_bytes())
-    assert list(content["intervals"][0]) == [column.name for column in INTERVAL_COLUMNS]
-    assert list(every_interval(dataset)[0]) == [*(column.name for column in INTERVAL_COLUMNS), "filtered_for"]
-    assert list(every_fill(dataset)[0]) == [column.name for column in FILL_COLUMNS]
-    assert msgspec.json.decode(dataset.path.read_bytes()) == msgspec.to_builtins(dataset.content)
+    run = run_of(tmp_path / "run", [*ticks(1_200.0), bought(3.0), bought(700.0, 2)])
+    path = make_dataset(request(tmp_path, run))
+    dataset, content = made(tmp_path, run), json.loads(path.read_bytes())
+    names = [column.name for column in INTERVAL_COLUMNS]
+    assert content == msgspec.to_builtins(dataset.content)
+    assert list(content["intervals"][0]) == names
+    for suffix, rows, expected in (
+        ("", every_interval(dataset), [*names, "filtered_for"]),
+        ("_fills", every_fill(dataset), [column.name for column in FILL_COLUMNS]),
+    ):
+        packed = duckdb.read_parquet(str(path.with_name(f"{path.stem}{suffix}.parquet")))
+        assert packed.columns == expected
+        assert [dict(zip(expected, row, strict=True)) for row in packed.fetchall()] == rows
+
+
+def test_an_output_that_cannot_be_written_is_an_error(tmp_path: Path):
+    run = run_of(tmp_path / "run", ticks(60.0))
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(OutputError, match="cannot be written"):
+        make_dataset(request(tmp_path, run))
