@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from mmbot.calibration.dataset_columns import SCORES
-from mmbot.edge.decomposition import Decomposition
-from mmbot.edge.fill import HORIZONS_S, NET_HORIZON_S, FillEdge, Traded, signed_lots
+from mmbot.edge.fill import HORIZONS_S, NET_HORIZON_S, Traded, signed_lots
 from mmbot.model.instrument import Instrument
 from mmbot.model.records import FillRow
 from mmbot.units import BPS
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 Columns = dict[str, npt.NDArray[Any]]
 
 TRACED = (
@@ -55,31 +55,17 @@ class Targets:
 
 
 def targets_of(instrument: Instrument, fills: SymbolFills) -> Targets:
-    edges = _edges(instrument, fills)
-    columns = _columns(fills, edges)
-    whole, parts = _Sums(instrument), {start: _Sums(instrument) for start in fills.starts_ns}
-    for at in sorted(range(len(fills.rows)), key=lambda at: _learned(fills.rows[at])):
-        row = fills.rows[at]
-        notional = instrument.notional(signed_lots(instrument, row), row.price)
-        whole.book(row, notional)
-        parts[fills.starts_ns[at]].book(row, notional)
-    after = fills.mids[NET_HORIZON_S]
-    for edge, start, mid in zip(edges, fills.starts_ns, after.tolist(), strict=True):
-        if edge is not None and NET_HORIZON_S in edge.adverse:
-            worth = instrument.worth(mid)
-            whole.edge.add(edge, worth)
-            parts[start].edge.add(edge, worth)
-    means = _means(fills, columns)
+    legs, rows = _legs(instrument, fills), fills.rows
+    booked = np.array(sorted(range(len(rows)), key=lambda at: _learned(rows[at])), dtype=np.int64)
+    starts = np.array(fills.starts_ns, dtype=np.int64)
     return Targets(
-        whole=whole.columns() | _means_of_all(columns),
-        intervals={start: sums.columns() | means[start] for start, sums in parts.items()},
-        columns=columns,
+        whole=_targets(fills, legs, np.arange(len(rows)), booked),
+        intervals={
+            start: _targets(fills, legs, np.flatnonzero(starts == start), booked[starts[booked] == start])
+            for start in np.unique(starts).tolist()
+        },
+        columns=_columns(fills, legs),
     )
-
-
-def no_targets(instrument: Instrument) -> dict[str, Any]:
-    """Of an interval without fills."""
-    return _Sums(instrument).columns() | dict.fromkeys(_MEANS)
 
 
 def happened(row: FillRow) -> tuple[int, int, int]:
@@ -92,131 +78,117 @@ def _learned(row: FillRow) -> tuple[int, int]:
     return row.recv_ns, row.fill_id
 
 
-class _Sums:
-    """Sums of fills in the order in which they are given: what the ledger books, and edge as `Markouts` adds
-    it up.
-    """
+@dataclass(frozen=True, slots=True)
+class _Legs:
+    """Of each fill, in settlement currency; NaN where there is none."""
 
-    def __init__(self, instrument: Instrument) -> None:
-        self.edge = Decomposition(instrument)
-        self._fills = self._buys = 0
-        self._notional = self._taker_notional = self._fees = 0.0
+    notional: Floats
+    fee: Floats
+    buy: npt.NDArray[np.bool_]
+    taker: npt.NDArray[np.bool_]
+    weight: Floats
+    gross: Floats
+    fees: Floats
+    slippage: Floats
+    adverse: Mapping[int, Floats]
 
-    def book(self, row: FillRow, notional: float) -> None:
-        self._fills += 1
-        self._buys += row.side == "buy"
-        self._notional += notional
-        if row.liquidity == "taker":
-            self._taker_notional += notional
-        self._fees += row.fee
-
-    def columns(self) -> dict[str, Any]:
-        edge = self.edge
-        return {
-            "fills": self._fills,
-            "buys": self._buys,
-            "notional": self._notional,
-            "taker_share": self._taker_notional / self._notional if self._fills else None,
-            "fees": self._fees,
-            "fills_with_net": edge.fills,
-            "weight": edge.net.weight,
-            "net": edge.net.settled,
-            "gross_bps": edge.gross.bps,
-            "fees_bps": edge.fees.bps,
-            **{f"adverse_{h}s_bps": leg.bps for h, leg in edge.adverse.items()},
-            "net_bps": edge.net.bps,
-            "slippage_bps": edge.slippage.bps,
-        }
+    @property
+    def net(self) -> Floats:
+        return self.gross + self.adverse[NET_HORIZON_S] + self.fees
 
 
-def _edges(instrument: Instrument, fills: SymbolFills) -> list[FillEdge | None]:
-    """None for a fill without a mid; a horizon that the ticks do not reach is missing."""
-    worths = [
-        [instrument.worth(mid) if mid == mid else None for mid in fills.mids[h].tolist()]  # noqa: PLR0124 (NaN)
-        for h in HORIZONS_S
-    ]
-    edges: list[FillEdge | None] = []
-    for row, *after in zip(fills.rows, *worths, strict=True):
-        traded = Traded.of(instrument, row)
-        if traded is None:
-            edges.append(None)
-            continue
-        lots, worth = traded.lots, traded.worth
-        moved = {
-            h: lots * (then - worth) for h, then in zip(HORIZONS_S, after, strict=True) if then is not None
-        }
-        edges.append(FillEdge(traded, moved))
-    return edges
-
-
-def _columns(fills: SymbolFills, edges: Sequence[FillEdge | None]) -> Columns:
+def _legs(instrument: Instrument, fills: SymbolFills) -> _Legs:
     rows = fills.rows
-    traded = [None if edge is None else edge.traded for edge in edges]
-    weight = _floats([None if one is None else one.weight for one in traded])
-    with np.errstate(divide="ignore", invalid="ignore"):
-
-        def bps(settled: Floats) -> Floats:
-            return BPS * settled / weight
-
-        gross = _floats([None if one is None else one.gross for one in traded])
-        fees = _floats([None if one is None else one.fees for one in traded])
-        slippage = _floats([None if one is None else one.slippage for one in traded])
-        moved = {
-            h: _floats([None if one is None else one.adverse.get(h) for one in edges]) for h in HORIZONS_S
-        }
-        adverse = moved[NET_HORIZON_S]
-        return {
-            "ts_ns": np.array([row.ts_ns for row in rows], dtype=np.int64),
-            "fill_id": np.array([row.fill_id for row in rows], dtype=np.int64),
-            "side": np.array([row.side for row in rows], dtype=object),
-            "liquidity": np.array([row.liquidity for row in rows], dtype=object),
-            "price": _floats([row.price for row in rows]),
-            "qty": _floats([row.qty for row in rows]),
-            "mid": _floats([row.mid for row in rows]),
-            "fee": _floats([row.fee for row in rows]),
-            "weight": weight,
-            "gross_bps": bps(gross),
-            "fees_bps": bps(fees),
-            **{f"adverse_{h}s_bps": bps(settled) for h, settled in moved.items()},
-            **{f"markout_{h}s_bps": bps(gross + settled) for h, settled in moved.items()},
-            "net_bps": bps(gross + adverse + fees),
-            "slippage_bps": bps(slippage),
-            "half_spread_needed_bps": -bps(adverse + fees),
-            "quoted_bps": _floats([_quoted_bps(row) for row in rows]),
-            **{name: fills.traced[name] for name in TRACED},
-        }
+    traded = [Traded.of(instrument, row) for row in rows]
+    lots = _floats([None if one is None else one.lots for one in traded])
+    worth = _floats([None if one is None else one.worth for one in traded])
+    then = {h: _floats([instrument.worth(mid) for mid in fills.mids[h].tolist()]) for h in HORIZONS_S}
+    return _Legs(
+        notional=_floats([instrument.notional(signed_lots(instrument, row), row.price) for row in rows]),
+        fee=_floats([row.fee for row in rows]),
+        buy=np.array([row.side == "buy" for row in rows], dtype=bool),
+        taker=np.array([row.liquidity == "taker" for row in rows], dtype=bool),
+        weight=_floats([None if one is None else one.weight for one in traded]),
+        gross=_floats([None if one is None else one.gross for one in traded]),
+        fees=_floats([None if one is None else one.fees for one in traded]),
+        slippage=_floats([None if one is None else one.slippage for one in traded]),
+        adverse={h: lots * (after - worth) for h, after in then.items()},
+    )
 
 
-_MARKOUTS = tuple(f"markout_{h}s_bps" for h in HORIZONS_S)
-_MEANS = (*_MARKOUTS, "half_spread_needed_bps", *(f"{name}_at_fills" for name in SCORES))
-_MEANS_OF = {name: name.removesuffix("_at_fills") for name in _MEANS}
-"""Means by weight over the fills that have a net and the value, by the column of fills that they are of."""
+def _targets(fills: SymbolFills, legs: _Legs, at: Ints, booked: Ints) -> dict[str, Any]:
+    """Of the fills at these places, which are given in the order in which they happened, and in that in which
+    they were booked.
+    """
+    net = legs.net
+    with_net = at[np.isfinite(net[at])]
+
+    def mean(values: Floats) -> float | None:
+        """By weight, over those that have a net and the value; in units of the weight."""
+        known = with_net[np.isfinite(values[with_net])]
+        return _added(values[known]) / _added(legs.weight[known]) if len(known) else None
+
+    def bps(settled: Floats) -> float | None:
+        known = with_net[np.isfinite(settled[with_net])]
+        return BPS * _added(settled[known]) / _added(legs.weight[known]) if len(known) else None
+
+    notional = _added(legs.notional[booked])
+    taken = _added(legs.notional[booked[legs.taker[booked]]])
+    return {
+        "fills": len(at),
+        "buys": int(np.count_nonzero(legs.buy[at])),
+        "notional": notional,
+        "taker_share": taken / notional if len(at) else None,
+        "fees": _added(legs.fee[booked]),
+        "fills_with_net": len(with_net),
+        "weight": _added(legs.weight[with_net]),
+        "net": _added(net[with_net]),
+        "gross_bps": bps(legs.gross),
+        "fees_bps": bps(legs.fees),
+        **{f"adverse_{h}s_bps": bps(leg) for h, leg in legs.adverse.items()},
+        **{f"markout_{h}s_bps": bps(legs.gross + leg) for h, leg in legs.adverse.items()},
+        "net_bps": bps(net),
+        "slippage_bps": bps(legs.slippage),
+        "half_spread_needed_bps": bps(-(legs.adverse[NET_HORIZON_S] + legs.fees)),
+        **{f"{name}_at_fills": mean(fills.traced[name] * legs.weight) for name in SCORES},
+    }
 
 
-def _means(fills: SymbolFills, columns: Columns) -> dict[int, dict[str, float | None]]:
-    """By start of the interval."""
-    starts, group = np.unique(np.array(fills.starts_ns, dtype=np.int64), return_inverse=True)
-    found: dict[int, dict[str, float | None]] = {start: {} for start in starts.tolist()}
-    for name, column in _MEANS_OF.items():
-        known = np.isfinite(columns["net_bps"]) & np.isfinite(columns[column])
-        weight = np.where(known, columns["weight"], 0.0)
-        total = np.bincount(group, weight, minlength=len(starts))
-        settled = np.bincount(group, weight * np.where(known, columns[column], 0.0), minlength=len(starts))
-        for start, part, whole in zip(starts.tolist(), settled.tolist(), total.tolist(), strict=True):
-            found[start][name] = part / whole if whole else None
-    return found
+def _added(values: Floats) -> float:
+    """One after the other, as the run added them: numpy's own sum adds them in pairs."""
+    return float(np.add.accumulate(values)[-1]) if len(values) else 0.0
 
 
-def _means_of_all(columns: Columns) -> dict[str, float | None]:
-    found: dict[str, float | None] = {}
-    for name, column in _MEANS_OF.items():
-        known = np.isfinite(columns["net_bps"]) & np.isfinite(columns[column])
-        weight = columns["weight"][known]
-        found[name] = float((weight * columns[column][known]).sum() / weight.sum()) if len(weight) else None
-    return found
+def _columns(fills: SymbolFills, legs: _Legs) -> Columns:
+    rows, weight, adverse = fills.rows, legs.weight, legs.adverse
+
+    def bps(settled: Floats) -> Floats:
+        return BPS * settled / weight
+
+    return {
+        "ts_ns": np.array([row.ts_ns for row in rows], dtype=np.int64),
+        "fill_id": np.array([row.fill_id for row in rows], dtype=np.int64),
+        "side": np.array([row.side for row in rows], dtype=object),
+        "liquidity": np.array([row.liquidity for row in rows], dtype=object),
+        "price": _floats([row.price for row in rows]),
+        "qty": _floats([row.qty for row in rows]),
+        "mid": _floats([row.mid for row in rows]),
+        "fee": legs.fee,
+        "weight": weight,
+        "gross_bps": bps(legs.gross),
+        "fees_bps": bps(legs.fees),
+        **{f"adverse_{h}s_bps": bps(leg) for h, leg in adverse.items()},
+        **{f"markout_{h}s_bps": bps(legs.gross + leg) for h, leg in adverse.items()},
+        "net_bps": bps(legs.net),
+        "slippage_bps": bps(legs.slippage),
+        "half_spread_needed_bps": bps(-(adverse[NET_HORIZON_S] + legs.fees)),
+        "quoted_bps": _floats([_quoted_bps(row) for row in rows]),
+        **{name: fills.traced[name] for name in TRACED},
+    }
 
 
 def _floats(values: Sequence[float | None]) -> Floats:
+    """NaN where there is none."""
     return np.array(values, dtype=np.float64)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmbot.calibration.dataset_columns import TICK_FEATURES, TRACE_FEATURES, Column
-from mmbot.calibration.dataset_edge import TRACED, Columns, SymbolFills, happened, no_targets, targets_of
+from mmbot.calibration.dataset_edge import TRACED, Columns, SymbolFills, happened, targets_of
 from mmbot.edge.fill import HORIZONS_S
 from mmbot.errors import DatasetError
 from mmbot.model.instrument import Contract, Instrument
@@ -255,7 +255,7 @@ class SymbolDays:
             mids={h: _joined([one.mids[h] for one in followed], len(fills)) for h in HORIZONS_S},
             traced={name: _joined([one.traced[name] for one in followed], len(fills)) for name in TRACED},
         )
-        targets, empty = targets_of(self._instrument, seen), no_targets(self._instrument)
+        targets, empty = targets_of(self._instrument, seen), targets_of(self._instrument, _NO_FILLS).whole
         for start, interval in rows.intervals.items():
             interval.update(targets.intervals.get(start, empty))
         rows.totals, rows.fills = targets.whole, targets.columns
@@ -272,6 +272,7 @@ def _joined(days: Sequence[Floats], count: int) -> Floats:
     return np.append(joined, np.full(count - len(joined), np.nan))
 
 
+_NO_FILLS = SymbolFills([], [], dict.fromkeys(HORIZONS_S, np.empty(0)), dict.fromkeys(TRACED, np.empty(0)))
 _TRACE_NAMES = {"order_latency_ms": "latency_ms", "unguarded_bps": "spread_bps"}
 """Of the feed, where the dataset calls it otherwise."""
 _TRACE_FIELDS = ("ts_ns", *(f"{_TRACE_NAMES.get(name, name)} AS {name}" for name in TRACED[1:]))
