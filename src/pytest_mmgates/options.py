@@ -14,6 +14,7 @@ from pytest_mmgates.units import NS_PER_S, Dimension, parse_duration
 
 _ALL = "all"
 _DEFAULT_OUT = "artifacts"
+_MOST_PORT = 65535
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -24,6 +25,13 @@ def add_options(parser: pytest.Parser) -> None:
         default=[],
         metavar="NAME",
         help="scenario to run on, repeatable; 'all' = every one (default: the ini mmgates_default_scenario)",
+    )
+    group.addoption(
+        "--mmgates-part",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="play and judge only this part of a scenario in parts, repeatable (default: all of them)",
     )
     group.addoption("--mmgates-data", metavar="DIR", help="captures (default: ../shared/data when present)")
     group.addoption(
@@ -55,6 +63,13 @@ def add_options(parser: pytest.Parser) -> None:
         "--mmgates-host",
         metavar="HOST",
         help="where the venue of --mmgates-live is, as its scenario would say (default: the scenario's host)",
+    )
+    group.addoption(
+        "--mmgates-status-port",
+        type=int,
+        metavar="PORT",
+        help="show each run on this loopback port while it plays; 0 takes a free one, which the run's file in"
+        " OUT/running names (default: not at all)",
     )
     group.addoption("--mmgates-seed", type=int, metavar="N", help="seed of the run (default: the scenario's)")
     group.addoption(
@@ -110,6 +125,8 @@ class Options:
     to_moment: str | None
     interval_s: float | None
     feeds: tuple[str, ...]
+    status_port: int | None
+    asked_parts: tuple[str, ...]
 
     def is_live(self, scenario: str) -> bool:
         """Whether a scenario is the live venue that was asked for."""
@@ -201,6 +218,8 @@ class Options:
         if step == DATASET:
             return shlex.join([*words, *self._rerun_dataset()])
         words += ["--mmgates-live" if self.is_live(scenario) else "--mmgates-scenario", scenario]
+        for part in self.asked_parts:
+            words += ["--mmgates-part", part]
         words += ["--mmgates-host", self.host] if self.host and self.is_live(scenario) else []
         words += ["--mmgates-duration", self.duration] if self.duration else []
         if self.data_dir not in (None, _captures_beside(self.root)):
@@ -243,6 +262,8 @@ def read_options(config: pytest.Config) -> Options:
         to_moment=config.getoption("mmgates_to"),
         interval_s=_seconds("--mmgates-interval", config.getoption("mmgates_interval")),
         feeds=_feeds(config.getoption("mmgates_feeds"), out_dir, here),
+        status_port=_status_port(config),
+        asked_parts=tuple(dict.fromkeys(config.getoption("mmgates_part"))),
     )
 
 
@@ -250,6 +271,16 @@ def _feeds(asked: Sequence[str], out_dir: Path, here: Path) -> tuple[str, ...]:
     """Folders as absolute paths; a place in an object store as it was typed."""
     named = [name if "://" in name else str(here / name) for name in asked]
     return tuple(named) or (str(out_dir / "edge" / "feeds"),)
+
+
+def _status_port(config: pytest.Config) -> int | None:
+    """One page shows one run: runs of several workers at once cannot have one port."""
+    port: int | None = config.getoption("mmgates_status_port")
+    if port is not None and not 0 <= port <= _MOST_PORT:
+        raise pytest.UsageError(f"--mmgates-status-port: was {port}, expected 0 to {_MOST_PORT}")
+    if port is not None and config.getoption("numprocesses", default=None):
+        raise pytest.UsageError("--mmgates-status-port: shows one run at a time, expected no -n")
+    return port
 
 
 def _step_config(lines: Sequence[str], root: Path) -> Mapping[str, tuple[Path, ...]]:
