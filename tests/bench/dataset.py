@@ -6,11 +6,12 @@ One hour of `demo` is played; its rows are written again and again through the b
 whole hours and under the names of other symbols, as a run in parts. So every row is one that the engine
 wrote, and what is repeated is repeated: the figures are about reading and adding up, not about what the
 market does. A dataset is then made in a process of its own, whose time and largest resident memory are
-printed.
+printed, and the load of the machine meanwhile.
 """
 
 import argparse
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -143,6 +144,7 @@ def made(run: Path, out: Path) -> None:
                 "wall_s": wall_s,
                 "cpu_s": used.ru_utime + used.ru_stime,
                 "rss_mb": used.ru_maxrss / 1_000,
+                "load": os.getloadavg()[0],
                 "rows": read["rows_read"],
                 "gb": sum(file["bytes"] for file in read["files"]) / 1e9,
                 "intervals": content["filters"]["intervals"],
@@ -163,8 +165,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=asked.folder) as name:
         folder = Path(name)
         hour = one_hour(folder)
-        _say("| rows of | ticks | fills | traced | GB | seconds | CPU s | RSS MB | us a tick |")
-        _say("|---|---|---|---|---|---|---|---|---|")
+        _say("| rows of | ticks | fills | traced | GB | seconds | CPU s | RSS MB | CPU us a tick | load |")
+        _say("|---|---|---|---|---|---|---|---|---|---|")
         for size in SIZES:
             if asked.only and asked.only not in size.name:
                 continue
@@ -175,7 +177,7 @@ def main() -> None:
             rows = took["rows"]
             cells = [size.name, rows["pipeline_ticks"], rows["fills"], rows["trace"], f"{took['gb']:.2f}"]
             cells += [f"{took[name]:.1f}" for name in ("wall_s", "cpu_s")] + [f"{took['rss_mb']:.0f}"]
-            cells += [f"{took['wall_s'] / rows['pipeline_ticks'] * 1e6:.2f}"]
+            cells += [f"{took['cpu_s'] / rows['pipeline_ticks'] * 1e6:.2f}", f"{took['load']:.0f}"]
             _say(f"| {' | '.join(str(cell) for cell in cells)} |")
 
 

@@ -60,6 +60,7 @@ def test_the_dataset_page_names_the_shipped_limits() -> None:
     assert f"above {limits.max_robust_z:g}" in page
     assert f"of {limits.min_intervals}\nintervals at least" in page
     assert f"{MAD_TO_SIGMA} MAD" in page
+    assert f"at least {limits.least_scale:g} = ln 1.5" in page
 
 
 def test_every_kind_of_book_trouble_is_documented() -> None:

@@ -4,14 +4,17 @@ arm earned, traded or how fast it was never does, or a bad arm would look good o
     run_edge        the run began or ended inside the interval, or the range asked for cuts it
     gap             fewer ticks than `min_coverage_ratio` of those that it has room for
     warm_up         it begins within four half-lives of the slowest feature from the run's start
-    low_hit_ratio   the book was a cache hit at fewer than `min_hit_ratio` of the ticks
+    low_hit_ratio   the book was a cache hit at fewer than `min_hit_ratio` of the ticks: half, where a soak
+                    stops; a run whose mean passes the gates at 70 % has many five minutes below that
     not_finite      NaN or infinity in its rows, or in what they add up to
     spike           a robust z of mid_volatility_bps, mid_jump_bps or touch_bps above `max_robust_z`
 
 Robust z of a value x: (ln x - median) / (1.4826 * MAD) over the intervals of its symbol and run that no other
 reason drops, on the log scale because these features are positive, skewed, and move by factors. 1.4826 makes
-it a standard deviation where the logs are normal. Upwards only: a calm market is no bad data. Not judged with
-fewer than `min_intervals` of them, nor where their MAD is zero.
+it a standard deviation where the logs are normal. The scale is at least `least_scale`, ln 1.5: on a coarse
+price grid nearly every jump is one tick and the MAD next to nothing, and two ticks, which is when quotes are
+run over, would be a spike. So a spike is at least 25 times the median: bad data, not a bad market. Upwards
+only, and not judged with fewer than `min_intervals`.
 """
 
 import math
@@ -29,8 +32,9 @@ Interval = Mapping[str, Any]
 @dataclass(frozen=True, slots=True)
 class FilterSettings:
     min_coverage_ratio: float = 0.9
-    min_hit_ratio: float = 0.7
+    min_hit_ratio: float = 0.5
     max_robust_z: float = 8.0
+    least_scale: float = 0.405
     min_intervals: int = 12
 
 
@@ -63,20 +67,20 @@ def spikes_of(intervals: Sequence[Interval], settings: FilterSettings) -> list[d
     """Columns with a robust z above the limit and that z, for each interval of one symbol and run."""
     found: list[dict[str, float]] = [{} for _ in intervals]
     for column in SPIKE_COLUMNS:
-        for at, z in robust_z([interval[column] for interval in intervals], settings.min_intervals).items():
+        for at, z in robust_z([interval[column] for interval in intervals], settings).items():
             if z > settings.max_robust_z:
                 found[at][column] = z
     return found
 
 
-def robust_z(values: Sequence[float | None], least: int) -> dict[int, float]:
-    """By position, of the values above zero; empty where they are too few or all alike."""
+def robust_z(values: Sequence[float | None], settings: FilterSettings) -> dict[int, float]:
+    """By position, of the values above zero; empty where they are too few."""
     logs = {at: math.log(value) for at, value in enumerate(values) if value}
-    if len(logs) < least:
+    if len(logs) < settings.min_intervals:
         return {}
     middle = median(logs.values())
-    scale = MAD_TO_SIGMA * median(abs(value - middle) for value in logs.values())
-    return {at: (value - middle) / scale for at, value in logs.items()} if scale > 0 else {}
+    scale = max(MAD_TO_SIGMA * median(abs(value - middle) for value in logs.values()), settings.least_scale)
+    return {at: (value - middle) / scale for at, value in logs.items()}
 
 
 def _finite(value: object) -> bool:

@@ -375,7 +375,7 @@ def _filters(request: DatasetRequest, intervals: Sequence[Row]) -> Row:
     return {
         "settings": asdict(request.filters),
         "spike_columns": list(SPIKE_COLUMNS),
-        "spike_scale": f"ln(x), {MAD_TO_SIGMA} * MAD by symbol and run",
+        "spike_scale": f"of ln(x): max({MAD_TO_SIGMA} * MAD, least_scale), by symbol and run",
         "intervals": len(intervals),
         "kept": len(intervals) - len(dropped),
         "filtered": len(dropped),
