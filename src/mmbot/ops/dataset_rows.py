@@ -21,7 +21,7 @@ from mmbot.edge.fill import HORIZONS_S
 from mmbot.errors import DatasetError
 from mmbot.model.instrument import Contract, Instrument
 from mmbot.model.records import FillRow
-from mmbot.ops.dataset_feeds import fills_of, moment
+from mmbot.ops.dataset_feeds import FEEDS, fills_of, moment
 from mmbot.units import BPS, DAY, SECOND
 
 Ints = npt.NDArray[np.int64]
@@ -42,7 +42,6 @@ class SymbolRows:
     first_ns: int
     last_ns: int
     ticks: int = 0
-    not_finite: int = 0
     intervals: dict[int, Row] = field(default_factory=dict)
     gaps: list[tuple[int, int]] = field(default_factory=list)
     """From the last tick before to the first tick after; of at least ten ticks."""
@@ -276,15 +275,12 @@ _NO_FILLS = SymbolFills([], [], dict.fromkeys(HORIZONS_S, np.empty(0)), dict.fro
 _TRACE_NAMES = {"order_latency_ms": "latency_ms", "unguarded_bps": "spread_bps"}
 """Of the feed, where the dataset calls it otherwise."""
 _TRACE_FIELDS = ("ts_ns", *(f"{_TRACE_NAMES.get(name, name)} AS {name}" for name in TRACED[1:]))
-_FLOATS: Mapping[str, Sequence[str]] = {
-    "pipeline_ticks": ("mid", "bid", "ask", "half_spread_bps", "position_quote"),
-    "trace": ("touch_bps", "imbalance", "volatility_bps", "latency_ms", "volatility_score", "spread_bps"),
-}
 
 
 def _not_finite(feed: str) -> str:
     """A condition: some number of the row is NaN or infinite."""
-    return "WHERE " + " OR ".join(f"NOT isfinite({name})" for name in _FLOATS[feed])
+    floats = [name for name, kind in FEEDS[feed].items() if kind == "DOUBLE"]
+    return "WHERE " + " OR ".join(f"NOT isfinite({name})" for name in floats)
 
 
 def _ints(column: npt.NDArray[Any]) -> Ints:
