@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 from mmbot.errors import ConfigError
-from mmbot.ops.dataset import INTERVAL_NS, DatasetRequest, make_dataset, read_moment
 from mmbot.runtime.kept_run import KeptRun
 from mmbot.runtime.live_run import LiveRequest, ShadowRun
 from mmbot.runtime.run import EngineKind, Run, RunRequest, part_names
@@ -91,6 +90,13 @@ def parts(request: Mapping[str, Any]) -> list[str]:
 
 def open_dataset(request: Mapping[str, Any]) -> str:
     """Make a dataset; the path of its JSON. Raises MmbotError subclasses for what none can be made of."""
+    from mmbot.ops.dataset import (  # noqa: PLC0415 (half a second of charts, which no run needs)
+        INTERVAL_NS,
+        DatasetRequest,
+        make_dataset,
+        read_moment,
+    )
+
     _check_keys(request, _DATASET_KEYS)
     begin, end = request["from"], request["to"]
     interval_s = request["interval_s"]

@@ -215,6 +215,7 @@ def test_an_interval_that_is_no_time_is_an_error_of_use(workflow):
     result.stderr.fnmatch_lines(["*--mmgates-interval: 'all' is not a duration such as*"])
 
 
+@pytest.mark.slow
 def test_workers_make_it_once(workflow):
     project = workflow()
     result = project.pytester.runpytest_subprocess("-p", "no:asyncio", "-m", "dataset", "-n", "2")
