@@ -14,7 +14,7 @@ pytest_plugins = ["pytester"]
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     if not pluginmanager.hasplugin("mmgates"):
-        for key in ("mmgates_sut", "mmgates_parts", "mmgates_tape"):
+        for key in ("mmgates_sut", "mmgates_parts", "mmgates_tape", "mmgates_dataset"):
             parser.addini(key, "of pytest_mmgates, which is not loaded", default="")
         for key in ("mmgates_config", "mmgates_source"):
             parser.addini(key, "of pytest_mmgates, which is not loaded", type="linelist", default=[])

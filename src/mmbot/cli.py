@@ -382,6 +382,37 @@ def prep(
 
 
 @app.command()
+def dataset(
+    begin: Annotated[
+        str | None,
+        typer.Option("--from", help="As ISO 8601: 2025-01-15T00:00:00Z. Default: the first tick."),
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", help="Its end, not in it. Default: the last tick.")
+    ] = None,
+    interval: Annotated[str, typer.Option(help="Length of an interval, a divisor of a day: 5m, 1h.")] = "5m",
+    feeds: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="As a soak publishes them, or a run directory; repeatable. Default: OUT/edge/feeds."
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where artifacts go.")] = Path("artifacts"),
+) -> None:
+    """Turn feeds of soaks into a calibration dataset. The same as `pytest -m dataset`, exit code included.
+
+    Writes OUT/edge/datasets/calib_FROM_TO.json and .parquet, intervals and fills, and
+    OUT/edge/reports/calib_summary_FROM_TO.md with its charts; OUT/verdicts/dataset.json says whether they
+    will do. Columns, formulas and filters: docs/dataset.md.
+    """
+    arguments = [f"--mmgates-out={out}", f"--mmgates-interval={interval}"]
+    arguments += [] if begin is None else [f"--mmgates-from={begin}"]
+    arguments += [] if end is None else [f"--mmgates-to={end}"]
+    arguments += [f"--mmgates-feeds={place}" for place in feeds or []]
+    raise typer.Exit(run_step("dataset", arguments))
+
+
+@app.command()
 def rollback(
     to: Annotated[
         Path | None, typer.Option(help="Snapshot to restore from. Default: the one in OUT/release.")

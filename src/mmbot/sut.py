@@ -1,5 +1,6 @@
 """The door for gates: `mmgates_sut = "mmbot.sut:open_run"`, `mmgates_parts = "mmbot.sut:parts"`,
-`mmgates_tape = "mmbot.sut:open_tape"`. Built-in types in, built-in types out.
+`mmgates_tape = "mmbot.sut:open_tape"`, `mmgates_dataset = "mmbot.sut:open_dataset"`. Built-in types in,
+built-in types out.
 
 Request keys: `step`, `scenario`, `run_id`, `run_dir`, `data_dir` (or None), `duration_s` (None = the
 scenario's own, infinity = the whole tape), `seed` (or None), `config` (list of files: base, then overrides;
@@ -10,6 +11,9 @@ run that is shown says that it runs.
 Scenarios are `scenarios/<name>.yaml` of the working directory, live ones `scenarios/live/<name>.yaml`. The
 run is an iterable of (feed, JSONL bytes) and has `halt(reason)`; one that is shown also has `watched(rules)`,
 which takes what rules that watch it say: a mapping each of `rule`, `section`, `says` (text or None), `fired`.
+
+A dataset's request has other keys: `from` and `to` (text of ISO 8601, None = as far as ticks reach),
+`interval_s` (None = 300), `feeds` (list of folders) and `out_dir`. What comes back is the path of its JSON.
 
 A live run is a shadow run: market data of the venue, simulated fills, no order leaves. What comes over plain
 HTTP is a market that somebody plays, and its rows say synthetic.
@@ -34,6 +38,7 @@ from mmbot.runtime.latency_tape import LatencyRequest, LatencyTape
 from mmbot.runtime.live_request import LiveRequest
 from mmbot.runtime.reload import Sources
 from mmbot.runtime.run import EngineKind, Run, RunRequest, part_names
+from mmbot.units import SECOND
 
 if TYPE_CHECKING:
     from mmbot.runtime.shown import ShownRun
@@ -125,10 +130,34 @@ def parts(request: Mapping[str, Any]) -> list[str]:
     return [] if request.get("live") else part_names(request["scenario"], SCENARIOS, _data(request))
 
 
-def _check_keys(request: Mapping[str, Any]) -> None:
-    unknown = set(request) - _KEYS
+def open_dataset(request: Mapping[str, Any]) -> str:
+    """Make a dataset; the path of its JSON. Raises MmbotError subclasses for what none can be made of."""
+    from mmbot.ops.dataset import (  # noqa: PLC0415 (half a second of charts, which no run needs)
+        INTERVAL_NS,
+        DatasetRequest,
+        make_dataset,
+        read_moment,
+    )
+
+    _check_keys(request, _DATASET_KEYS)
+    begin, end = request["from"], request["to"]
+    interval_s = request["interval_s"]
+    path = make_dataset(
+        DatasetRequest(
+            places=request["feeds"],
+            out=Path(request["out_dir"]),
+            from_ns=None if begin is None else read_moment(begin),
+            to_ns=None if end is None else read_moment(end),
+            interval_ns=INTERVAL_NS if interval_s is None else round(interval_s * SECOND),
+        )
+    )
+    return str(path)
+
+
+def _check_keys(request: Mapping[str, Any], expected: set[str] | None = None) -> None:
+    unknown = set(request) - (expected or _KEYS)
     if unknown:
-        raise ConfigError(f"run request had unknown keys {sorted(unknown)}, expected {sorted(_KEYS)}")
+        raise ConfigError(f"request had unknown keys {sorted(unknown)}, expected {sorted(expected or _KEYS)}")
 
 
 def _config(request: Mapping[str, Any]) -> list[Path]:
@@ -154,3 +183,4 @@ _KEYS = {
 }  # fmt: skip
 _TAPE_PLAY = ("seed", "ticks", "lead_ticks", "repeats", "clock")
 _TAPE_KEYS = {"scenario", "config", "data_dir", "market", "sha256", *_TAPE_PLAY}
+_DATASET_KEYS = {"from", "to", "interval_s", "feeds", "out_dir"}

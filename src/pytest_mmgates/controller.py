@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_mmgates.dataset import DatasetLog
 from pytest_mmgates.errors import OutputError
 from pytest_mmgates.gatefile import Gate
 from pytest_mmgates.history import HISTORY, Row, append
@@ -25,6 +26,7 @@ from pytest_mmgates.report.result import RunResult
 from pytest_mmgates.report.table import short, table
 from pytest_mmgates.runlog import RunLog
 from pytest_mmgates.state import State
+from pytest_mmgates.subject import Subject
 
 
 class Controller:
@@ -136,12 +138,13 @@ def _result(state: State, spec: RunSpec) -> RunResult | None:
         scenario=spec.scenario,
         rerun=state.options.rerun(spec.step, spec.scenario),
         log=log,
+        dataset=found if isinstance(found, DatasetLog) else None,
         failure=failure,
         verdicts=[_verdict(state, name, found) for name in state.in_play[spec]],
     )
 
 
-def _verdict(state: State, gate: str, found: RunLog | str) -> GateVerdict:
+def _verdict(state: State, gate: str, found: Subject | str) -> GateVerdict:
     return (
         judge_failed_run(state.gate(gate), found)
         if isinstance(found, str)

@@ -8,6 +8,7 @@ from pytest_mmgates.baseline.compare import checked_lock
 from pytest_mmgates.baseline.lockfile import Lock
 from pytest_mmgates.baseline.locking import lock_baseline
 from pytest_mmgates.collection import mark_of
+from pytest_mmgates.dataset import DatasetLog
 from pytest_mmgates.errors import GateError, MmgatesError, Place
 from pytest_mmgates.gatefile import JudgedRule
 from pytest_mmgates.judge import RuleVerdict, Verdict, judge_rule
@@ -16,6 +17,7 @@ from pytest_mmgates.report.table import sentence
 from pytest_mmgates.rules import parse_rule
 from pytest_mmgates.runlog import RunLog
 from pytest_mmgates.state import STATE
+from pytest_mmgates.subject import Subject
 
 
 class GateCheck:
@@ -24,7 +26,7 @@ class GateCheck:
     def __init__(self, item: pytest.Item) -> None:
         self._item = item
 
-    def __call__(self, run: RunLog, rule: JudgedRule | str) -> RuleVerdict:
+    def __call__(self, run: Subject, rule: JudgedRule | str) -> RuleVerdict:
         __tracebackhide__ = True
         verdict = self._judge(run, rule)
         self._item.user_properties += rule_properties(verdict)
@@ -37,19 +39,19 @@ class GateCheck:
         undecided = verdict.section == "regress" and verdict.verdict is Verdict.INCONCLUSIVE
         return undecided and options.inconclusive_warns
 
-    def _judge(self, run: RunLog, rule: JudgedRule | str) -> RuleVerdict:
+    def _judge(self, run: Subject, rule: JudgedRule | str) -> RuleVerdict:
         __tracebackhide__ = True
         try:
-            mark = mark_of(self._item, run.manifest.step)
-            gate = self._item.config.stash[STATE].gate(mark.gate if mark else run.manifest.step)
+            mark = mark_of(self._item, run.step)
+            gate = self._item.config.stash[STATE].gate(mark.gate if mark else run.step)
             parsed = parse_rule(rule, self._place(rule)) if isinstance(rule, str) else rule
         except GateError as error:
             raise _failed(error) from None
         return judge_rule(parsed, gate, run)
 
-    def _message(self, run: RunLog, verdict: RuleVerdict) -> str:
+    def _message(self, run: Subject, verdict: RuleVerdict) -> str:
         gate = self._item.config.stash[STATE].gate(verdict.gate)
-        where = f"[{run.manifest.scenario}, gate {gate.name}, owner {gate.owner}, runbook {gate.runbook}]"
+        where = f"[{run.scenario}, gate {gate.name}, owner {gate.owner}, runbook {gate.runbook}]"
         return f"{sentence(verdict)} {where}"
 
     def _place(self, text: str) -> Place:
@@ -127,6 +129,17 @@ def locked_baseline(request: pytest.FixtureRequest) -> Lock:
         raise _failed(error) from None
     state.locked += [lock] if state.options.lock else []
     return lock
+
+
+@pytest.fixture(scope="session")
+def calibration_dataset(request: pytest.FixtureRequest) -> DatasetLog:
+    """The dataset that the feeds of a soak come to, between --mmgates-from and --mmgates-to: `columns` of its
+    kept intervals, `coverage`, and `path`, the JSON that it was read from. Made once per session.
+    """
+    try:
+        return request.config.stash[STATE].runs.dataset(_param(request))
+    except MmgatesError as error:
+        raise _failed(error) from None
 
 
 def _run(request: pytest.FixtureRequest) -> RunLog:

@@ -26,6 +26,7 @@ from pytest_mmgates.watchrules import WatchRule, parse_watch_rule
 DATA_KINDS: tuple[str, ...] = get_args(DataKind)
 _KEYS = ("gate", "evidence", "owner", "runbook", "require")
 _OPTIONAL_KEYS = ("stop", "warn", "regress")
+_NOT_OF_DATASETS = {"stop": "not watched", "regress": "not compared"}
 _LATER_KEYS = ("safety", "accept")
 _EVIDENCE_KEYS = ("duration", "ticks", "source")
 _LARGEST_BYTES = 256 * 1024
@@ -60,6 +61,8 @@ class Gate:
     stop: tuple[WatchRule, ...] = ()
     warn: tuple[WatchRule, ...] = ()
     regress: tuple[BaselineRule, ...] = ()
+    cautions: tuple[Rule, ...] = ()
+    """`warn` rules of a gate for datasets, which nothing watches: they warn where they hold."""
 
     @property
     def judged(self) -> tuple[JudgedRule, ...]:
@@ -111,18 +114,43 @@ class _Document:
             raise self._error(f"gate {name!r} stands in a file named {stem!r}", keys["gate"])
         sections = {key: self._nodes(keys.get(key)) for key in ("require", *_OPTIONAL_KEYS)}
         judged = (*sections["require"], *sections["stop"], *sections["regress"])
+        require = self._rules(sections["require"], parse_rule)
+        of_dataset = self._source(require, sections["require"]) == "dataset"
+        for key in ("stop", "regress"):
+            if of_dataset and key in keys:
+                raise self._error(f"a dataset is {_NOT_OF_DATASETS[key]}: it has no `{key}` rules", keys[key])
         return Gate(
             name=name,
             file=self._file,
             evidence=self._evidence(keys["evidence"]),
             owner=self._text(keys["owner"]),
             runbook=self._text(keys["runbook"]),
-            require=self._rules(sections["require"], parse_rule),
+            require=require,
             lines=tuple(node.start_mark.line + 1 for node in judged),
             stop=self._rules(sections["stop"], parse_watch_rule),
-            warn=self._rules(sections["warn"], parse_watch_rule),
+            warn=() if of_dataset else self._rules(sections["warn"], parse_watch_rule),
             regress=self._rules(sections["regress"], parse_baseline_rule),
+            cautions=self._cautions(sections["warn"]) if of_dataset else (),
         )
+
+    def _source(self, rules: Sequence[Rule], nodes: Sequence[yaml.Node]) -> str:
+        """What the gate judges: the source of its first metric, which the others have to share."""
+        first = rules[0].definition
+        for rule, node in zip(rules, nodes, strict=True):
+            if rule.definition.source != first.source:
+                raise self._error(
+                    f"{rule.metric} is of a {rule.definition.source}, {first.name} of a {first.source}:"
+                    " a gate judges one of them",
+                    node,
+                )
+        return first.source
+
+    def _cautions(self, nodes: Sequence[yaml.Node]) -> tuple[Rule, ...]:
+        rules = self._rules(nodes, parse_rule)
+        for rule, where in zip(rules, nodes, strict=True):
+            if rule.definition.source != "dataset":
+                raise self._error(f"{rule.metric} is of a run, and this gate judges a dataset", where)
+        return rules
 
     def _evidence(self, node: yaml.Node) -> Evidence:
         keys = self._mapping(node, _EVIDENCE_KEYS)

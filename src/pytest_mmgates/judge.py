@@ -27,12 +27,11 @@ from pytest_mmgates.metrics.measurement import Measurement, absent
 from pytest_mmgates.regress import RegressRule, SameRule
 from pytest_mmgates.rules import Rule
 from pytest_mmgates.runlog import RunLog
-from pytest_mmgates.tally import SymbolTally
+from pytest_mmgates.subject import Subject
 from pytest_mmgates.units import Dimension, Quantity, in_unit, show
-from pytest_mmgates.watch.record import Held, WatchRecord, clock_text, moment_text
+from pytest_mmgates.watch.record import Fired, Held, WatchRecord, clock_text, moment_text
 from pytest_mmgates.watchrules import Condition, WatchRule
 
-_LEAST_COVERED = 0.9
 _MODELLED_ABOVE = 0.5
 _NO_LIMIT = Quantity(Decimal(0), "")
 
@@ -115,15 +114,17 @@ def label(verdict: Verdict, data_kind: str | None) -> str:
     return f"{verdict} (SYNTHETIC)" if data_kind == "synthetic" else str(verdict)
 
 
-def judge(gate: Gate, run: RunLog) -> GateVerdict:
+def judge(gate: Gate, run: Subject) -> GateVerdict:
     """Judge the whole gate."""
     evidence = check_evidence(gate, run)
     rules = tuple(judge_rule(rule, gate, run) for rule in gate.judged)
-    warnings = tuple(record for record in run.watched if record.section == "warn" and record.fired)
-    return GateVerdict(gate, worst(rules), run.data_kind, evidence, rules, _unmet(run, evidence), warnings)
+    warnings = [record for record in run.watched if record.section == "warn" and record.fired]
+    warnings += [record for rule in gate.cautions if (record := _caution(rule, run))]
+    unmet = _unmet(run, evidence)
+    return GateVerdict(gate, worst(rules), run.data_kind, evidence, rules, unmet, tuple(warnings))
 
 
-def judge_rule(rule: JudgedRule, gate: Gate, run: RunLog) -> RuleVerdict:
+def judge_rule(rule: JudgedRule, gate: Gate, run: Subject) -> RuleVerdict:
     """Judge one rule, of the gate file or not, on the gate's evidence."""
     if isinstance(rule, WatchRule):
         return _judge_watched(rule, gate, run)
@@ -140,7 +141,18 @@ def judge_rule(rule: JudgedRule, gate: Gate, run: RunLog) -> RuleVerdict:
     return _compare(rule, gate, run.data_kind, found, found.value)
 
 
-def _judge_watched(rule: WatchRule, gate: Gate, run: RunLog) -> RuleVerdict:
+def _caution(rule: Rule, run: Subject) -> WatchRecord | None:
+    """The warning of a rule that holds."""
+    found = _measure(rule, run)
+    if found.value is None or not rule.bound.holds(found.value, rule.definition.dimension):
+        return None
+    unit = rule.bound.limit.unit
+    why = f"{rule}: was {show(in_unit(found.value, rule.definition.dimension, unit))}{unit}"
+    fired = Fired(at_ns=run.duration_ns, by="slow", value=found.value, n=found.n, why=why)
+    return WatchRecord(str(rule), "warn", above=rule.bound.op[0] == ">", judged=1, times=1, fired=fired)
+
+
+def _judge_watched(rule: WatchRule, gate: Gate, run: Subject) -> RuleVerdict:
     found = [record for record in run.watched if record.rule == str(rule) and record.section == "stop"]
     record = (
         found[0]
@@ -162,8 +174,9 @@ def _judge_watched(rule: WatchRule, gate: Gate, run: RunLog) -> RuleVerdict:
     return _with_value(verdict, rule, record.worst, record.worst_n)
 
 
-def _judge_compared(rule: RegressRule | SameRule, gate: Gate, run: RunLog) -> RuleVerdict:
-    unmet, found = _unmet(run, check_evidence(gate, run)), run.comparison
+def _judge_compared(rule: RegressRule | SameRule, gate: Gate, run: Subject) -> RuleVerdict:
+    unmet = _unmet(run, check_evidence(gate, run))
+    found = run.comparison if isinstance(run, RunLog) else None
     if unmet or found is None:
         return _no_data(rule, gate, run.data_kind, unmet or "the run was not compared with a baseline")
     if isinstance(rule, SameRule):
@@ -253,15 +266,14 @@ def worst(rules: Sequence[RuleVerdict]) -> Verdict:
     return max((rule.verdict for rule in rules), key=lambda verdict: verdict.badness)
 
 
-def check_evidence(gate: Gate, run: RunLog) -> tuple[EvidenceVerdict, ...]:
+def check_evidence(gate: Gate, run: Subject) -> tuple[EvidenceVerdict, ...]:
     """Duration, ticks and source. The ticks of every symbol must also span its duration: a run that stalls
     early is not a long run.
     """
-    asked, ticks = gate.evidence, run.of(None).ticks
-    stalled = _stalled(run)
+    asked, ticks, stalled = gate.evidence, run.tick_count, run.stalled
     found = f"{_minutes(run.duration_ns)}m"
     if stalled is not None:
-        found = f"{_minutes(stalled.duration_ns)}m, of which ticks span {_minutes(stalled.covered_ns)}m"
+        found = f"{_minutes(stalled[0])}m, of which ticks span {_minutes(stalled[1])}m"
     long_enough = stalled is None and asked.duration.holds(run.duration_ns, Dimension.TIME)
     return (
         EvidenceVerdict("duration", str(asked.duration), found, long_enough),
@@ -270,35 +282,20 @@ def check_evidence(gate: Gate, run: RunLog) -> tuple[EvidenceVerdict, ...]:
     )
 
 
-def _stalled(run: RunLog) -> SymbolTally | None:
-    """The symbol whose ticks span the least of its duration, if that is too little."""
-    short = [
-        tally for tally in run.tally.symbols.values() if tally.covered_ns < _LEAST_COVERED * tally.duration_ns
-    ]
-    return min(short, key=lambda tally: tally.covered_ns / tally.duration_ns, default=None)
-
-
 def _minutes(ns: int) -> str:
     return show(ns / 60e9)
 
 
-def _unmet(run: RunLog, evidence: Sequence[EvidenceVerdict]) -> str | None:
-    if run.manifest.status != "complete":
-        because = f": {run.manifest.reason}" if run.manifest.reason else ""
-        return f"the run is {run.manifest.status}{because}"
-    skipped = run.manifest.counts.get("skipped_ticks", 0)
-    if skipped:
-        return f"{skipped} ticks were left out of the run by a wake filter"
-    if run.manifest.data.injected:
-        return f"faults were put into the data: {', '.join(run.manifest.data.injected)}"
-    changes = len(run.manifest.configs) - 1
-    if changes > 0:
-        return f"the configuration was changed during the run, times: {changes}"
+def _unmet(run: Subject, evidence: Sequence[EvidenceVerdict]) -> str | None:
+    if run.unfit:
+        return run.unfit
     missing = [f"{line.name} is {line.found}, asked for {line.asked}" for line in evidence if not line.met]
     return "; ".join(missing) or None
 
 
-def _measure(rule: Rule, run: RunLog) -> Measurement:
+def _measure(rule: Rule, run: Subject) -> Measurement:
+    if rule.definition.source != run.source:
+        return absent(f"{rule.metric} is of a {rule.definition.source}, and this is a {run.source}")
     if rule.symbol is not None and rule.symbol not in run.symbols:
         return absent(f"no symbol {rule.symbol} in this run, which has {', '.join(run.symbols) or 'none'}")
     return rule.definition.measure(run, rule.symbol)

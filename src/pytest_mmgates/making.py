@@ -36,6 +36,7 @@ from pytest_mmgates.alerting.naming import news_of
 from pytest_mmgates.baseline import in_force
 from pytest_mmgates.baseline.compare import compare, lock_of
 from pytest_mmgates.baseline.lockfile import Lock
+from pytest_mmgates.dataset import path_of
 from pytest_mmgates.errors import OutputError, SutError
 from pytest_mmgates.gatefile import Gate, read_gate
 from pytest_mmgates.loader import (
@@ -78,11 +79,12 @@ class RunSpec:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended. `error` is one line; `detail` is the traceback of a bug."""
+    """How a run ended. `error` is one line; `detail` is a bug's traceback; `made` is a dataset's file."""
 
     run_id: str
     error: str | None = None
     detail: str | None = None
+    made: str = ""
 
 
 class Making:
@@ -275,6 +277,52 @@ class Making:
             "host": options.host if options.is_live(spec.scenario) else None,
             "status_port": options.status_port,
             "running_dir": str(options.out_dir / "running"),
+        }
+
+
+class DatasetMaking:
+    """How this session makes its dataset, seen from one of its processes: whoever comes second waits at the
+    lock, and reads the outcome.
+    """
+
+    def __init__(self, options: Options, session_id: str, spec: RunSpec) -> None:
+        self._options = options
+        self._id = f"{spec}-{session_id}"
+        self._beside = options.out_dir / "runs" / str(spec)
+
+    def outcome(self) -> Outcome | None:
+        """The outcome of this session's; another session's counts for nothing."""
+        outcome = _read_outcome(self._beside.with_suffix(".outcome.json"))
+        return outcome if outcome and outcome.run_id == self._id else None
+
+    def make_once(self) -> Outcome:
+        """The outcome, made now if this session has none yet. A bug is raised here."""
+        with _lock(self._beside.with_suffix(".lock")):
+            return self.outcome() or self._make()
+
+    def _make(self) -> Outcome:
+        try:
+            made = load_callable("mmgates_dataset", self._options.dataset)(self._request())
+            outcome = Outcome(self._id, made=path_of(made))
+        except Exception as error:
+            outcome = self._end(_failure(self._id, error))
+            if outcome.detail:
+                raise
+            return outcome
+        return self._end(outcome)
+
+    def _end(self, outcome: Outcome) -> Outcome:
+        _write_outcome(self._beside.with_suffix(".outcome.json"), outcome)
+        return outcome
+
+    def _request(self) -> dict[str, object]:
+        options = self._options
+        return {
+            "from": options.from_moment,
+            "to": options.to_moment,
+            "interval_s": options.interval_s,
+            "feeds": [str(path) for path in options.feeds],
+            "out_dir": str(options.out_dir),
         }
 
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import pytest
 
-from pytest_mmgates.steps import STEPS
+from pytest_mmgates.steps import DATASET, STEPS
 from pytest_mmgates.units import NS_PER_S, Dimension, parse_duration
 
 _ALL = "all"
@@ -87,6 +87,24 @@ def add_options(parser: pytest.Parser) -> None:
         " OUT/running names (default: not at all)",
     )
     group.addoption("--mmgates-seed", type=int, metavar="N", help="seed of the run (default: the scenario's)")
+    group.addoption(
+        "--mmgates-from",
+        metavar="MOMENT",
+        help="begin of a dataset, ISO 8601: 2025-01-15T00:00:00Z (default: the first tick)",
+    )
+    group.addoption("--mmgates-to", metavar="MOMENT", help="end of a dataset (default: the last tick)")
+    group.addoption(
+        "--mmgates-interval", metavar="TIME", help="interval of a dataset: 5m (default: the system's own)"
+    )
+    group.addoption(
+        "--mmgates-feeds",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="feeds of a dataset: a folder as a soak publishes it, or a run directory; repeatable"
+        " (default: OUT/edge/feeds)",
+    )
+    parser.addini("mmgates_dataset", "makes a dataset, as package.module:callable", default="")
     parser.addini("mmgates_sut", "system under test, as package.module:callable", default="")
     parser.addini("mmgates_parts", "names the parts of a run, as package.module:callable", default="")
     parser.addini(
@@ -130,6 +148,11 @@ class Options:
     lock: bool
     without_ab: str | None
     base: str | None
+    dataset: str
+    from_moment: str | None
+    to_moment: str | None
+    interval_s: float | None
+    feeds: tuple[str, ...]
     status_port: int | None
     asked_parts: tuple[str, ...]
 
@@ -225,6 +248,8 @@ class Options:
         existing path of an option that it does not know yet for a place to find tests in.
         """
         words = ["pytest", "-m", step]
+        if step == DATASET:
+            return shlex.join([*words, *self._rerun_dataset()])
         words += ["--mmgates-live" if self.is_live(scenario) else "--mmgates-scenario", scenario]
         for part in self.asked_parts:
             words += ["--mmgates-part", part]
@@ -237,10 +262,17 @@ class Options:
             words += [f"--mmgates-config={self.shown(path)}"]
         return shlex.join(words)
 
+    def _rerun_dataset(self) -> list[str]:
+        asked = {"from": self.from_moment, "to": self.to_moment}
+        asked["interval"] = None if self.interval_s is None else f"{self.interval_s:g}s"
+        words = [f"--mmgates-{name}={value}" for name, value in asked.items() if value is not None]
+        return words + [f"--mmgates-feeds={self.shown(Path(feeds))}" for feeds in self.feeds]
+
 
 def read_options(config: pytest.Config) -> Options:
     root, here = config.rootpath, config.invocation_params.dir
     duration = config.getoption("mmgates_duration")
+    out_dir = _out_dir(config.getoption("mmgates_out"), root, here)
     return Options(
         root=root,
         sut=config.getini("mmgates_sut"),
@@ -250,9 +282,9 @@ def read_options(config: pytest.Config) -> Options:
         default_scenario=config.getini("mmgates_default_scenario"),
         asked=tuple(config.getoption("mmgates_scenario")),
         data_dir=_data_dir(config.getoption("mmgates_data"), root, here),
-        out_dir=_out_dir(config.getoption("mmgates_out"), root, here),
+        out_dir=out_dir,
         duration=duration,
-        duration_s=_seconds(duration),
+        duration_s=_seconds("--mmgates-duration", duration),
         config=tuple(here / path for path in config.getoption("mmgates_config")),
         step_config=_step_config(config.getini("mmgates_config"), root),
         seed=config.getoption("mmgates_seed"),
@@ -265,6 +297,11 @@ def read_options(config: pytest.Config) -> Options:
         lock=config.getoption("mmgates_lock"),
         without_ab=config.getoption("mmgates_without_ab"),
         base=config.getoption("mmgates_base"),
+        dataset=config.getini("mmgates_dataset"),
+        from_moment=config.getoption("mmgates_from"),
+        to_moment=config.getoption("mmgates_to"),
+        interval_s=_seconds("--mmgates-interval", config.getoption("mmgates_interval")),
+        feeds=_feeds(config.getoption("mmgates_feeds"), out_dir, here),
         status_port=_status_port(config),
         asked_parts=tuple(dict.fromkeys(config.getoption("mmgates_part"))),
     )
@@ -281,6 +318,12 @@ def _inconclusive_warns(text: str) -> bool:
     if text not in ("fail", "warn"):
         raise pytest.UsageError(f"ini mmgates_inconclusive: found {text!r}, expected fail or warn")
     return text == "warn"
+
+
+def _feeds(asked: Sequence[str], out_dir: Path, here: Path) -> tuple[str, ...]:
+    """Folders as absolute paths; a place in an object store as it was typed."""
+    named = [name if "://" in name else str(here / name) for name in asked]
+    return tuple(named) or (str(out_dir / "edge" / "feeds"),)
 
 
 def _status_port(config: pytest.Config) -> int | None:
@@ -323,12 +366,13 @@ def _out_dir(asked: str, root: Path, here: Path) -> Path:
     return root / asked if asked == _DEFAULT_OUT else here / asked
 
 
-def _seconds(duration: str | None) -> float | None:
+def _seconds(option: str, duration: str | None) -> float | None:
     if duration is None:
         return None
-    if duration == _ALL:
+    if duration == _ALL and option == "--mmgates-duration":
         return math.inf
     try:
         return parse_duration(duration).base(Dimension.TIME) / NS_PER_S
     except ValueError as error:
-        raise pytest.UsageError(f"--mmgates-duration: {error}, or 'all'") from error
+        also = ", or 'all'" if option == "--mmgates-duration" else ""
+        raise pytest.UsageError(f"{option}: {error}{also}") from error

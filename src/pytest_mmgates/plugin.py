@@ -10,14 +10,32 @@ import pytest
 
 from pytest_mmgates import collection
 from pytest_mmgates.controller import Controller
-from pytest_mmgates.fixtures import ci_run, gate, locked_baseline, rule, scenario, shadow_run, soak_run
+from pytest_mmgates.fixtures import (
+    calibration_dataset,
+    ci_run,
+    gate,
+    locked_baseline,
+    rule,
+    scenario,
+    shadow_run,
+    soak_run,
+)
 from pytest_mmgates.options import add_options, read_options
 from pytest_mmgates.progress import Progress
 from pytest_mmgates.runs import RunStore
 from pytest_mmgates.state import STATE, State
 from pytest_mmgates.steps import STEPS
 
-__all__ = ["ci_run", "gate", "locked_baseline", "rule", "scenario", "shadow_run", "soak_run"]
+__all__ = [
+    "calibration_dataset",
+    "ci_run",
+    "gate",
+    "locked_baseline",
+    "rule",
+    "scenario",
+    "shadow_run",
+    "soak_run",
+]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

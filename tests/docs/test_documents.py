@@ -6,6 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from mmbot.calibration.dataset_columns import FILL_COLUMNS, INTERVAL_COLUMNS
+from mmbot.calibration.dataset_filters import MAD_TO_SIGMA, REASONS, FilterSettings
 from mmbot.execution.order_log import head, read
 from mmbot.execution.order_records import CancelSent, LifecycleState
 from mmbot.execution.tracked import Phase
@@ -34,6 +36,31 @@ def test_every_field_of_every_row_is_documented(row: type[msgspec.Struct]) -> No
     )
 
     assert set(row.__struct_fields__) <= documented
+
+
+def test_the_dataset_page_is_the_table_of_columns() -> None:
+    page = (ROOT / "docs/dataset.md").read_text(encoding="utf-8")
+    intervals, fills = page.split("## Columns of fills")
+
+    for text, columns in ((intervals, INTERVAL_COLUMNS), (fills, FILL_COLUMNS)):
+        rows = [f"| `{column.name}` | {column.unit} | {column.what} |" for column in columns]
+        assert [
+            line for line in text.split("## Columns of intervals")[-1].splitlines() if line[:3] == "| `"
+        ] == rows
+    left_out = intervals.split("## What is left out")[1]
+    assert tuple(re.findall(r"^\| `(\w+)` \|", left_out, re.MULTILINE)[: len(REASONS)]) == REASONS
+
+
+def test_the_dataset_page_names_the_shipped_limits() -> None:
+    page = (ROOT / "docs/dataset.md").read_text(encoding="utf-8")
+    limits = FilterSettings()
+
+    assert f"fewer than {limits.min_coverage_ratio:.0%}".replace("%", " %") in page
+    assert f"fewer than {limits.min_hit_ratio:.0%}".replace("%", " %") in page
+    assert f"above {limits.max_robust_z:g}" in page
+    assert f"of {limits.min_intervals}\nintervals at least" in page
+    assert f"{MAD_TO_SIGMA} MAD" in page
+    assert f"at least {limits.least_scale:g} = ln 1.5" in page
 
 
 def test_every_kind_of_book_trouble_is_documented() -> None:

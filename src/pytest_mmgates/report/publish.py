@@ -3,6 +3,7 @@
     edge/feeds/manifest.json                     of the run: which one it is, how it ended
     edge/feeds/fills_YYYYMMDD.jsonl
     edge/feeds/pipeline_ticks_YYYYMMDD.jsonl
+    edge/feeds/trace_YYYYMMDD.jsonl                   where anything was traced
 
 Decided: a file of a run that was played whole is hard-linked (no second gigabyte; what is published stays
 when the run directory is replaced by the next session), or copied where the file system cannot link. Files of
@@ -23,7 +24,7 @@ import msgspec
 from pytest_mmgates.errors import OutputError
 from pytest_mmgates.runlog import RunLog
 
-FEEDS = ("fills", "pipeline_ticks")
+FEEDS = ("fills", "pipeline_ticks", "trace")
 
 
 class _Stamp(msgspec.Struct):
