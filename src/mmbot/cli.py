@@ -1,6 +1,7 @@
 """The door for people: the `mmbot` command."""
 
 import contextlib
+import datetime as dt
 import math
 import signal
 import sys
@@ -35,7 +36,7 @@ from mmbot.ops.steps import run_step
 from mmbot.runtime.faults import parse_fault
 from mmbot.runtime.kept_run import KeptRun
 from mmbot.runtime.live_run import LiveRequest, ShadowRun
-from mmbot.runtime.run import EngineKind, Run, RunRequest
+from mmbot.runtime.run import EngineKind, Run, RunRequest, interrupted
 from mmbot.runtime.running import announced
 from mmbot.runtime.summary import Summary
 from mmbot.units import SECOND, parse_duration
@@ -115,6 +116,13 @@ def run(
         list[str] | None,
         typer.Option(help="Fault from the start of the tape on: silence@10m+5s, gap@15m; repeatable."),
     ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            help="Run directory of a replay that was interrupted: go on behind its last checkpoint, as it was"
+            " asked for. Takes no other option but --running."
+        ),
+    ] = None,
     running: Annotated[
         Path, typer.Option(help="Folder in which a bot says that it runs; `mmbot rollback` looks there.")
     ] = Path("artifacts/running"),
@@ -130,7 +138,12 @@ def run(
     """Run the bot over a scenario and print what it did.
 
     SIGHUP makes a running bot read its configuration again and take it between two ticks, all or nothing.
+    SIGTERM and Ctrl-C halt it; a replay that was halted so, or killed, goes on with --resume.
     """
+    if resume is not None:
+        _check_alone(context, "resume", "running")
+        _run(Run(interrupted(resume)), running, str(resume))
+        return
     name = scenario if mode is Mode.REPLAY else venue
     run_id = f"run-{name}-{wall_ns()}"
     directory = out or Path("artifacts/runs") / run_id
@@ -182,6 +195,14 @@ def _run(opened: KeptRun, running: Path, name: str) -> None:
     with announced(opened, running), _told_to_stop(opened):
         _play(opened, summary, console)
     console.print(_table(opened, summary, name))
+
+
+def _check_alone(context: typer.Context, option: str, *beside: str) -> None:
+    """Raise ConfigError for an option that another one leaves no place for."""
+    others = [name for name in context.params if name not in (option, *beside) and _given(context, name)]
+    if others:
+        given = ", ".join(f"--{name.replace('_', '-')}" for name in others)
+        raise ConfigError(f"--{option}: goes on as the run was asked for: expected no {given}")
 
 
 def _given(context: typer.Context, option: str) -> bool:
@@ -446,10 +467,12 @@ def _nanoseconds(option: str, duration: str) -> int:
 
 @contextlib.contextmanager
 def _told_to_stop(opened: KeptRun) -> Iterator[None]:
-    """SIGTERM and Ctrl-C halt a run: quotes are pulled, and what was done is written down."""
+    """SIGTERM and Ctrl-C halt a run: quotes are pulled, and what was done is written down. A replay leaves a
+    checkpoint.
+    """
 
     def told(number: int, _: object) -> None:
-        opened.halt(signal.Signals(number).name)
+        opened.suspend(signal.Signals(number).name)
 
     before = {number: signal.signal(number, told) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -479,6 +502,9 @@ def _table(opened: KeptRun, summary: Summary, title: str) -> Table:
     mark = "  SYNTHETIC DATA" if kind == "synthetic" else ""
     table = Table(title=f"{title}, {kind}{mark}", show_header=False, title_justify="left")
     counts, sim = opened.counts, opened.settings.sim
+    if opened.resumed_ns is not None:
+        at = f"{dt.datetime.fromtimestamp(opened.resumed_ns // SECOND, dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
+        table.add_row("resumed", f"at {at}: counts and digest are of the whole run, the rest is since then")
     skipped = f", {counts.skipped_ticks} left out by the wake filter" if counts.skipped_ticks else ""
     dropped = f", {counts.dropped_ticks} dropped" if counts.dropped_ticks else ""
     table.add_row("ticks", f"{counts.ticks}{skipped}{dropped}")

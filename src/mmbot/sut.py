@@ -4,7 +4,9 @@ types in, built-in types out.
 Request keys: `step`, `scenario`, `run_id`, `run_dir`, `data_dir` (or None), `duration_s` (None = the
 scenario's own, infinity = the whole tape), `seed` (or None), `config` (list of files: base, then overrides;
 empty = config.yaml), `part` (one that `parts` named, or None = all of the scenario in one run), `live` (true:
-the scenario is a venue to connect to; absent: false) and `host` (of a live scenario, None = its own).
+the scenario is a venue to connect to; absent: false), `host` (of a live scenario, None = its own) and
+`resume` (true: `run_dir` holds what an interrupted run of the same request left, and it goes on; absent:
+false).
 Scenarios are `scenarios/<name>.yaml` of the working directory, live ones `scenarios/live/<name>.yaml`. The
 run is an iterable of (feed, JSONL bytes) and has `halt(reason)`.
 
@@ -37,6 +39,10 @@ def open_run(request: Mapping[str, Any]) -> KeptRun:
 
 
 def _live(request: Mapping[str, Any]) -> ShadowRun:
+    if request.get("resume"):
+        raise ConfigError(
+            f"{request['run_dir']}: a live run cannot be resumed: its market went on without it"
+        )
     return ShadowRun(
         LiveRequest(
             scenario=request["scenario"],
@@ -66,6 +72,7 @@ def _replay(request: Mapping[str, Any]) -> Run:
             seed=request["seed"],
             engine=_engine(),
             part=request.get("part"),
+            resume=bool(request.get("resume")),
         )
     )
 
@@ -103,5 +110,5 @@ def _engine() -> EngineKind:
 
 _KEYS = {
     "step", "scenario", "run_id", "run_dir", "data_dir", "duration_s", "seed", "config", "part",
-    "live", "host",
+    "live", "host", "resume",
 }  # fmt: skip

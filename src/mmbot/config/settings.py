@@ -91,6 +91,8 @@ class SimSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class TelemetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sample_interval_s: float
+    checkpoint_interval_s: float
+    """Of the run's own time; 0: none, and a replay that was interrupted cannot be resumed."""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
