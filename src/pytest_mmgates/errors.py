@@ -26,6 +26,10 @@ class OutputError(MmgatesError):
     """The output directory cannot be written."""
 
 
+class Suspended(BaseException):
+    """The process was told to end while a run was played: that run can be resumed."""
+
+
 class MarkError(MmgatesError):
     """A marker with an argument that cannot be honoured."""
 

@@ -56,6 +56,12 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="HOST",
         help="where the venue of --mmgates-live is, as its scenario would say (default: the scenario's host)",
     )
+    group.addoption(
+        "--mmgates-resume",
+        action="store_true",
+        help="go on with the newest session in --mmgates-out that was interrupted: its runs continue behind"
+        " their last checkpoint",
+    )
     group.addoption("--mmgates-seed", type=int, metavar="N", help="seed of the run (default: the scenario's)")
     parser.addini("mmgates_sut", "system under test, as package.module:callable", default="")
     parser.addini("mmgates_parts", "names the parts of a run, as package.module:callable", default="")
@@ -87,6 +93,7 @@ class Options:
     seed: int | None
     live: str | None
     host: str | None
+    resume: bool
 
     def is_live(self, scenario: str) -> bool:
         """Whether a scenario is the live venue that was asked for."""
@@ -206,6 +213,7 @@ def read_options(config: pytest.Config) -> Options:
         seed=config.getoption("mmgates_seed"),
         live=config.getoption("mmgates_live"),
         host=config.getoption("mmgates_host"),
+        resume=config.getoption("mmgates_resume"),
     )
 
 

@@ -1,0 +1,135 @@
+"""A project in which a soak of the shipped bot is played, cut off and resumed, as a process of its own."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from mmbot.runtime import checkpoint
+
+ROOT = Path(__file__).parents[2]
+FILES = ("config.yaml", "pyproject.toml", "conftest.py")
+SETTINGS = """
+pipeline: {tick_interval_ms: 200}
+telemetry: {sample_interval_s: 10, checkpoint_interval_s: 300}
+trace: {sample_rate: 0.1}
+"""
+
+
+class SoakProject:
+    """Fifty minutes of `demo`, a checkpoint every five; the gate is content with half an hour."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in FILES:
+            shutil.copy(ROOT / name, folder)
+        (folder / "tests").mkdir()
+        shutil.copytree(ROOT / "gates", folder / "gates")
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / "scenarios", folder / "scenarios", ignore=ignored)
+        (folder / "config.soak_overrides.yaml").write_text(SETTINGS, encoding="utf-8")
+        gate = folder / "gates" / "soak.yaml"
+        gate.write_text(gate.read_text(encoding="utf-8").replace(">= 24h", ">= 30m"), encoding="utf-8")
+
+    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+        """Begin `pytest -m soak`."""
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", "soak"]
+        return subprocess.Popen(
+            [*command, "--mmgates-duration", "50m", *arguments],
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+            **options,
+        )
+
+    def soak(self, *arguments: str, **options: Any) -> tuple[int, str]:
+        """Exit code and what it said."""
+        process = self.start(*arguments, **options)
+        out, _ = process.communicate()
+        return process.returncode, out
+
+    @property
+    def resume(self) -> list[str]:
+        """The option that goes on with what was interrupted, if anything was."""
+        left = [
+            *self.runs.glob(f"*.partial-*/{checkpoint.NAME}"),
+            *self.runs.glob("*.partial-*/manifest.json"),
+        ]
+        ended = [path for path in left if path.name != "manifest.json" or b'"complete"' in path.read_bytes()]
+        return ["--mmgates-resume"] if ended else []
+
+    def killed(self, after_s: float, *arguments: str) -> bool:
+        """Begin, and kill -9 every process of it at that moment; whether it was there still."""
+        process = self.start(*arguments)
+        try:
+            process.communicate(timeout=after_s)
+        except subprocess.TimeoutExpired:
+            _kill(process)
+            return True
+        return False
+
+    def killed_behind(self, checkpoints: int) -> None:
+        """Begin, and kill -9 every process of it when it has written that many checkpoints."""
+        process, seen = self.start(), set[int]()
+        while len(seen) < checkpoints:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.01)
+                raise AssertionError(f"ended before: {process.communicate()[0]}")
+            with contextlib.suppress(FileNotFoundError):
+                seen |= {
+                    path.stat().st_mtime_ns for path in self.runs.glob(f"*.partial-*/**/{checkpoint.NAME}")
+                }
+        _kill(process)
+
+    @property
+    def runs(self) -> Path:
+        return self.folder / "artifacts" / "runs"
+
+    def directories(self, scenario: str = "demo") -> list[Path]:
+        """What stands of the run, finished or not."""
+        return sorted(path for path in self.runs.glob(f"soak-{scenario}*") if path.is_dir())
+
+    def manifest(self, below: str = "soak-demo") -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.runs / below / "manifest.json").read_bytes())
+        return found
+
+    def verdicts(self) -> dict[str, str]:
+        """Verdict by rule, and of the gate."""
+        found = json.loads((self.folder / "artifacts" / "verdicts" / "soak.json").read_bytes())
+        return {"gate": found["verdict"]} | {rule["rule"]: rule["verdict"] for rule in found["rules"]}
+
+    def check_synced(self) -> None:
+        """No byte is missing that a checkpoint counts."""
+        for path in self.runs.glob(f"soak-*.partial-*/**/{checkpoint.NAME}"):
+            header, _ = checkpoint.read(path.parent)
+            for name, size in header.feeds.items():
+                assert (path.parent / name).stat().st_size >= size
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+_MEASURED = ("run_id", "deadline_miss", "tick_total_ns")
+
+
+def rows(directory: Path) -> dict[str, list[dict[str, Any]]]:
+    """Every row by file, what was measured of this machine left out."""
+    return {
+        path.name: [_decided(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+        for path in sorted(directory.glob("*.jsonl"))
+    }
+
+
+def _decided(row: dict[str, Any]) -> dict[str, Any]:
+    stages = ("fetch_md_ns", "spread_ns", "guards_ns", "inventory_ns", "queue_aware_ns", "emit_ns")
+    measured = {*_MEASURED, *stages, *(["value"] if row.get("name") == "rss_bytes" else [])}
+    return {key: value for key, value in row.items() if key not in measured}
