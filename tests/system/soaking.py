@@ -56,14 +56,15 @@ class SoakProject:
         return process.returncode, out
 
     @property
+    def judged(self) -> bool:
+        return (self.folder / "artifacts" / "verdicts" / "soak.json").exists()
+
+    @property
     def resume(self) -> list[str]:
-        """The option that goes on with what was interrupted, if anything was."""
-        left = [
-            *self.runs.glob(f"*.partial-*/{checkpoint.NAME}"),
-            *self.runs.glob("*.partial-*/manifest.json"),
-        ]
-        ended = [path for path in left if path.name != "manifest.json" or b'"complete"' in path.read_bytes()]
-        return ["--mmgates-resume"] if ended else []
+        """The option that goes on with what was interrupted, if there is anything to go on with."""
+        ended = [path for path in self.runs.glob("*/manifest.json") if b'"complete"' in path.read_bytes()]
+        checkpoints = [*self.runs.glob(f"*.partial-*/{checkpoint.NAME}")]
+        return ["--mmgates-resume"] if ended or checkpoints else []
 
     def killed(self, after_s: float, *arguments: str) -> bool:
         """Begin, and kill -9 every process of it at that moment; whether it was there still."""

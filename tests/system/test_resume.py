@@ -1,4 +1,4 @@
-"""`pytest -m soak --mmgates-resume` after a kill -9 at any moment: the run of a session that was not killed."""
+"""`pytest -m soak --mmgates-resume` after a kill -9 at any moment: the run of one that was not killed."""
 
 import shutil
 from pathlib import Path
@@ -9,8 +9,8 @@ from tests.system.soaking import SoakProject, rows
 
 from mmbot.runtime import checkpoint
 
-KILLS = 300
-LONGEST_S = 12.0
+KILLS, SOAKS = 300, 30
+LONGEST_S = 8.0
 """A soak that nothing happens to takes about that long."""
 
 
@@ -48,14 +48,16 @@ def test_a_soak_that_was_killed_is_the_soak_that_was_not(project: SoakProject, u
 
 
 @pytest.mark.slow
-def test_it_may_be_killed_as_often_as_one_likes(project: SoakProject, unbroken: SoakProject) -> None:
+@pytest.mark.parametrize("seed", range(SOAKS))
+def test_it_may_be_killed_as_often_as_one_likes(
+    project: SoakProject, unbroken: SoakProject, seed: int
+) -> None:
     """Wherever it meets: at start-up, in a checkpoint, in a repair, while rows are read again or judged."""
-    draws, killed = np.random.default_rng(1), 0
-    while killed < KILLS:
-        if project.killed(draws.uniform(0.0, LONGEST_S), *project.resume):
-            killed += 1
-            project.check_synced()
-        else:
+    draws, killed = np.random.default_rng(seed), 0
+    while killed < KILLS // SOAKS:
+        killed += project.killed(draws.uniform(0.0, LONGEST_S), *project.resume)
+        project.check_synced()
+        if project.judged:
             is_as(project, unbroken)
             shutil.rmtree(project.folder / "artifacts")
     project.soak(*project.resume)
