@@ -78,15 +78,8 @@ class SoakProject:
 
     def killed_behind(self, checkpoints: int) -> None:
         """Begin, and kill -9 every process of it when it has written that many checkpoints."""
-        process, seen = self.start(), set[int]()
-        while len(seen) < checkpoints:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(0.01)
-                raise AssertionError(f"ended before: {process.communicate()[0]}")
-            with contextlib.suppress(FileNotFoundError):
-                seen |= {
-                    path.stat().st_mtime_ns for path in self.runs.glob(f"*.partial-*/**/{checkpoint.NAME}")
-                }
+        process = self.start()
+        until_checkpoints(process, self.runs, checkpoints)
         _kill(process)
 
     @property
@@ -112,6 +105,17 @@ class SoakProject:
             header, _ = checkpoint.read(path.parent)
             for name, size in header.feeds.items():
                 assert (path.parent / name).stat().st_size >= size
+
+
+def until_checkpoints(process: subprocess.Popen[Any], folder: Path, count: int) -> None:
+    """Wait until the runs below a folder have written that many checkpoints."""
+    seen: set[int] = set()
+    while len(seen) < count:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.01)
+            raise AssertionError(f"ended behind {len(seen)} checkpoints: {process.returncode}")
+        with contextlib.suppress(FileNotFoundError):
+            seen |= {path.stat().st_mtime_ns for path in folder.glob(f"**/{checkpoint.NAME}")}
 
 
 def _kill(process: subprocess.Popen[str]) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import resource
 import shutil
 from pathlib import Path
 from typing import Any
@@ -280,6 +281,45 @@ def test_a_run_that_is_being_played_is_refused(tmp_path: Path):
     next(playing)
     with pytest.raises(ConfigError, match="another process is playing this run"):
         opened(interrupted(run.directory))
+
+
+def limited(run: Run, size: int) -> OutputError:
+    """Play it while the system lets no file grow beyond that size."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        with pytest.raises(OutputError) as caught:
+            played(run)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    return caught.value
+
+
+def test_a_full_disk_fails_the_run_which_goes_on_when_there_is_room(
+    tmp_path: Path, whole: dict[EngineKind, Run]
+):
+    expected = whole[EngineKind.PLAIN]
+    size = (expected.directory / "pipeline_ticks_20260101.jsonl").stat().st_size
+    run = opened(request(tmp_path, "run"))
+    error = limited(run, size * 2 // 3)
+    assert str(error).endswith("cannot be written: File too large")
+    left = manifest(run.directory)
+    assert (left["status"], left["reason"]) == ("failed", str(error))
+    assert played(opened(interrupted(run.directory))).digest == expected.digest
+    assert rows(run.directory) == rows(expected.directory)
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(half: Path, whole: dict[EngineKind, Run]):
+    header, _ = checkpoint.read(half)
+    run = opened(interrupted(half))
+    (half / f"{checkpoint.NAME}.partial").symlink_to("/dev/full")
+    with pytest.raises(OutputError, match=r"checkpoint\.bin: cannot be written: No space left on device"):
+        played(run)
+    assert manifest(half)["status"] == "failed"
+    assert checkpoint.read(half)[0] == header
+    (half / f"{checkpoint.NAME}.partial").unlink()
+    del run
+    assert played(opened(interrupted(half))).digest == whole[EngineKind.PLAIN].digest
 
 
 @pytest.fixture
