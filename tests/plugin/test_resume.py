@@ -93,7 +93,10 @@ def test_without_the_option_a_session_begins_anew(soak):
     assert soak.requests()[0]["run_id"] != soak.requests()[1]["run_id"]
 
 
-@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "xdist"])
+@pytest.mark.parametrize(
+    "workers",
+    [pytest.param([], id="alone"), pytest.param(["-n", "2"], id="xdist", marks=pytest.mark.slow)],
+)
 def test_parts_that_were_played_are_not_played_again(soak, workers):
     parts = {"parts": ["ONE", "TWO", "SIX"]}
     expected = unbroken_parts(soak, parts)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mmbot.runtime import checkpoint
+from mmbot.telemetry.tails import TORN
 
 ROOT = Path(__file__).parents[2]
 FILES = ("config.yaml", "pyproject.toml", "conftest.py")
@@ -18,6 +19,29 @@ SETTINGS = """
 pipeline: {tick_interval_ms: 200}
 telemetry: {sample_interval_s: 10, checkpoint_interval_s: 300}
 trace: {sample_rate: 0.1}
+"""
+
+
+PARTS = """
+title: Three seeded synthetic perpetuals, 50 minutes, each played by itself
+kind: synthetic
+duration: 50m
+seed: 1
+parts: [symbol]
+market:
+  start_ns: 1767225600000000000
+  instrument:
+    venue: bybit_linear
+    quote: USDT
+    tick_size: "0.01"
+    lot_size: "0.01"
+    min_notional: 5
+    fees: {tier: test, maker_bps: 2.0, taker_bps: 5.5}
+  settings: {duration_s: 3010}
+  symbols:
+    ONEUSDT: {base: ONE, seed: 101}
+    TWOUSDT: {base: TWO, seed: 102}
+    SIXUSDT: {base: SIX, seed: 103}
 """
 
 
@@ -32,6 +56,7 @@ class SoakProject:
         shutil.copytree(ROOT / "gates", folder / "gates")
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / "scenarios", folder / "scenarios", ignore=ignored)
+        (folder / "scenarios" / "parts.yaml").write_text(PARTS, encoding="utf-8")
         (folder / "config.soak_overrides.yaml").write_text(SETTINGS, encoding="utf-8")
         gate = folder / "gates" / "soak.yaml"
         gate.write_text(gate.read_text(encoding="utf-8").replace(">= 24h", ">= 30m"), encoding="utf-8")
@@ -63,7 +88,7 @@ class SoakProject:
     def resume(self) -> list[str]:
         """The option that goes on with what was interrupted, if there is anything to go on with."""
         ended = [path for path in self.runs.glob("*/manifest.json") if b'"complete"' in path.read_bytes()]
-        checkpoints = [*self.runs.glob(f"*.partial-*/{checkpoint.NAME}")]
+        checkpoints = [*self.runs.glob(f"*.partial-*/**/{checkpoint.NAME}")]
         return ["--mmgates-resume"] if ended or checkpoints else []
 
     def killed(self, after_s: float, *arguments: str) -> bool:
@@ -72,15 +97,15 @@ class SoakProject:
         try:
             process.communicate(timeout=after_s)
         except subprocess.TimeoutExpired:
-            _kill(process)
+            kill(process)
             return True
         return False
 
-    def killed_behind(self, checkpoints: int) -> None:
+    def killed_behind(self, checkpoints: int, *arguments: str) -> None:
         """Begin, and kill -9 every process of it when it has written that many checkpoints."""
-        process = self.start()
+        process = self.start(*arguments)
         until_checkpoints(process, self.runs, checkpoints)
-        _kill(process)
+        kill(process)
 
     @property
     def runs(self) -> Path:
@@ -118,7 +143,8 @@ def until_checkpoints(process: subprocess.Popen[Any], folder: Path, count: int) 
             seen |= {path.stat().st_mtime_ns for path in folder.glob(f"**/{checkpoint.NAME}")}
 
 
-def _kill(process: subprocess.Popen[str]) -> None:
+def kill(process: subprocess.Popen[str]) -> None:
+    """-9, and every process of its session."""
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
 
@@ -129,12 +155,14 @@ _MEASURED = ("run_id", "deadline_miss", "tick_total_ns")
 def rows(directory: Path) -> dict[str, list[dict[str, Any]]]:
     """Every row by file, what was measured of this machine left out."""
     return {
-        path.name: [_decided(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
-        for path in sorted(directory.glob("*.jsonl"))
+        str(path.relative_to(directory)): list(map(_decided, path.read_text(encoding="utf-8").splitlines()))
+        for path in sorted(directory.glob("**/*.jsonl"))
+        if TORN not in path.parts
     }
 
 
-def _decided(row: dict[str, Any]) -> dict[str, Any]:
+def _decided(line: str) -> dict[str, Any]:
+    row = json.loads(line)
     stages = ("fetch_md_ns", "spread_ns", "guards_ns", "inventory_ns", "queue_aware_ns", "emit_ns")
     measured = {*_MEASURED, *stages, *(["value"] if row.get("name") == "rss_bytes" else [])}
     return {key: value for key, value in row.items() if key not in measured}

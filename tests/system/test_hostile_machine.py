@@ -94,7 +94,6 @@ def test_a_disk_that_is_full_fails_the_run_which_goes_on_when_there_is_room(tmp_
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_sigterm_halts_a_run_that_goes_on_behind_the_very_tick(tmp_path: Path, unbroken: Path):
     playing = subprocess.Popen(
         [MMBOT, *command(tmp_path, "run")], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE

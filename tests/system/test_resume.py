@@ -1,13 +1,21 @@
 """`pytest -m soak --mmgates-resume` after a kill -9 at any moment: the run of one that was not killed."""
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
-from tests.system.soaking import SoakProject, rows
+from tests.mmbot.builders import MARKET, REPO, START_NS, linear, scenario_file
+from tests.system.replay_bot import asked
+from tests.system.soaking import SoakProject, kill, rows, until_checkpoints
 
 from mmbot.runtime import checkpoint
+from mmbot.runtime.run import Run
 
 KILLS, SOAKS = 300, 30
 LONGEST_S = 8.0
@@ -28,23 +36,74 @@ def project(tmp_path: Path) -> SoakProject:
     return SoakProject(tmp_path)
 
 
-def is_as(project: SoakProject, unbroken: SoakProject) -> None:
+def is_as(project: SoakProject, unbroken: SoakProject, run: str = "soak-demo") -> None:
     """Same orders and fills, same rows once each, same verdicts; nothing lies about."""
-    found, expected = project.manifest(), unbroken.manifest()
+    found, expected = project.manifest(run), unbroken.manifest(run)
     for name in ("status", "run_digest", "counts", "started_ns", "ended_ns", "config_sha256"):
         assert found[name] == expected[name], name
-    assert rows(project.runs / "soak-demo") == rows(unbroken.runs / "soak-demo")
+    assert rows(project.runs / run) == rows(unbroken.runs / run)
     assert project.verdicts() == unbroken.verdicts()
     assert not list(project.runs.glob("*.partial-*"))
     assert not list(project.runs.glob(f"**/{checkpoint.NAME}"))
 
 
+def test_a_replay_that_was_killed_three_times_is_the_replay_that_was_not(tmp_path: Path) -> None:
+    often = {"telemetry": {"sample_interval_s": 1, "checkpoint_interval_s": 10}}
+    folders = [tmp_path / name for name in ("unbroken", "broken")]
+    for folder in folders:
+        scenario_file(folder / "scenarios", config=often, duration="4m", market=market(260))
+    unbroken, broken = folders
+    expected = Run(asked(unbroken))
+    for _ in expected:
+        pass
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(REPO), *sys.path])}
+    for checkpoints in (2, 3, 4):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.system.replay_bot", broken],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        until_checkpoints(process, broken, checkpoints)
+        kill(process)
+    last = Run(asked(broken))
+    for _ in last:
+        pass
+    assert last.digest == expected.digest
+    assert rows(broken / "run") == rows(unbroken / "run")
+    assert len(msgspec.json.decode((broken / "run" / "manifest.json").read_bytes())["resumes"]) == 3
+
+
+def market(duration_s: int) -> dict[str, Any]:
+    return {
+        "seed": 7,
+        "start_ns": START_NS,
+        "instrument": msgspec.to_builtins(linear()),
+        "settings": MARKET | {"duration_s": duration_s},
+    }
+
+
+@pytest.mark.slow
 def test_a_soak_that_was_killed_is_the_soak_that_was_not(project: SoakProject, unbroken: SoakProject) -> None:
     project.killed_behind(3)
     project.check_synced()
     project.soak(*project.resume)
     is_as(project, unbroken)
     assert len(project.manifest()["resumes"]) == 1
+
+
+@pytest.mark.slow
+def test_parts_that_two_processes_played_are_resumed_by_two(project: SoakProject, tmp_path: Path) -> None:
+    (tmp_path / "unbroken").mkdir()
+    unbroken, arguments = SoakProject(tmp_path / "unbroken"), ("--mmgates-scenario", "parts", "-n", "2")
+    unbroken.soak(*arguments[:2])
+    for checkpoints in (3, 9, 14):
+        project.killed_behind(checkpoints, *arguments, *project.resume)
+        project.check_synced()
+    project.soak(*arguments, *project.resume)
+    is_as(project, unbroken, "soak-parts")
+    assert project.manifest("soak-parts")["resumes"]
 
 
 @pytest.mark.slow

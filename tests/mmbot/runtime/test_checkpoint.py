@@ -141,6 +141,20 @@ def test_a_crash_in_the_middle_of_the_repair_loses_nothing(half: Path, whole: di
     assert (half / "torn" / "2").is_dir()
 
 
+def test_a_directory_that_takes_no_repair_is_one_line_and_loses_nothing(
+    half: Path, whole: dict[EngineKind, Run]
+):
+    with (half / "fills_20260101.jsonl").open("ab") as file:
+        file.write(b'{"torn')
+    before = (half / "fills_20260101.jsonl").read_bytes()
+    (half / "torn").write_text("in the way")
+    with pytest.raises(OutputError, match="half: cannot be repaired: "):
+        opened(interrupted(half))
+    assert (half / "fills_20260101.jsonl").read_bytes() == before
+    (half / "torn").unlink()
+    assert played(opened(interrupted(half))).digest == whole[EngineKind.PLAIN].digest
+
+
 def test_a_feed_that_lost_rows_is_refused(half: Path):
     path = half / "pipeline_ticks_20260101.jsonl"
     path.write_bytes(path.read_bytes()[:100])
