@@ -181,7 +181,10 @@ LEVERS_OF_ROWS: list[Lever] = [
     ({}, "trace.sample_rate", 0.6),
 ]
 """There, these change the rows alone."""
-ELSEWHERE = {"telemetry.sample_interval_s": "tests/mmbot/runtime/test_replay.py"}
+ELSEWHERE = {
+    "telemetry.checkpoint_interval_s": "tests/mmbot/runtime/test_checkpoint.py",
+    "telemetry.sample_interval_s": "tests/mmbot/runtime/test_replay.py",
+}
 
 
 def market(symbol: str, seed: int, *, exchange_clock: bool) -> TapeFeed:

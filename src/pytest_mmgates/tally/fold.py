@@ -55,11 +55,13 @@ def _process_tally(
         rss_bytes=Histogram.of(rss_bytes),
         events=None if events is None else _events_of(events, NO_SYMBOL),
         breaker_open_ns=feeds.breaker_open_ns(ended_ns),
-        rss_floors=list(_floors(manifest, times, rss_bytes, ended_ns)),
+        rss_floors=list(floors_by_process(manifest, times, rss_bytes, ended_ns)),
     )
 
 
-def _floors(manifest: Manifest, times: Ints, rss_bytes: Floats, ended_ns: int) -> Iterator[list[Floor]]:
+def floors_by_process(
+    manifest: Manifest, times: Ints, rss_bytes: Floats, ended_ns: int
+) -> Iterator[list[Floor]]:
     """Of each process that played the run: memory begins anew where it was resumed. Of several processes,
     those that lasted too short to say anything say nothing.
     """

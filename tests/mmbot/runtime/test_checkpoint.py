@@ -115,6 +115,22 @@ def test_a_run_that_is_cut_off_anywhere_goes_on_as_if_nothing_had_been(
     assert not (directory / checkpoint.NAME).exists()
 
 
+@pytest.mark.parametrize("interval_s", [3, 5])
+def test_checkpoints_stand_at_the_first_tick_and_at_whole_intervals(tmp_path: Path, interval_s: int):
+    telemetry = {"sample_interval_s": 1, "checkpoint_interval_s": interval_s}
+    scenario_file(tmp_path / "scenarios", config={"telemetry": telemetry})
+    run = opened(request(tmp_path, "run"))
+    stamps = [checkpoint.read(run.directory)[0].ts_ns for _ in run]
+    first, *others = sorted(set(stamps))
+    started_ns = manifest(run.directory)["started_ns"]
+    step_ns = interval_s * SECOND
+    assert first - started_ns < SECOND
+    starts = [stamp_ns // step_ns * step_ns for stamp_ns in others]
+    assert all(stamp_ns - start_ns <= SECOND for stamp_ns, start_ns in zip(others, starts, strict=True))
+    expected = range(started_ns // step_ns * step_ns, stamps[-1] + 1, step_ns)
+    assert starts == list(expected)[1:]
+
+
 def test_rows_behind_the_checkpoint_are_kept_aside_and_counted(half: Path):
     with (half / "pipeline_ticks_20260101.jsonl").open("ab") as file:
         file.write(b'{"torn')
