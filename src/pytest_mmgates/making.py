@@ -41,13 +41,11 @@ from pytest_mmgates.options import Options
 from pytest_mmgates.parts import write_whole_manifest
 from pytest_mmgates.report.files import write_atomically
 from pytest_mmgates.rows import read_manifest, read_markets
-from pytest_mmgates.sut import drive, is_user_error, load_callable, parts_of
+from pytest_mmgates.sut import CHECKPOINT, drive, is_user_error, load_callable, parts_of
 from pytest_mmgates.units import NS_PER_S, Dimension, parse_duration
 from pytest_mmgates.watch.again import batches_again
 from pytest_mmgates.watch.watch import Watch
 
-CHECKPOINT = "checkpoint.bin"
-"""In the directory of a run while it can be resumed."""
 RUNS = "runs"
 LOCK = "lock"
 PARTIAL = "partial"
@@ -201,8 +199,9 @@ class Making:
         watch = self._watch(run_dir)
         judge = partial(_judged, watch, HaltNotes(self._partial / PARTS, part))
         if left is Left.ENDED:
-            for feed, lines in _kept(run_dir, watch):
-                judge(feed, lines)
+            with watch.silent():
+                for feed, lines in batches_again(run_dir, watch):
+                    judge(feed, lines)
         else:
             resume = left is Left.INTERRUPTED
             request = {**self._request(run_dir, part), "resume": resume}
@@ -313,7 +312,7 @@ def _kept(run_dir: Path, watch: Watch) -> Iterator[tuple[str, bytes]]:
     was told then.
     """
     with watch.silent():
-        yield from batches_again(run_dir)
+        yield from batches_again(run_dir, watch)
     watch.restart()
 
 

@@ -121,6 +121,10 @@ class Resumed(msgspec.Struct, frozen=True):
     first_tick_ns: Ns
 
 
+class _Resumes(msgspec.Struct):
+    resumes: list[Resumed] = []
+
+
 class Markets(msgspec.Struct, frozen=True):
     """What a run trades: the part of `manifest.json` that is known before its first row."""
 
@@ -216,6 +220,16 @@ def read_markets(directory: Path) -> Markets:
         raise RunlogError(f"{path}: {error.strerror}") from error
     except msgspec.MsgspecError as error:
         raise RunlogError(f"{path}: {error}") from error
+
+
+def read_resumes(directory: Path) -> list[int]:
+    """When a run that may be playing still was resumed, ns. Raises RunlogError."""
+    path = directory / "manifest.json"
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=_Resumes)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise RunlogError(f"{path}: {error}") from error
+    return [resume.first_tick_ns for resume in found.resumes]
 
 
 def read_blocks(path: Path, row_type: type[RowT]) -> Iterator[tuple[int, list[RowT]]]:

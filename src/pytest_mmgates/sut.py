@@ -41,6 +41,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from pytest_mmgates.errors import RunlogError, Suspended, SutError
@@ -57,6 +58,8 @@ class Run(Protocol):
 
 Door = Callable[[Mapping[str, object]], object]
 """A callable that takes the mapping."""
+CHECKPOINT = "checkpoint.bin"
+"""In the directory of a run for as long as it can be resumed."""
 _FOLDER = re.compile(r"[\w@+-][\w@+.-]*")
 
 
@@ -115,7 +118,9 @@ def drive(
             run.halt("interrupted")
             raise
     if told:
-        raise Suspended(f"SIGTERM: run {request['run_id']} is halted; --mmgates-resume goes on with it")
+        can = (Path(str(request["run_dir"])) / CHECKPOINT).is_file()
+        how = "--mmgates-resume goes on with it" if can else "it cannot be resumed"
+        raise Suspended(f"SIGTERM: run {request['run_id']} is halted; {how}")
     if unreadable is not None:
         raise unreadable
 

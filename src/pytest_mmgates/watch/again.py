@@ -5,6 +5,7 @@ all feeds of one step, then those of the next. So every look is made with the ro
 """
 
 import heapq
+from collections import deque
 from collections.abc import Iterator
 from itertools import groupby
 from operator import itemgetter
@@ -13,7 +14,8 @@ from pathlib import Path
 import msgspec
 
 from pytest_mmgates.errors import RunlogError
-from pytest_mmgates.rows import feed_files, open_feed
+from pytest_mmgates.rows import feed_files, open_feed, read_resumes
+from pytest_mmgates.watch.watch import Watch
 from pytest_mmgates.watchrules import STEP_NS
 
 _CLOCKS = {"pipeline_ticks": "ts_ns", "fills": "recv_ns", "samples": "ts_ns", "events": "ts_ns"}
@@ -24,10 +26,16 @@ class _Stamp(msgspec.Struct):
     recv_ns: int = 0
 
 
-def batches_again(directory: Path) -> Iterator[tuple[str, bytes]]:
-    """Raises RunlogError for a row without a time."""
+def batches_again(directory: Path, watch: Watch) -> Iterator[tuple[str, bytes]]:
+    """The rows of a run that was interrupted. The watch is told where another process began to play it.
+    Raises RunlogError for a row without a time.
+    """
+    restarts = deque(read_resumes(directory))
     feeds = [_steps(directory, feed, clock) for feed, clock in _CLOCKS.items()]
-    for _, feed, lines in heapq.merge(*feeds, key=itemgetter(0)):
+    for number, feed, lines in heapq.merge(*feeds, key=itemgetter(0)):
+        while restarts and number * STEP_NS >= restarts[0]:
+            restarts.popleft()
+            watch.restart()
         yield feed, lines
 
 

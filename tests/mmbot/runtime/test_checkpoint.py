@@ -94,7 +94,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[EngineKind, Run]:
 
 @pytest.mark.parametrize("engine", [EngineKind.PLAIN, EngineKind.COMPILED])
 @settings(max_examples=5, deadline=None)
-@given(batches=st.integers(1, 60), again=st.integers(0, 20))
+@given(batches=st.integers(1, 30), again=st.integers(0, 12))
 def test_a_run_that_is_cut_off_anywhere_goes_on_as_if_nothing_had_been(
     tmp_path_factory: pytest.TempPathFactory,
     whole: dict[EngineKind, Run],
@@ -129,6 +129,24 @@ def test_checkpoints_stand_at_the_first_tick_and_at_whole_intervals(tmp_path: Pa
     assert all(stamp_ns - start_ns <= SECOND for stamp_ns, start_ns in zip(others, starts, strict=True))
     expected = range(started_ns // step_ns * step_ns, stamps[-1] + 1, step_ns)
     assert starts == list(expected)[1:]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"spread": {"model": "glft"}},
+        {"sim": {"market_data": {"model": "lognormal", "median_ms": 8, "sigma": 1}}},
+        {"fetch_md": {"fair_value": "microprice"}, "emit": {"levels": 3, "level_step_bps": 1.0}},
+    ],
+    ids=["glft", "lognormal", "microprice"],
+)
+def test_every_model_is_in_the_checkpoint(tmp_path: Path, changes: dict[str, Any]):
+    scenario_file(tmp_path / "scenarios", config=BUSY | changes)
+    expected = played(opened(request(tmp_path, "whole")))
+    directory = cut_off(opened(request(tmp_path, "first")), 30, tmp_path / "half")
+    run = played(opened(interrupted(directory)))
+    assert (run.digest, run.counts) == (expected.digest, expected.counts)
+    assert rows(directory) == rows(expected.directory)
 
 
 def test_rows_behind_the_checkpoint_are_kept_aside_and_counted(half: Path):
