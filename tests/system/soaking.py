@@ -91,15 +91,28 @@ class SoakProject:
         checkpoints = [*self.runs.glob(f"*.partial-*/**/{checkpoint.NAME}")]
         return ["--mmgates-resume"] if ended or checkpoints else []
 
-    def killed(self, after_s: float, *arguments: str) -> bool:
-        """Begin, and kill -9 every process of it at that moment; whether it was there still."""
+    def killed(self, after_s: float, *arguments: str, playing: bool) -> bool:
+        """Begin, and kill -9 every process of it so long after it has begun, or begun to play; whether it was
+        there still.
+        """
+        before = self._begun()
         process = self.start(*arguments)
+        if playing:
+            while process.poll() is None and self._begun() <= before:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(0.01)
         try:
             process.communicate(timeout=after_s)
         except subprocess.TimeoutExpired:
             kill(process)
             return True
         return False
+
+    def _begun(self) -> set[int]:
+        """When runs in the making wrote that they are running: before their first row, and when resumed."""
+        with contextlib.suppress(FileNotFoundError):
+            return {path.stat().st_mtime_ns for path in self.runs.glob("*.partial-*/manifest.json")}
+        return set()
 
     def killed_behind(self, checkpoints: int, *arguments: str) -> None:
         """Begin, and kill -9 every process of it when it has written that many checkpoints."""

@@ -18,8 +18,10 @@ from mmbot.runtime import checkpoint
 from mmbot.runtime.run import Run
 
 KILLS, SOAKS = 300, 30
-LONGEST_S = 8.0
-"""A soak that nothing happens to takes about that long."""
+LONGEST_S, LONGEST_PLAY_S = 8.0, 2.0
+"""A soak that nothing happens to takes about that long, to start, play and judge; and to play."""
+SHARE_PLAYING = 0.8
+"""Of the kills: from the beginning of the play on; the others from the beginning of the process."""
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +116,9 @@ def test_it_may_be_killed_as_often_as_one_likes(
     """Wherever it meets: at start-up, in a checkpoint, in a repair, while rows are read again or judged."""
     draws, killed = np.random.default_rng(seed), 0
     while killed < KILLS // SOAKS:
-        killed += project.killed(draws.uniform(0.0, LONGEST_S), *project.resume)
+        playing = bool(draws.random() < SHARE_PLAYING)
+        longest_s = LONGEST_PLAY_S if playing else LONGEST_S
+        killed += project.killed(draws.uniform(0.0, longest_s), *project.resume, playing=playing)
         project.check_synced()
         if project.judged:
             is_as(project, unbroken)
