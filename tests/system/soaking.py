@@ -146,14 +146,20 @@ class SoakProject:
 
 
 def until_checkpoints(process: subprocess.Popen[Any], folder: Path, count: int) -> None:
-    """Wait until the runs below a folder have written that many checkpoints."""
-    seen: set[int] = set()
-    while len(seen) < count:
+    """Wait until the runs below a folder have written that many checkpoints more."""
+    before = seen = _checkpoints(folder)
+    while len(seen - before) < count:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(0.01)
-            raise AssertionError(f"ended behind {len(seen)} checkpoints: {process.returncode}")
-        with contextlib.suppress(FileNotFoundError):
-            seen |= {path.stat().st_mtime_ns for path in folder.glob(f"**/{checkpoint.NAME}")}
+            raise AssertionError(f"ended behind {len(seen - before)} checkpoints: {process.returncode}")
+        seen = seen | _checkpoints(folder)
+
+
+def _checkpoints(folder: Path) -> set[int]:
+    """When those that are there were written."""
+    with contextlib.suppress(FileNotFoundError):
+        return {path.stat().st_mtime_ns for path in folder.glob(f"**/{checkpoint.NAME}")}
+    return set()
 
 
 def kill(process: subprocess.Popen[str]) -> None:

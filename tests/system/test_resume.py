@@ -17,7 +17,7 @@ from tests.system.soaking import SoakProject, kill, rows, until_checkpoints
 from mmbot.runtime import checkpoint
 from mmbot.runtime.run import Run
 
-KILLS, SOAKS = 300, 30
+KILLS, SOAKS, KILLS_A_REPLAY = 300, 30, 5
 LONGEST_S, LONGEST_PLAY_S = 8.0, 2.0
 """A soak that nothing happens to takes about that long, to start, play and judge; and to play."""
 SHARE_PLAYING = 0.8
@@ -49,32 +49,47 @@ def is_as(project: SoakProject, unbroken: SoakProject, run: str = "soak-demo") -
     assert not list(project.runs.glob(f"**/{checkpoint.NAME}"))
 
 
-def test_a_replay_that_was_killed_three_times_is_the_replay_that_was_not(tmp_path: Path) -> None:
-    often = {"telemetry": {"sample_interval_s": 1, "checkpoint_interval_s": 10}}
-    folders = [tmp_path / name for name in ("unbroken", "broken")]
-    for folder in folders:
-        scenario_file(folder / "scenarios", config=often, duration="4m", market=market(260))
-    unbroken, broken = folders
-    expected = Run(asked(unbroken))
+@pytest.mark.parametrize("kills", [3, pytest.param(KILLS, marks=pytest.mark.slow)])
+def test_a_replay_that_was_killed_is_the_replay_that_was_not(tmp_path: Path, kills: int) -> None:
+    """A draw of checkpoints, and of milliseconds behind the last of them, says when."""
+    draws, resumed = np.random.default_rng(kills), 0
+    expected = Run(asked(replay_folder(tmp_path / "unbroken")))
     for _ in expected:
         pass
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(REPO), *sys.path])}
-    for checkpoints in (2, 3, 4):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.system.replay_bot", broken],
-            env=environment,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        until_checkpoints(process, broken, checkpoints)
-        kill(process)
-    last = Run(asked(broken))
-    for _ in last:
-        pass
-    assert last.digest == expected.digest
-    assert rows(broken / "run") == rows(unbroken / "run")
-    assert len(msgspec.json.decode((broken / "run" / "manifest.json").read_bytes())["resumes"]) == 3
+    for number in range(-(-kills // KILLS_A_REPLAY)):
+        folder = replay_folder(tmp_path / str(number))
+        for _ in range(min(KILLS_A_REPLAY, kills - number * KILLS_A_REPLAY)):
+            kill_replay(folder, int(draws.integers(1, 4)), draws.uniform(0.0, 0.1))
+        last = Run(asked(folder))
+        for _ in last:
+            pass
+        assert last.digest == expected.digest
+        assert rows(folder / "run") == rows(tmp_path / "unbroken" / "run")
+        manifest = msgspec.json.decode((folder / "run" / "manifest.json").read_bytes())
+        resumed += len(manifest["resumes"])
+        shutil.rmtree(folder)
+    assert resumed == kills
+
+
+def replay_folder(folder: Path) -> Path:
+    often = {"telemetry": {"sample_interval_s": 1, "checkpoint_interval_s": 10}}
+    scenario_file(folder / "scenarios", config=often, duration="10m", market=market(620))
+    return folder
+
+
+def kill_replay(folder: Path, checkpoints: int, after_s: float) -> None:
+    """Play on, and kill -9 the process some time after it has written so many checkpoints."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.system.replay_bot", folder],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(REPO), *sys.path])},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    until_checkpoints(process, folder, checkpoints)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(after_s)
+    kill(process)
 
 
 def market(duration_s: int) -> dict[str, Any]:
