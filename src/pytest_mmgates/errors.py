@@ -26,6 +26,10 @@ class OutputError(MmgatesError):
     """The output directory cannot be written."""
 
 
+class CommandError(MmgatesError):
+    """`mmgates` was asked for what it cannot do."""
+
+
 class Suspended(BaseException):
     """The process was told to end while a run was played: that run can be resumed."""
 

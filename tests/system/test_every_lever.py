@@ -184,6 +184,8 @@ LEVERS_OF_ROWS: list[Lever] = [
 ELSEWHERE = {
     "telemetry.checkpoint_interval_s": "tests/mmbot/runtime/test_checkpoint.py",
     "telemetry.sample_interval_s": "tests/mmbot/runtime/test_replay.py",
+    "telemetry.metrics_port": "tests/mmbot/runtime/test_served.py",
+    "alerts.webhook_url": "tests/mmbot/runtime/test_alerting.py",
 }
 
 
