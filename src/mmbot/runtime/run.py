@@ -324,7 +324,7 @@ def _document(request: RunRequest) -> dict[str, Any]:
         "arm": request.arm,
         "duration_s": "all" if request.duration_s == math.inf else request.duration_s,
         "seed": request.seed,
-        "engine": request.engine.value,
+        "engine": str(request.engine),
         "part": request.part,
         "faults": [fault.text for fault in request.faults],
     }
