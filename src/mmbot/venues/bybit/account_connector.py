@@ -16,13 +16,14 @@ from mmbot.errors import RemoteProtocolError, TransportError
 from mmbot.model.account import AccountMessage, LookUpOrder
 from mmbot.model.commands import OrderBatch, OrderCommand
 from mmbot.model.instrument import Fees, Instrument
+from mmbot.model.notes import rest_answer, rest_failure
 from mmbot.net.backoff import Backoff
 from mmbot.net.http import HttpClient
 from mmbot.net.intake import Record
 from mmbot.net.line import LOOK_NS, Line
 from mmbot.units import MS, Ns
 from mmbot.venues.bybit.account import AccountSession, AccountSettings
-from mmbot.venues.bybit.budget import Budget, BudgetSettings
+from mmbot.venues.bybit.budget import Budget, BudgetSettings, retry_after_ns
 from mmbot.venues.bybit.codec import Category
 from mmbot.venues.bybit.hosts import Hosts
 from mmbot.venues.bybit.instruments import fees
@@ -59,8 +60,9 @@ class AccountConnector:
         seed: int = 0,
         look_ns: Ns = LOOK_NS,
     ) -> None:
-        """`record` takes every websocket message. `since_ns`: executions from then on are not known yet.
-        `seed`: of the jitter of waits. Raises ConfigError for instruments that are none of Bybit's.
+        """`record` takes every websocket message and every answer of REST. `since_ns`: executions from then
+        on are not known yet. `seed`: of the jitter of waits. Raises ConfigError for instruments that are none
+        of Bybit's.
         """
         settings = settings or AccountConnectorSettings()
         now_ns = clock()
@@ -164,22 +166,33 @@ class AccountConnector:
         target = f"{query.path}?{parameters}" if parameters else query.path
         try:
             reply = await self._http.get(target, headers)
-            self.session.answered(query, reply.status, reply.body, sent_ns=sent_ns, now_ns=self._clock())
-        except (TransportError, RemoteProtocolError):
+            now_ns = self._clock()
+            self._record(now_ns, rest_answer(f"GET {target}", reply.status, reply.body))
+            retry_ns = retry_after_ns(reply.headers)
+            self.session.answered(
+                query, reply.status, reply.body, sent_ns=sent_ns, now_ns=now_ns, retry_ns=retry_ns
+            )
+        except TransportError as error:
+            self._record(self._clock(), rest_failure(f"GET {target}", str(error)))
+            self.session.failed(query, self._clock())
+        except RemoteProtocolError:
             self.session.failed(query, self._clock())
         self._look()
 
     async def _post(self, request: OrderRequest) -> None:
         headers = self._signed(self._clock(), request.body) | {"Content-Type": "application/json"}
         path = request.operation.path
+        asked = f"POST {path} {','.join(request.client_ids)}"
         try:
             reply = await self._http.request("POST", path, body=request.body.encode(), headers=headers)
         except TransportError as error:
-            arrived = error.phase != "connect"
-            self._entry.rest_failed(request, str(error), self._clock(), arrived=arrived)
+            now_ns = self._clock()
+            self._record(now_ns, rest_failure(asked, str(error)))
+            self._entry.rest_failed(request, str(error), now_ns, arrived=error.phase != "connect")
         else:
-            found = dict(reply.headers)
-            self._entry.rest_answered(request, reply.status, found, reply.body, self._clock())
+            now_ns, found = self._clock(), dict(reply.headers)
+            self._record(now_ns, rest_answer(asked, reply.status, reply.body))
+            self._entry.rest_answered(request, reply.status, found, reply.body, now_ns)
         self._look()
 
     def _signed(self, now_ns: Ns, payload: str) -> dict[str, str]:
