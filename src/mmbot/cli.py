@@ -1,6 +1,7 @@
 """The door for people: the `mmbot` command."""
 
 import contextlib
+import datetime as dt
 import math
 import signal
 import sys
@@ -36,7 +37,7 @@ from mmbot.ops.steps import run_step
 from mmbot.runtime.faults import parse_fault
 from mmbot.runtime.kept_run import KeptRun
 from mmbot.runtime.live_request import LiveRequest
-from mmbot.runtime.run import EngineKind, Run, RunRequest
+from mmbot.runtime.run import EngineKind, Run, RunRequest, interrupted
 from mmbot.runtime.running import announced
 from mmbot.runtime.shown import shown
 from mmbot.runtime.summary import Summary
@@ -129,6 +130,13 @@ def run(
         list[str] | None,
         typer.Option(help="Fault from the start of the tape on: silence@10m+5s, gap@15m; repeatable."),
     ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            help="Run directory of a replay that was interrupted: go on behind its last checkpoint, as it was"
+            " asked for. Takes no other option but --running and ports."
+        ),
+    ] = None,
     running: Annotated[
         Path, typer.Option(help="Folder in which a bot says that it runs; `mmbot rollback` looks there.")
     ] = Path("artifacts/running"),
@@ -163,7 +171,14 @@ def run(
     """Run the bot over a scenario and print what it did.
 
     SIGHUP makes a running bot read its configuration again and take it between two ticks, all or nothing.
+    SIGTERM and Ctrl-C halt it; a replay that was halted so, or killed, goes on with --resume.
     """
+    if resume is not None:
+        _check_alone(context, "resume", "running", "metrics_port", "status_port")
+        resumed = Run(interrupted(resume))
+        resumed.metrics_port = resumed.metrics_port if metrics_port is None else metrics_port
+        _run(resumed, running, str(resume), status_port)
+        return
     if mode is Mode.SOAK:
         for option in _NOT_OF_SOAK:
             if _given(context, option):
@@ -241,6 +256,14 @@ def _run(opened: KeptRun, running: Path, name: str, status_port: int | None) -> 
         stack.enter_context(_told_to_stop(opened))
         _play(opened, summary, console)
     console.print(_table(opened, summary, name))
+
+
+def _check_alone(context: typer.Context, option: str, *beside: str) -> None:
+    """Raise ConfigError for an option that another one leaves no place for."""
+    others = [name for name in context.params if name not in (option, *beside) and _given(context, name)]
+    if others:
+        given = ", ".join(f"--{name.replace('_', '-')}" for name in others)
+        raise ConfigError(f"--{option}: goes on as the run was asked for: expected no {given}")
 
 
 def _given(context: typer.Context, option: str) -> bool:
@@ -536,10 +559,12 @@ def _nanoseconds(option: str, duration: str) -> int:
 
 @contextlib.contextmanager
 def _told_to_stop(opened: KeptRun) -> Iterator[None]:
-    """SIGTERM and Ctrl-C halt a run: quotes are pulled, and what was done is written down."""
+    """SIGTERM and Ctrl-C halt a run: quotes are pulled, and what was done is written down. A replay leaves a
+    checkpoint.
+    """
 
     def told(number: int, _: object) -> None:
-        opened.halt(signal.Signals(number).name)
+        opened.suspend(signal.Signals(number).name)
 
     before = {number: signal.signal(number, told) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -571,6 +596,9 @@ def _table(opened: KeptRun, summary: Summary, title: str) -> Table:
     mark = "  SYNTHETIC DATA" if kind == "synthetic" else ""
     table = Table(title=f"{title}, {kind}{mark}", show_header=False, title_justify="left")
     counts, sim = opened.counts, opened.settings.sim
+    if opened.resumed_ns is not None:
+        at = f"{dt.datetime.fromtimestamp(opened.resumed_ns // SECOND, dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
+        table.add_row("resumed", f"at {at}: counts and digest are of the whole run, the rest is since then")
     skipped = f", {counts.skipped_ticks} left out by the wake filter" if counts.skipped_ticks else ""
     dropped = f", {counts.dropped_ticks} dropped" if counts.dropped_ticks else ""
     table.add_row("ticks", f"{counts.ticks}{skipped}{dropped}")

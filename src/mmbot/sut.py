@@ -7,7 +7,8 @@ scenario's own, infinity = the whole tape), `seed` (or None), `config` (list of 
 empty = config.yaml), `part` (one that `parts` named, or None = all of the scenario in one run), `live` (true:
 the scenario is a venue to connect to; absent: false), `host` (of a live scenario, None = its own),
 `status_port` (None or absent: the run is not shown; 0: on a free port) and, with it, `running_dir`: where a
-run that is shown says that it runs.
+run that is shown says that it runs; `resume` (true: `run_dir` holds what an interrupted run of the same
+request left, and it goes on; absent: false).
 Scenarios are `scenarios/<name>.yaml` of the working directory, live ones `scenarios/live/<name>.yaml`. The
 run is an iterable of (feed, JSONL bytes) and has `halt(reason)`; one that is shown also has `watched(rules)`,
 which takes what rules that watch it say: a mapping each of `rule`, `section`, `says` (text or None), `fired`.
@@ -64,6 +65,10 @@ def open_run(request: Mapping[str, Any]) -> "KeptRun | ShownRun":
 
 
 def _live(request: Mapping[str, Any]) -> KeptRun:
+    if request.get("resume"):
+        raise ConfigError(
+            f"{request['run_dir']}: a live run cannot be resumed: its market went on without it"
+        )
     from mmbot.runtime.live_run import ShadowRun  # noqa: PLC0415 (sockets and kernels cost 1 s to import)
 
     return ShadowRun(
@@ -95,6 +100,7 @@ def _replay(request: Mapping[str, Any]) -> KeptRun:
             seed=request["seed"],
             engine=_engine(),
             part=request.get("part"),
+            resume=bool(request.get("resume")),
         )
     )
 
@@ -179,7 +185,7 @@ def _engine() -> EngineKind:
 
 _KEYS = {
     "step", "scenario", "run_id", "run_dir", "data_dir", "duration_s", "seed", "config", "part",
-    "live", "host", "status_port", "running_dir",
+    "live", "host", "status_port", "running_dir", "resume",
 }  # fmt: skip
 _TAPE_PLAY = ("seed", "ticks", "lead_ticks", "repeats", "clock")
 _TAPE_KEYS = {"scenario", "config", "data_dir", "market", "sha256", *_TAPE_PLAY}

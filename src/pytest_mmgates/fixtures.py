@@ -9,7 +9,7 @@ from pytest_mmgates.baseline.lockfile import Lock
 from pytest_mmgates.baseline.locking import lock_baseline
 from pytest_mmgates.collection import mark_of
 from pytest_mmgates.dataset import DatasetLog
-from pytest_mmgates.errors import GateError, MmgatesError, Place
+from pytest_mmgates.errors import GateError, MmgatesError, Place, Suspended
 from pytest_mmgates.gatefile import JudgedRule
 from pytest_mmgates.judge import RuleVerdict, Verdict, judge_rule
 from pytest_mmgates.properties import rule_properties
@@ -147,6 +147,8 @@ def _run(request: pytest.FixtureRequest) -> RunLog:
         return request.config.stash[STATE].runs.run(_param(request))
     except MmgatesError as error:
         raise _failed(error) from None
+    except Suspended as suspended:
+        pytest.exit(str(suspended), returncode=pytest.ExitCode.INTERRUPTED)
 
 
 def _failed(error: MmgatesError) -> BaseException:

@@ -28,6 +28,8 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
+from enum import Enum, auto
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -37,7 +39,7 @@ from pytest_mmgates.baseline import in_force
 from pytest_mmgates.baseline.compare import compare, lock_of
 from pytest_mmgates.baseline.lockfile import Lock
 from pytest_mmgates.dataset import path_of
-from pytest_mmgates.errors import OutputError, SutError
+from pytest_mmgates.errors import OutputError, RunlogError, SutError
 from pytest_mmgates.gatefile import Gate, read_gate
 from pytest_mmgates.loader import (
     PARTS,
@@ -51,11 +53,18 @@ from pytest_mmgates.loader import (
 from pytest_mmgates.options import Options
 from pytest_mmgates.parts import write_whole_manifest
 from pytest_mmgates.report.files import write_atomically
-from pytest_mmgates.rows import read_markets
-from pytest_mmgates.sut import drive, is_user_error, load_callable, parts_of
+from pytest_mmgates.rows import read_manifest, read_markets
+from pytest_mmgates.sut import CHECKPOINT, drive, is_user_error, load_callable, parts_of
 from pytest_mmgates.units import NS_PER_S, Dimension, parse_duration
+from pytest_mmgates.watch.again import batches_again
 from pytest_mmgates.watch.watch import Watch
 
+RUNS = "runs"
+LOCK = "lock"
+PARTIAL = "partial"
+FAILED = "failed"
+OUTCOME = "outcome.json"
+FAILURE = ".failure.json"
 _HALT_NOTE = ".halt.txt"
 
 
@@ -95,17 +104,17 @@ class Making:
         self._tell = tell
         self._spec = spec
         self.run_id = f"{spec}-{session_id}"
-        self.directory = options.out_dir / "runs" / str(spec)
-        self._partial = self._beside(f"partial-{session_id}")
+        self.directory = options.out_dir / RUNS / str(spec)
+        self._partial = self._beside(f"{PARTIAL}-{session_id}")
 
     def outcome(self) -> Outcome | None:
         """The outcome of this session's run; another session's counts for nothing."""
-        outcome = _read_outcome(self._beside("outcome.json"))
+        outcome = _read_outcome(self._beside(OUTCOME))
         return outcome if outcome and outcome.run_id == self.run_id else None
 
     def make_once(self) -> Outcome:
         """The outcome of the run, made now if this session has none yet."""
-        path = self._beside("lock")
+        path = self._beside(LOCK)
         with _lock(path, blocking=False) as leads:
             if leads:
                 return self.outcome() or self._make()
@@ -202,19 +211,28 @@ class Making:
         return self._beside("locks") / f"{name}.lock"
 
     def _part_failure(self, name: str) -> Path:
-        return self._partial / PARTS / f"{name}.failure.json"
+        return self._partial / PARTS / f"{name}{FAILURE}"
 
     def _play(self, run_dir: Path, part: str | None) -> None:
-        """Drive the system under test and read what it wrote. What a killed worker left goes first."""
-        if run_dir.exists():
+        """Drive the system under test and read what it wrote. What a killed worker left is gone on with where
+        that was asked for and can be, else it goes first.
+        """
+        left = left_in(run_dir) if self._options.resume else Left.NOTHING
+        if run_dir.exists() and left is Left.NOTHING:
             shutil.rmtree(run_dir)
         run_dir.parent.mkdir(parents=True, exist_ok=True)
         gate = self._gate()
         watch = self._watch(gate, run_dir)
-        others = HaltNotes(self._partial / PARTS, part)
-        request = self._request(run_dir, part)
-        open_run = load_callable("mmgates_sut", self._options.sut)
-        drive(open_run, request, WatchJudge(gate, watch, others))
+        judge = WatchJudge(gate, watch, HaltNotes(self._partial / PARTS, part))
+        if left is Left.ENDED:
+            with watch.silent():
+                for feed, lines in batches_again(run_dir, watch):
+                    judge.batch(feed, lines)
+        else:
+            resume = left is Left.INTERRUPTED
+            request = {**self._request(run_dir, part), "resume": resume}
+            kept = partial(_kept, run_dir, watch) if resume else None
+            drive(load_callable("mmgates_sut", self._options.sut), request, judge, kept)
         watch.finish()
         keep_watch(run_dir, watch.records)
         keep_tally(load(run_dir, run_id=self.run_id))
@@ -245,18 +263,18 @@ class Making:
 
     def _end(self, outcome: Outcome) -> Outcome:
         """Move the directory to where it is to be looked for, then say so."""
-        made, failed = self._partial, self._beside("failed")
+        made, failed = self._partial, self._beside(FAILED)
         if outcome.error is None:
             _move(made, self.directory)
         else:
             _move(made, failed)
             outcome = replace(outcome, error=outcome.error.replace(str(made), str(failed)))
-        _write_outcome(self._beside("outcome.json"), outcome)
+        _write_outcome(self._beside(OUTCOME), outcome)
         return outcome
 
     def _clear_other_sessions(self) -> None:
         mine = self._partial
-        for left in mine.parent.glob(f"{self._spec}.partial-*"):
+        for left in mine.parent.glob(f"{self._spec}.{PARTIAL}-*"):
             if left != mine:
                 shutil.rmtree(left)
 
@@ -350,6 +368,35 @@ class HaltNotes:
 def halted_parts(directory: Path) -> list[str]:
     """Parts that were halted by a stop rule of their own."""
     return sorted(path.name.removesuffix(_HALT_NOTE) for path in directory.glob(f"*{_HALT_NOTE}"))
+
+
+class Left(Enum):
+    """What a process that died left of a run."""
+
+    NOTHING = auto()
+    INTERRUPTED = auto()
+    ENDED = auto()
+    """All of it was played, and not yet read."""
+
+
+def left_in(run_dir: Path) -> Left:
+    """Nothing, where there is nothing to go on with."""
+    if (run_dir / CHECKPOINT).is_file():
+        return Left.INTERRUPTED
+    try:
+        status = read_manifest(run_dir).status
+    except RunlogError:
+        return Left.NOTHING
+    return Left.ENDED if status in ("complete", "halted") else Left.NOTHING
+
+
+def _kept(run_dir: Path, watch: Watch) -> Iterator[tuple[str, bytes]]:
+    """The rows of an interrupted run once more, for the watch to see what it had seen. What rules held then
+    was told then.
+    """
+    with watch.silent():
+        yield from batches_again(run_dir, watch)
+    watch.restart()
 
 
 class WatchJudge:

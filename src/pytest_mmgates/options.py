@@ -80,6 +80,12 @@ def add_options(parser: pytest.Parser) -> None:
         help="commit that the change is made on: tell edits of gates beside it (default: beside the lock)",
     )
     group.addoption(
+        "--mmgates-resume",
+        action="store_true",
+        help="go on with the newest session in --mmgates-out that was interrupted: its runs continue behind"
+        " their last checkpoint",
+    )
+    group.addoption(
         "--mmgates-status-port",
         type=int,
         metavar="PORT",
@@ -153,6 +159,7 @@ class Options:
     to_moment: str | None
     interval_s: float | None
     feeds: tuple[str, ...]
+    resume: bool
     status_port: int | None
     asked_parts: tuple[str, ...]
 
@@ -302,6 +309,7 @@ def read_options(config: pytest.Config) -> Options:
         to_moment=config.getoption("mmgates_to"),
         interval_s=_seconds("--mmgates-interval", config.getoption("mmgates_interval")),
         feeds=_feeds(config.getoption("mmgates_feeds"), out_dir, here),
+        resume=config.getoption("mmgates_resume"),
         status_port=_status_port(config),
         asked_parts=tuple(dict.fromkeys(config.getoption("mmgates_part"))),
     )

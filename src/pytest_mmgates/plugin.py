@@ -10,6 +10,7 @@ import pytest
 
 from pytest_mmgates import collection
 from pytest_mmgates.controller import Controller
+from pytest_mmgates.errors import OutputError
 from pytest_mmgates.fixtures import (
     calibration_dataset,
     ci_run,
@@ -20,8 +21,9 @@ from pytest_mmgates.fixtures import (
     shadow_run,
     soak_run,
 )
-from pytest_mmgates.options import add_options, read_options
+from pytest_mmgates.options import Options, add_options, read_options
 from pytest_mmgates.progress import Progress
+from pytest_mmgates.resuming import take_over
 from pytest_mmgates.runs import RunStore
 from pytest_mmgates.state import STATE, State
 from pytest_mmgates.steps import STEPS
@@ -51,7 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
     worker = _worker_input(config)
     if options.lock and worker:
         raise pytest.UsageError("--mmgates-lock: found workers (-n), expected one process")
-    session_id = worker.get("mmgates_session_id") or secrets.token_hex(4)
+    session_id = worker.get("mmgates_session_id") or _session_id(options)
     state = State(options, session_id, RunStore(options, session_id, Progress(config).line))
     config.stash[STATE] = state
     if not worker:
@@ -75,6 +77,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     collection.select(items, config)
+
+
+def _session_id(options: Options) -> str:
+    """Drawn, or that of the session to go on with."""
+    if not options.resume:
+        return secrets.token_hex(4)
+    try:
+        return take_over(options.out_dir)
+    except OutputError as error:
+        raise pytest.UsageError(f"--mmgates-resume: {error}") from error
 
 
 def _worker_input(config: pytest.Config) -> dict[str, str]:

@@ -221,3 +221,15 @@ def test_the_console_script_is_installed_and_keeps_its_exit_code(tmp_path: Path)
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "mmbot: scenarios/x.yaml: no such scenario; there are: none\n"
+
+
+def test_an_interrupted_run_is_resumed_as_it_was_asked_for(mmbot: Command, given: list, tmp_path: Path):
+    out = tmp_path / "out"
+    assert mmbot("run", "--resume", out, "--seed", "3") == (
+        2,
+        "",
+        "mmbot: --resume: goes on as the run was asked for: expected no --seed\n",
+    )
+    assert mmbot("run", "--resume", out)[2] == f"mmbot: {out}: is no directory of a run: nothing to resume\n"
+    assert mmbot(*given)[0] == 0
+    assert mmbot("run", "--resume", out)[2] == f"mmbot: {out}: the run is complete: nothing to resume\n"

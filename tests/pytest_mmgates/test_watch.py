@@ -19,6 +19,7 @@ from pytest_mmgates.units import Dimension
 from pytest_mmgates.watch.hold import Hold, Now
 from pytest_mmgates.watch.record import decoded_records, encoded_records, merged_records
 from pytest_mmgates.watch.ring import Ring
+from pytest_mmgates.watch.watch import Watch
 from pytest_mmgates.watchrules import parse_watch_rule
 
 DETECTED = {
@@ -96,6 +97,31 @@ def test_samples_that_stop_coming_fire_the_memory_rule():
     stream = (batch for batch in batches(5.5) if batch[0] != "samples")
     [(metric, by, at)] = fired(watch(stream))
     assert (metric, by, at) == ("memory.slope", "no_data", 210 - 1 / 6)
+
+
+def resident(minutes, megabytes):
+    """Samples of memory, a minute apart; `megabytes` by minute."""
+    for minute in minutes:
+        row = {"symbol": None, "name": "rss_bytes", "value": megabytes(minute) * 1e6}
+        yield rows("samples", {**row, "ts_ns": START_NS + minute * MINUTE_NS})
+
+
+@pytest.mark.parametrize(("restarts", "slope"), [(False, "fires"), (True, "is quiet")])
+def test_memory_that_a_new_process_takes_is_no_leak(restarts, slope):
+    rule = parse_watch_rule("memory.slope[2h] > 100MB/h, n >= 10, no_data fire 30m")
+    watched = Watch([rule], (), markets, lambda _: None)
+    for feed, lines in resident(range(240), lambda _: 500):
+        watched.batch(feed, lines)
+    if restarts:
+        watched.restart()
+    for feed, lines in resident(range(240, 600), lambda minute: min(900, 300 + 8 * (minute - 240))):
+        watched.batch(feed, lines)
+    watched.finish()
+    assert (watched.halt_reason is None) is (slope == "is quiet")
+    if restarts:
+        for feed, lines in resident(range(600, 900), lambda minute: 900 + 3 * (minute - 600)):
+            watched.batch(feed, lines)
+        assert watched.halt_reason is not None, "a leak of the new process is seen"
 
 
 def test_a_bot_that_is_well_halts_nothing_in_a_quarter_of_a_day():

@@ -182,6 +182,7 @@ LEVERS_OF_ROWS: list[Lever] = [
 ]
 """There, these change the rows alone."""
 ELSEWHERE = {
+    "telemetry.checkpoint_interval_s": "tests/mmbot/runtime/test_checkpoint.py",
     "telemetry.sample_interval_s": "tests/mmbot/runtime/test_replay.py",
     "telemetry.metrics_port": "tests/mmbot/runtime/test_served.py",
     "alerts.webhook_url": "tests/mmbot/runtime/test_alerting.py",

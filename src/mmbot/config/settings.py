@@ -94,6 +94,8 @@ class TelemetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     """`metrics_port`: serve metrics there, on loopback; 0 takes a free port, null serves none."""
 
     sample_interval_s: float
+    checkpoint_interval_s: float
+    """Of the run's own time; 0: none, and a replay that was interrupted cannot be resumed."""
     metrics_port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] | None
 
 

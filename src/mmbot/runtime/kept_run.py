@@ -17,6 +17,7 @@ import psutil
 from mmbot.config.settings import Settings, SimSettings
 from mmbot.engine.engine import Engine
 from mmbot.errors import MmbotError, OutputError
+from mmbot.files import write_durably
 from mmbot.model.instrument import Instrument
 from mmbot.model.records import EventRow, Row
 from mmbot.runtime import provenance
@@ -47,6 +48,8 @@ class KeptRun(ABC):
     venue_is_simulated = True
     flushes_rows = False
     """Rows are with the system when they were written: what cannot be played again must survive a kill."""
+    resumed_ns: int | None = None
+    """The tick at which an interrupted run went on in this process."""
     planned_ns: float
     """How much time the run will cover, infinite where nobody knows."""
     _player: Player
@@ -109,6 +112,10 @@ class KeptRun(ABC):
         """Stop at the next tick with quotes pulled; the manifest says why."""
         self._player.halt(reason)
 
+    def suspend(self, reason: str) -> None:
+        """Stop because the process has to: a run that can be resumed leaves a checkpoint before it halts."""
+        self.halt(reason)
+
     def alert(self, news: Mapping[str, Any]) -> None:
         """A rule that watches the run fires or is over: tell the webhook, if there is one. Returns at once;
         what came of it is an event.
@@ -167,32 +174,42 @@ class KeptRun(ABC):
 
     def _kept(self) -> Iterator[Batch]:
         """Between the first manifest and the last."""
-        try:
-            self.directory.mkdir(parents=True)
-        except OSError as error:
-            raise OutputError(f"{self.directory}: run directory cannot be made: {error.strerror}") from error
+        self._make_directory()
         self._write_manifest("running", None)
         try:
             yield from self._play()
         except BaseException as error:
             reason = str(error) if isinstance(error, MmbotError) else f"{type(error).__name__}: {error}"
-            self._write_manifest("failed", reason)
+            with contextlib.suppress(OutputError):  # on a full disk the first error is the one to tell
+                self._write_manifest("failed", reason)
             raise
         halted = self._player.halt_reason
         self._write_manifest("halted" if halted else "complete", halted)
 
+    def _make_directory(self) -> None:
+        try:
+            self.directory.mkdir(parents=True)
+        except OSError as error:
+            raise OutputError(f"{self.directory}: run directory cannot be made: {error.strerror}") from error
+
     def _play(self) -> Iterator[Batch]:
-        writer = FeedWriter(self.directory, run_id=self.run_id, arm=self._arm, data_kind=self.data_kind)
-        with contextlib.closing(writer):
-            for index, rows in enumerate(self._rows_and_alerts()):
-                if index == 0:
-                    writer.touch(rows[0].ts_ns)
+        with contextlib.closing(self._feed_writer()) as writer:
+            for rows in self._rows_and_alerts():
                 for observer in self.observers:
                     observer.rows(rows)
+                if not writer.begun:
+                    writer.touch(rows[0].ts_ns)
                 batches = writer.write(rows)
-                if self.flushes_rows:
-                    writer.flush()
+                self._wrote(writer)
                 yield from batches
+
+    def _feed_writer(self) -> FeedWriter:
+        return FeedWriter(self.directory, run_id=self.run_id, arm=self._arm, data_kind=self.data_kind)
+
+    def _wrote(self, writer: FeedWriter) -> None:
+        """A batch is written, and nobody has seen it yet."""
+        if self.flushes_rows:
+            writer.flush()
 
     def _rows_and_alerts(self) -> Iterator[list[Row]]:
         """The rows, and what came of the alerts that were sent meanwhile."""
@@ -217,11 +234,9 @@ class KeptRun(ABC):
 
     def _write_manifest(self, status: str, reason: str | None) -> None:
         path = self.directory / "manifest.json"
-        partial = path.with_suffix(".partial")
         text = msgspec.json.format(msgspec.json.encode(self._manifest(status, reason)), indent=1)
         try:
-            partial.write_bytes(text + b"\n")
-            partial.replace(path)
+            write_durably(path, text, b"\n")
         except OSError as error:
             raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
 

@@ -22,6 +22,7 @@ from typing import IO
 import msgspec
 
 from pytest_mmgates.errors import OutputError
+from pytest_mmgates.rows import feed_files, open_feed
 from pytest_mmgates.runlog import RunLog
 
 FEEDS = ("fills", "pipeline_ticks", "trace")
@@ -57,8 +58,8 @@ def _files(run: RunLog) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for one in run.parts or (run,):
         for feed in FEEDS:
-            for path in sorted(one.directory.glob(f"{feed}_????????.jsonl")):
-                found.setdefault(path.name, []).append(path)
+            for path in feed_files(one.directory, feed):
+                found.setdefault(path.name.removesuffix(".zst"), []).append(path)
     return found
 
 
@@ -67,14 +68,18 @@ def _write(sources: list[Path], target: Path) -> None:
         _merge(sources, target)
         return
     try:
-        os.link(sources[0], target)
+        if sources[0].name == target.name:
+            os.link(sources[0], target)
+            return
     except OSError:
-        shutil.copyfile(sources[0], target)
+        pass  # a file system that cannot link
+    with open_feed(sources[0]) as rows, target.open("wb") as copy:
+        shutil.copyfileobj(rows, copy)
 
 
 def _merge(sources: Iterable[Path], target: Path) -> None:
     with ExitStack() as files:
-        rows = [_stamped(files.enter_context(path.open("rb"))) for path in sources]
+        rows = [_stamped(files.enter_context(open_feed(path))) for path in sources]
         out = files.enter_context(target.open("wb"))
         out.writelines(line for _, line in heapq.merge(*rows, key=lambda row: row[0]))
 

@@ -6,7 +6,8 @@ comes round again, so that all feeds of a time are in before it is judged. After
 look of it is made up for, up to a day: no data is judged as if it had been looked at in time.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from pytest_mmgates.errors import RunlogError
@@ -35,17 +36,19 @@ class Watch:
         markets: Callable[[], Markets],
         tell: Callable[[str], None],
     ) -> None:
+        self._tell = tell
         self._changes: list[Change] = []
         changed = self._changes.append
         self._rules = [
-            *(WatchedRule(rule, "stop", tell, changed) for rule in stop),
-            *(WatchedRule(rule, "warn", tell, changed) for rule in warn),
+            *(WatchedRule(rule, "stop", self._told, changed) for rule in stop),
+            *(WatchedRule(rule, "warn", self._told, changed) for rule in warn),
         ]
         conditions = [condition for rule in self._rules for condition in rule.conditions]
         self._longest_ns = max((condition.window_ns for condition in conditions), default=0)
         self._markets = markets
         self._sources: Sources | None = None
         self._started: int | None = None
+        self._restarted: int | None = None
         self._looked = 0
         self._newest = 0
         self._round: set[str] = set()
@@ -90,6 +93,24 @@ class Watch:
         for number in sources.take(feed, lines):
             self._arrive(sources, feed, number)
 
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Nothing is told meanwhile."""
+        tell, self._tell = self._tell, _nothing
+        try:
+            yield
+        finally:
+            self._tell = tell
+
+    def _told(self, line: str) -> None:
+        self._tell(line)
+
+    def restart(self) -> None:
+        """Rows from here on are another process's: its memory is measured from its own beginning."""
+        if self._sources is not None:
+            self._sources.start(self._newest)
+            self._restarted = self._newest
+
     def finish(self) -> None:
         """The run has ended: judge what is still to be judged."""
         self._look_until(self._newest)
@@ -119,10 +140,15 @@ class Watch:
         if self._sources is None or self._started is None:
             return
         for rule in self._rules:
-            rule.look(self._sources, self._started, end)
+            of_process = self._restarted is not None and rule.rule.windowed.warm_up_ns
+            rule.look(self._sources, self._restarted or 0 if of_process else self._started, end)
             fired = rule.record.fired
             if fired is not None and rule.record.section == "stop" and self.halt_reason is None:
                 self.halt_reason = f"stop rule {rule.rule}: {fired.why}"
+
+
+def _nothing(_line: str) -> None:
+    pass
 
 
 class WatchedRule:
