@@ -33,7 +33,8 @@ from mmbot.runtime.reload import Reloader, Sources
 from mmbot.runtime.sweep import sweep
 from mmbot.runtime.trading import Trading
 from mmbot.units import MS, SECOND, Ns
-from mmbot.venues.bybit.account_connector import AccountConnector, AccountConnectorSettings, fetch_fees
+from mmbot.venues.bybit.account_connector import AccountConnector, fetch_fees
+from mmbot.venues.bybit.account_talk import AccountConnectorSettings
 from mmbot.venues.bybit.cancel_only import CancelOnly
 from mmbot.venues.bybit.connector import fetch_instruments
 from mmbot.venues.bybit.instruments import PUBLISHED_FEES
