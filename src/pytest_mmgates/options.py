@@ -56,6 +56,9 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="HOST",
         help="where the venue of --mmgates-live is, as its scenario would say (default: the scenario's host)",
     )
+    group.addoption(
+        "--mmgates-seeds", type=int, metavar="N", help="how many seeds a simulation plays (default: its own)"
+    )
     group.addoption("--mmgates-seed", type=int, metavar="N", help="seed of the run (default: the scenario's)")
     parser.addini("mmgates_sut", "system under test, as package.module:callable", default="")
     parser.addini("mmgates_parts", "names the parts of a run, as package.module:callable", default="")
@@ -85,6 +88,7 @@ class Options:
     config: tuple[Path, ...]
     step_config: Mapping[str, tuple[Path, ...]]
     seed: int | None
+    seeds: int | None
     live: str | None
     host: str | None
 
@@ -185,6 +189,11 @@ class Options:
             words += [f"--mmgates-config={self.shown(path)}"]
         return shlex.join(words)
 
+    def replay(self, step: str, seed: int) -> str:
+        """The command that plays one seed of a step again."""
+        words = ["pytest", "-m", step, "--mmgates-seed", str(seed)]
+        return shlex.join(words + [f"--mmgates-config={self.shown(path)}" for path in self.config])
+
 
 def read_options(config: pytest.Config) -> Options:
     root, here = config.rootpath, config.invocation_params.dir
@@ -204,6 +213,7 @@ def read_options(config: pytest.Config) -> Options:
         config=tuple(here / path for path in config.getoption("mmgates_config")),
         step_config=_step_config(config.getini("mmgates_config"), root),
         seed=config.getoption("mmgates_seed"),
+        seeds=_seeds(config.getoption("mmgates_seeds")),
         live=config.getoption("mmgates_live"),
         host=config.getoption("mmgates_host"),
     )
@@ -237,6 +247,12 @@ def _captures_beside(root: Path) -> Path:
 def _out_dir(asked: str, root: Path, here: Path) -> Path:
     """The default belongs to the project; a directory that was typed belongs to where it was typed."""
     return root / asked if asked == _DEFAULT_OUT else here / asked
+
+
+def _seeds(asked: int | None) -> int | None:
+    if asked is not None and asked < 1:
+        raise pytest.UsageError(f"--mmgates-seeds: was {asked}, expected at least 1")
+    return asked
 
 
 def _seconds(duration: str | None) -> float | None:

@@ -45,7 +45,7 @@ from mmbot.venues.credentials import Credentials
 
 _SWEEP_NS = 5 * SECOND
 """How long the end of a run asks for what is left."""
-_CONNECTIONS = ConnectionSettings(ping_every_s=3.0, silence_s=8.0)
+CONNECTIONS = ConnectionSettings(ping_every_s=3.0, silence_s=8.0)
 """A user stream that died is noticed within 8 s."""
 
 
@@ -104,7 +104,7 @@ class TradeRun(LiveRun):
         prefix = own_prefix(self._request.arm)
         self._private = PrivateLines(self.directory)
         self._log = OrderLogFile(self._account.folder.orders, prefix)
-        lifecycle = _restored(self.instruments, prefix, self._log)
+        lifecycle = restored(self.instruments, prefix, self._log)
         reconciler = Reconciler(lifecycle, self._account.adopt)
         self._entry = AccountConnector(
             self.instruments,
@@ -113,7 +113,7 @@ class TradeRun(LiveRun):
             self._private.add,
             clock=self._clock,
             since_ns=Ns(reconciler.since_ns or self._clock()),
-            settings=AccountConnectorSettings(connections=_CONNECTIONS),
+            settings=AccountConnectorSettings(connections=CONNECTIONS),
             seed=self._seed + 1,
         )
         markets = fed_markets(settings, self.instruments)
@@ -181,7 +181,7 @@ class TradeRun(LiveRun):
         }
 
 
-def _restored(instruments: list[Instrument], prefix: str, log: OrderLogFile) -> Lifecycle:
+def restored(instruments: list[Instrument], prefix: str, log: OrderLogFile) -> Lifecycle:
     """The lifecycle where the log ends. Raises LocalProtocolError for a log of other symbols."""
     content = log.content
     if content is None:
