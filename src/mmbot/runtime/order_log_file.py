@@ -76,7 +76,7 @@ class OrderLogFile:
         disk, numbers = self._disk, self._numbers()
         name = _name(max(numbers, default=0) + 1)
         unfinished = name.removesuffix(".log") + ".new"
-        old = self._file
+        old, self._file = self._file, None
         try:
             self._file = disk.create(unfinished)
             self._length, self._lines = 0, 2
