@@ -21,7 +21,8 @@ import msgspec
 
 from mmbot.config.scenario import SyntheticSpec
 from mmbot.config.settings import Settings
-from mmbot.errors import MmbotError, OutputError
+from mmbot.errors import OutputError
+from mmbot.execution.invariants import InvariantError
 from mmbot.model.events import MarketEvent
 from mmbot.model.notes import Happened, Note
 from mmbot.model.records import EventRow, Row
@@ -159,10 +160,13 @@ class Simulation:
         result = self._result
         try:
             self._play()
-        except MmbotError as error:
+        except (ViolationError, InvariantError) as error:
             result.broken = str(error)
         except Exception as error:  # noqa: BLE001 (a fault of the bot's is what is looked for)
             result.broken = f"{type(error).__name__}: {error}"
+        finally:
+            if self._process is not None:
+                self._process.kill()
         result.at_s = (self.heap.now_ns - self._start_ns) / SECOND
         result.digest = self._trace.hexdigest()
         result.reached = Counter({fault.value: times for fault, times in self.plan.reached.items()})

@@ -41,8 +41,8 @@ from mmbot.venues.paper.member import Member
 
 _BLIND_NS = 10 * SECOND
 """A user stream that died is noticed by then."""
-_MOST_WAITING = 5_000
-"""Messages, questions and answers that wait somewhere in the bot: far more than five minutes bring."""
+_MOST_WAITING = 500
+"""Messages, questions and answers that wait somewhere in the bot: far more than a minute brings."""
 
 
 class ViolationError(MmbotError):
@@ -148,7 +148,10 @@ class Watch:
         """By the bot's clock, since when its book has a hole; None while it has none."""
         self._book = 0
         """Number of the last book message that was read."""
-        self._heard_ns = {"public": 0, "private": 0}
+        self._read_ns = 0
+        """By the bot's clock, when it last read market data."""
+        self._user_ns = 0
+        """When it last read its user stream: whether that is dead is judged on a steady clock."""
         self._unbooked: set[str] = set()
         self._booked_lots = 0
         self._booked = 0
@@ -196,7 +199,10 @@ class Watch:
         if suspect is None:
             return
         now_ns = suspect.clock_ns
-        self._heard_ns[link.kind] = now_ns
+        if link.kind == "public":
+            self._read_ns = now_ns
+        elif link.kind == "private":
+            self._user_ns = self._heap.now_ns
         if book is None:
             return
         if book.whole:
@@ -213,7 +219,7 @@ class Watch:
         if kind == "public":
             self._gap_ns, self._book = self.suspect.clock_ns, 0
         elif kind == "private":
-            self._heard_ns["private"] = self.suspect.clock_ns - _BLIND_NS
+            self._user_ns = self._heap.now_ns - _BLIND_NS
 
     def shut_out(self) -> None:
         self._banned = True
@@ -305,9 +311,9 @@ class Watch:
         self._judge(
             "I6", gap_ns is None or gap_ns > decided_ns, f"{client_id} left while the book had a hole"
         )
-        age_ns = decided_ns - self._heard_ns["public"]
+        age_ns = decided_ns - self._read_ns
         self._judge("I6", age_ns <= self._fresh_ns, f"{client_id} left on a book {age_ns // MS} ms old")
-        silent_ns = decided_ns - self._heard_ns["private"]
+        silent_ns = self._heap.now_ns - self._user_ns
         self._judge("I6", silent_ns < _BLIND_NS, f"{client_id} left without a user stream")
 
     def _on_disk(self, client_id: str) -> bool:
