@@ -18,13 +18,15 @@ def files(folder: Path) -> list[bytes]:
 
 async def test_minutes_of_market_leave_books_that_are_the_exchanges(tmp_path: Path) -> None:
     async with trading_desk(tmp_path, speed=30.0) as desk:
-        bot = await desk.bot("--duration", "8s")
+        bot = await desk.bot()
+        await desk.until(lambda: len(desk.executions) > 2)
+        bot.send_signal(signal.SIGTERM)
         await desk.traded(bot)
 
         instrument = desk.exchange.markets[0].instrument
         fills, [manifest] = desk.rows("fills"), desk.manifests()
         lots = [round(row["qty"] / instrument.lot) * (1 if row["side"] == "buy" else -1) for row in fills]
-        assert len(fills) == len(desk.executions) > 1
+        assert len(fills) == len(desk.executions) > 2
         assert [row["fill_id"] for row in fills] == list(range(1, len(fills) + 1))
         assert sum(lots) == desk.position == desk.log().positions[SYMBOL].lots
         assert all(row["mid"] is not None for row in fills)
