@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from tests.mmbot.builders import REPO
@@ -135,3 +136,26 @@ def test_processes_give_the_results_of_one():
     seeds = range(9)
     alone = [result.digest for result in play(SHORT, seeds, 1)]
     assert [result.digest for result in play(SHORT, seeds, 2)] == alone
+
+
+@pytest.mark.slow
+def test_the_step_fails_with_a_line_that_plays_the_seed_again(tmp_path: Path):
+    broken = "from mmbot.runtime import order_log_file\norder_log_file.must_sync = lambda _: False\n"
+    (tmp_path / "broken_bot.py").write_text(broken)
+
+    def run(*asked: str) -> str:
+        done = subprocess.run(
+            [sys.executable, *("-m", "pytest", "scenarios/test_0_sim.py", "-p", "broken_bot"), *asked],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+            cwd=REPO,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 1
+        return done.stdout
+
+    line = "seed 1 after 0.200 s: I9: create of mmA-SYNTHUSDT-1 is not on the disk; replay: "
+    out = f"--mmgates-out={tmp_path / 'artifacts'}"
+    assert line + "pytest -m sim --mmgates-seed 1\n" in run("-m", "sim", "--mmgates-seeds", "2", out)
+    assert line in run("-m", "sim", "--mmgates-seed", "1", out)
