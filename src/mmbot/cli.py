@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from mmbot import cli_live, cli_record
+from mmbot import cli_live, cli_metrics, cli_record, cli_soak
 from mmbot.cli_paper import paper
+from mmbot.cli_top import top
 from mmbot.clock import wall_ns
 from mmbot.config.explain import Explained
 from mmbot.config.explain import explain as explained
@@ -37,6 +38,7 @@ from mmbot.runtime.kept_run import KeptRun
 from mmbot.runtime.live_run import LiveRequest, ShadowRun
 from mmbot.runtime.run import EngineKind, Run, RunRequest
 from mmbot.runtime.running import announced
+from mmbot.runtime.shown import shown
 from mmbot.runtime.summary import Summary
 from mmbot.units import SECOND, parse_duration
 
@@ -46,6 +48,7 @@ class Mode(StrEnum):
 
     REPLAY = "replay"
     SHADOW = "shadow"
+    SOAK = "soak"
     LIVE = "live"
 
 
@@ -55,13 +58,18 @@ config_app = typer.Typer(
 )
 app.add_typer(config_app, name="config")
 app.command()(paper)
+app.command()(top)
 calibrate_app = typer.Typer(no_args_is_help=True, help="Measure the numbers of a model from recorded data.")
 app.add_typer(calibrate_app, name="calibrate")
 app.command("record")(cli_record.command)
+app.command("metrics")(cli_metrics.command)
 app.command()(cli_live.kill)
 app.command()(cli_live.resume)
 app.command()(cli_live.guard)
 _DATA = Path("../shared/data")
+_NOT_OF_SOAK = (
+    "out", "engine", "wake_filter", "scenarios", "inject", "running", "metrics_port", "account", "adopt",
+)  # fmt: skip
 
 Scenario = Annotated[str, typer.Option(help="Name of a file in scenarios/.")]
 Scenarios = Annotated[Path, typer.Option(help="Folder of scenario files.")]
@@ -78,12 +86,15 @@ def _commands() -> None:
 @app.command()
 def run(
     context: typer.Context,
-    scenario: Scenario = "demo",
+    scenario: Annotated[
+        str, typer.Option(help="Name of a file in scenarios/. Of soak the default is soak-72h.")
+    ] = "demo",
     mode: Annotated[
         Mode,
         typer.Option(
             help="replay: a recording, a simulated venue, a virtual clock."
             " shadow: live data of --venue, a simulated venue, the wall clock."
+            " soak: replay, or shadow if --venue is given, as `pytest -m soak`: watched, judged, published."
             " live: real orders at --venue; see docs/live.md."
         ),
     ] = Mode.REPLAY,
@@ -97,7 +108,10 @@ def run(
     config: Config = Path("config.yaml"),
     config_override: Override = None,
     duration: Annotated[
-        str | None, typer.Option(help="60m, 24h, ... or all of the recording. Default: the scenario's own.")
+        str | None,
+        typer.Option(
+            help="60m, 24h, ... or all of the recording. Of soak, 72 is 72h. Default: the scenario's own."
+        ),
     ] = None,
     data: Data = None,
     out: Annotated[
@@ -118,19 +132,54 @@ def run(
     running: Annotated[
         Path, typer.Option(help="Folder in which a bot says that it runs; `mmbot rollback` looks there.")
     ] = Path("artifacts/running"),
+    status_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65_535,
+            help="Show the run at http://127.0.0.1:PORT/ while it plays, and its /metrics; 0: a free port.",
+        ),
+    ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65_535,
+            help="Serve /metrics on this port of 127.0.0.1; 0: a free one. Default: telemetry.metrics_port.",
+        ),
+    ] = None,
     account: cli_live.AccountName = None,
     adopt: Annotated[
         list[str] | None,
         typer.Option(help="Of a live run: venue:SYMBOL whose books may begin at a position; repeatable."),
     ] = None,
     artifacts: Annotated[
-        Path, typer.Option(help="Of a live run: where prep wrote its verdict, and accounts are kept.")
+        Path,
+        typer.Option(
+            help="Of a live run: where prep wrote its verdict, and accounts are kept. Of soak: its output."
+        ),
     ] = Path("artifacts"),
 ) -> None:
     """Run the bot over a scenario and print what it did.
 
     SIGHUP makes a running bot read its configuration again and take it between two ticks, all or nothing.
     """
+    if mode is Mode.SOAK:
+        for option in _NOT_OF_SOAK:
+            if _given(context, option):
+                raise ConfigError(f"--mode soak: takes no --{option.replace('_', '-')}")
+        asked = cli_soak.SoakRequest(
+            scenario=scenario if _given(context, "scenario") else None,
+            venue=venue if _given(context, "venue") else None,
+            host=host,
+            config=[config, *(config_override or [])] if config_override or _given(context, "config") else [],
+            duration=duration,
+            data=data,
+            seed=seed,
+            artifacts=artifacts,
+            status_port=status_port,
+        )
+        raise typer.Exit(cli_soak.soak(asked))
     name = scenario if mode is Mode.REPLAY else venue
     run_id = f"run-{name}-{wall_ns()}"
     directory = out or Path("artifacts/runs") / run_id
@@ -171,15 +220,23 @@ def run(
                 raise ConfigError("--mode live: expected --config, the files that prep has passed")
             opening = cli_live.trading(request, account, frozenset(adopt or []), artifacts)
     with opening as opened:
-        _run(opened, running, name)
+        if metrics_port is not None:
+            opened.metrics_port = metrics_port
+        _run(opened, running, name, status_port)
 
 
-def _run(opened: KeptRun, running: Path, name: str) -> None:
+def _run(opened: KeptRun, running: Path, name: str, status_port: int | None) -> None:
     """Play it, and say what it did."""
     console = Console()
     summary = Summary(opened.instruments)
     opened.observers += [summary, cli_live.Notable(console)]
-    with announced(opened, running), _told_to_stop(opened):
+    with contextlib.ExitStack() as stack:
+        url = None
+        if status_port is not None:
+            _, url = stack.enter_context(shown(opened, status_port, "--status-port"))
+            console.print(f"shown at {url}", markup=False, highlight=False)
+        stack.enter_context(announced(opened, running, url))
+        stack.enter_context(_told_to_stop(opened))
         _play(opened, summary, console)
     console.print(_table(opened, summary, name))
 
@@ -469,7 +526,9 @@ def _play(opened: KeptRun, summary: Summary, console: Console) -> None:
     planned_ns = opened.planned_ns
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("run", total=None if math.isinf(planned_ns) else planned_ns / SECOND)
-        for _ in opened:
+        for number, _ in enumerate(opened):
+            if number == 0 and opened.url is not None:
+                console.print(f"metrics on {opened.url}/metrics", highlight=False)
             if opened.started_ns is not None:
                 progress.update(task, completed=(summary.now_ns - opened.started_ns) / SECOND)
 

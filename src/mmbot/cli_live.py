@@ -13,7 +13,14 @@ from rich.console import Console
 
 from mmbot.clock import wall_ns
 from mmbot.config.scenario import LiveSpec
-from mmbot.errors import AccountError, ConfigError, OrdersLeftError, OutputError
+from mmbot.errors import (
+    AccountError,
+    ConfigError,
+    OrdersLeftError,
+    OutputError,
+    RemoteProtocolError,
+    TransportError,
+)
 from mmbot.model.records import EventRow, Row
 from mmbot.net.http import HttpClient
 from mmbot.net.loop import run
@@ -111,7 +118,10 @@ def kill(
         marked = False
         typer.echo(f"mmbot kill: {error}; the bot may go on: stop its process", err=True)
     credentials = ops.credentials(os.environ, ops.BOT_KEY)
-    left = run(_swept(live, host, credentials, give_up_ns))
+    try:
+        left = run(_swept(live, host, credentials, folder, give_up_ns))
+    except AccountError as error:
+        raise OrdersLeftError(f"orders of ours may be left: {error}") from error
     if left is None or left:
         names = ", ".join(left or ["nobody knows which"])
         raise OrdersLeftError(f"orders of ours may be left: {names}")
@@ -155,10 +165,15 @@ def guard(
 
 
 async def _swept(
-    live: LiveSpec, host: str | None, credentials: Credentials, give_up_ns: int | None
+    live: LiveSpec,
+    host: str | None,
+    credentials: Credentials,
+    folder: AccountFolder,
+    give_up_ns: int | None,
 ) -> list[str] | None:
     async with HttpClient(hosts(host or live.host).rest) as http:
         door = _door(http, live, credentials)
+        await _proven(folder, door, _said("mmbot kill"))
         left = await sweep(door, _said("mmbot kill"), settled_ns=SETTLED_NS, give_up_ns=give_up_ns)
     return None if left is None else [f"{order.symbol} {order.client_id}" for order in left]
 
@@ -170,7 +185,19 @@ async def _guarded(
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)  # noqa: TID251 (signals)
     async with HttpClient(hosts(host or live.host).rest) as http:
-        await watch(folder, _door(http, live, credentials), patience_s, _said("mmbot guard"), stop)
+        door = _door(http, live, credentials)
+        await _proven(folder, door, _said("mmbot guard"))
+        await watch(folder, door, patience_s, _said("mmbot guard"), stop)
+
+
+async def _proven(folder: AccountFolder, door: CancelOnly, said: Callable[[str], None]) -> None:
+    """With the keys of another account nothing of ours could be found. Raises AccountError; a venue that does
+    not say whose they are is no reason not to try.
+    """
+    try:
+        folder.check_owner(await door.uid())
+    except (TransportError, RemoteProtocolError) as error:
+        said(f"the venue does not say whose key this is: {error}")
 
 
 def _door(http: HttpClient, live: LiveSpec, credentials: Credentials) -> CancelOnly:

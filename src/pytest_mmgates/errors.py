@@ -26,6 +26,10 @@ class OutputError(MmgatesError):
     """The output directory cannot be written."""
 
 
+class CommandError(MmgatesError):
+    """`mmgates` was asked for what it cannot do."""
+
+
 class MarkError(MmgatesError):
     """A marker with an argument that cannot be honoured."""
 

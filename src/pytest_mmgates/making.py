@@ -28,13 +28,13 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from pytest_mmgates.errors import OutputError
-from pytest_mmgates.gatefile import read_gate
+from pytest_mmgates.alerting.naming import news_of
+from pytest_mmgates.errors import OutputError, SutError
+from pytest_mmgates.gatefile import Gate, read_gate
 from pytest_mmgates.loader import PARTS, is_tallied, keep_tally, keep_watch, load
 from pytest_mmgates.options import Options
 from pytest_mmgates.parts import write_whole_manifest
@@ -185,28 +185,39 @@ class Making:
         if run_dir.exists():
             shutil.rmtree(run_dir)
         run_dir.parent.mkdir(parents=True, exist_ok=True)
-        watch = self._watch(run_dir)
+        gate = self._gate()
+        watch = self._watch(gate, run_dir)
         others = HaltNotes(self._partial / PARTS, part)
         request = self._request(run_dir, part)
-        drive(load_callable("mmgates_sut", self._options.sut), request, partial(_judged, watch, others))
+        open_run = load_callable("mmgates_sut", self._options.sut)
+        drive(open_run, request, WatchJudge(gate, watch, others))
         watch.finish()
         keep_watch(run_dir, watch.records)
         keep_tally(load(run_dir, run_id=self.run_id))
 
-    def _watch(self, run_dir: Path) -> Watch:
+    def _gate(self) -> Gate | None:
         """The stop rules of a run are those of the gate file named like its step: whoever else judges it,
         they belong to the run.
         """
         path = self._options.gates_dir / f"{self._spec.step}.yaml"
-        gate = read_gate(path, shown_as=self._options.shown(path)) if path.is_file() else None
+        return read_gate(path, shown_as=self._options.shown(path)) if path.is_file() else None
+
+    def _watch(self, gate: Gate | None, run_dir: Path) -> Watch:
         stop, warn = (gate.stop, gate.warn) if gate else ((), ())
         return Watch(stop, warn, lambda: read_markets(run_dir), self._tell)
 
     def _parts(self) -> tuple[str, ...]:
-        if not self._options.parts:
-            return ()
-        names = load_callable("mmgates_parts", self._options.parts)
-        return parts_of(names, self._request(self._partial, None))
+        """Those to play, in their order: all, or the ones that were asked for."""
+        asked = self._options.asked_parts
+        found: tuple[str, ...] = ()
+        if self._options.parts:
+            names = load_callable("mmgates_parts", self._options.parts)
+            found = parts_of(names, self._request(self._partial, None))
+        wrong = [name for name in asked if name not in found]
+        if wrong:
+            there = ", ".join(found) or "none"
+            raise SutError(f"--mmgates-part: no part {wrong[0]!r} in {self._spec.scenario}: there is {there}")
+        return tuple(name for name in found if not asked or name in asked)
 
     def _end(self, outcome: Outcome) -> Outcome:
         """Move the directory to where it is to be looked for, then say so."""
@@ -240,6 +251,8 @@ class Making:
             "config": [str(path) for path in options.config_of(spec.step)],
             "live": options.is_live(spec.scenario),
             "host": options.host if options.is_live(spec.scenario) else None,
+            "status_port": options.status_port,
+            "running_dir": str(options.out_dir / "running"),
         }
 
 
@@ -269,12 +282,33 @@ def halted_parts(directory: Path) -> list[str]:
     return sorted(path.name.removesuffix(_HALT_NOTE) for path in directory.glob(f"*{_HALT_NOTE}"))
 
 
-def _judged(watch: Watch, others: HaltNotes, feed: str, lines: bytes) -> str | None:
-    """Why the run has to be halted after this batch, or None."""
-    watch.batch(feed, lines)
-    if watch.halt_reason is not None:
-        others.leave(watch.halt_reason)
-    return watch.halt_reason or others.other()
+class WatchJudge:
+    """Judges the batches of one run, or part of a run: by the rules of its gate, and by what became of other
+    parts.
+    """
+
+    def __init__(self, gate: Gate | None, watch: Watch, others: HaltNotes) -> None:
+        self._gate = gate
+        self._watch = watch
+        self._others = others
+        self._said_ns = 0
+
+    def batch(self, feed: str, lines: bytes) -> str | None:
+        watch, others = self._watch, self._others
+        watch.batch(feed, lines)
+        if watch.halt_reason is not None:
+            others.leave(watch.halt_reason)
+        return watch.halt_reason or others.other()
+
+    def says(self) -> list[dict[str, object]] | None:
+        if self._watch.looked_ns <= self._said_ns:
+            return None
+        self._said_ns = self._watch.looked_ns
+        return self._watch.says()
+
+    def news(self) -> list[dict[str, object]]:
+        gate = self._gate
+        return [] if gate is None else [news_of(gate, change) for change in self._watch.take_changes()]
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from pytest_mmgates.units import NS_PER_S, Dimension, parse_duration
 
 _ALL = "all"
 _DEFAULT_OUT = "artifacts"
+_MOST_PORT = 65535
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -24,6 +25,13 @@ def add_options(parser: pytest.Parser) -> None:
         default=[],
         metavar="NAME",
         help="scenario to run on, repeatable; 'all' = every one (default: the ini mmgates_default_scenario)",
+    )
+    group.addoption(
+        "--mmgates-part",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="play and judge only this part of a scenario in parts, repeatable (default: all of them)",
     )
     group.addoption("--mmgates-data", metavar="DIR", help="captures (default: ../shared/data when present)")
     group.addoption(
@@ -59,6 +67,13 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--mmgates-seeds", type=int, metavar="N", help="how many seeds a simulation plays (default: its own)"
     )
+    group.addoption(
+        "--mmgates-status-port",
+        type=int,
+        metavar="PORT",
+        help="show each run on this loopback port while it plays; 0 takes a free one, which the run's file in"
+        " OUT/running names (default: not at all)",
+    )
     group.addoption("--mmgates-seed", type=int, metavar="N", help="seed of the run (default: the scenario's)")
     parser.addini("mmgates_sut", "system under test, as package.module:callable", default="")
     parser.addini("mmgates_parts", "names the parts of a run, as package.module:callable", default="")
@@ -91,6 +106,8 @@ class Options:
     seeds: int | None
     live: str | None
     host: str | None
+    status_port: int | None
+    asked_parts: tuple[str, ...]
 
     def is_live(self, scenario: str) -> bool:
         """Whether a scenario is the live venue that was asked for."""
@@ -180,6 +197,8 @@ class Options:
         """
         words = ["pytest", "-m", step]
         words += ["--mmgates-live" if self.is_live(scenario) else "--mmgates-scenario", scenario]
+        for part in self.asked_parts:
+            words += ["--mmgates-part", part]
         words += ["--mmgates-host", self.host] if self.host and self.is_live(scenario) else []
         words += ["--mmgates-duration", self.duration] if self.duration else []
         if self.data_dir not in (None, _captures_beside(self.root)):
@@ -216,7 +235,19 @@ def read_options(config: pytest.Config) -> Options:
         seeds=_seeds(config.getoption("mmgates_seeds")),
         live=config.getoption("mmgates_live"),
         host=config.getoption("mmgates_host"),
+        status_port=_status_port(config),
+        asked_parts=tuple(dict.fromkeys(config.getoption("mmgates_part"))),
     )
+
+
+def _status_port(config: pytest.Config) -> int | None:
+    """One page shows one run: runs of several workers at once cannot have one port."""
+    port: int | None = config.getoption("mmgates_status_port")
+    if port is not None and not 0 <= port <= _MOST_PORT:
+        raise pytest.UsageError(f"--mmgates-status-port: was {port}, expected 0 to {_MOST_PORT}")
+    if port is not None and config.getoption("numprocesses", default=None):
+        raise pytest.UsageError("--mmgates-status-port: shows one run at a time, expected no -n")
+    return port
 
 
 def _step_config(lines: Sequence[str], root: Path) -> Mapping[str, tuple[Path, ...]]:

@@ -11,6 +11,8 @@ from mmbot.execution.order_records import CancelSent, LifecycleState
 from mmbot.execution.tracked import Phase
 from mmbot.model.events import Trouble
 from mmbot.model.records import EventRow, FillRow, SampleRow, TickRow
+from mmbot.runtime.shown import Board
+from mmbot.telemetry.view import RunFacts
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -65,3 +67,10 @@ def test_the_order_log_page_names_every_phase_and_shows_a_real_line() -> None:
     log = head("mmA-", LifecycleState(symbols={}, positions={})) + f"{line}\n".encode()
     (record,) = read(log, "docs/order-log.md").records
     assert isinstance(record, CancelSent)
+
+
+def test_the_page_on_watching_names_every_path_that_a_run_is_shown_at() -> None:
+    page = (ROOT / "docs/watching.md").read_text(encoding="utf-8")
+    facts = RunFacts("run", "run", "demo", None, "replay", "virtual", "synthetic", [], None)
+
+    assert set(re.findall(r"^\| `(/\S*)` \|", page, re.MULTILINE)) == {*Board(facts).routes(), "/metrics"}

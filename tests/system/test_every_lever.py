@@ -181,7 +181,11 @@ LEVERS_OF_ROWS: list[Lever] = [
     ({}, "trace.sample_rate", 0.6),
 ]
 """There, these change the rows alone."""
-ELSEWHERE = {"telemetry.sample_interval_s": "tests/mmbot/runtime/test_replay.py"}
+ELSEWHERE = {
+    "telemetry.sample_interval_s": "tests/mmbot/runtime/test_replay.py",
+    "telemetry.metrics_port": "tests/mmbot/runtime/test_served.py",
+    "alerts.webhook_url": "tests/mmbot/runtime/test_alerting.py",
+}
 
 
 def market(symbol: str, seed: int, *, exchange_clock: bool) -> TapeFeed:

@@ -75,7 +75,7 @@ async def test_two_hundred_kills_one_after_another(tmp_path: Path) -> None:
     for desk_number in range(20):
         folder = tmp_path / str(desk_number)
         folder.mkdir()
-        async with trading_desk(folder, speed=30.0) as desk:
+        async with trading_desk(folder) as desk:
             for _ in range(10):
                 await killed_at(desk, int(moments.integers(1, 40)))
             await restarted(desk)

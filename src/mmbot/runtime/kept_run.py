@@ -7,7 +7,7 @@ dies leaves a manifest that says so.
 import contextlib
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,10 +19,13 @@ from mmbot.engine.engine import Engine
 from mmbot.errors import MmbotError, OutputError
 from mmbot.model.instrument import Instrument
 from mmbot.model.records import EventRow, Row
+from mmbot.net.web import Handler, Page, WebServer, serving
 from mmbot.runtime import provenance
+from mmbot.runtime.alerting import Alerts
 from mmbot.runtime.player import Counts, Player
 from mmbot.runtime.reload import Reload, Reloader, Sources
 from mmbot.telemetry.feeds import Batch, FeedWriter
+from mmbot.telemetry.registry import RunMetrics
 
 SCHEMA = 1
 
@@ -55,6 +58,10 @@ class KeptRun(ABC):
         self._first_settings = reloader.settings
         self._reloads: list[Reload] = []
         """Those that changed something."""
+        self.metrics_port = reloader.settings.telemetry.metrics_port
+        """Where metrics are served on loopback while the run is iterated; 0: a free port, None: nowhere."""
+        self._server: WebServer | None = None
+        self._alerts: Alerts | None = None
 
     @abstractmethod
     def _rows(self) -> Iterator[list[Row]]:
@@ -68,6 +75,11 @@ class KeptRun(ABC):
     @abstractmethod
     def _ended_ns(self) -> int | None:
         """When the run ended, once it has."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the manifest says of this kind of run, and of its data."""
+        return self._facts()
 
     @property
     def sources(self) -> Sources:
@@ -95,6 +107,13 @@ class KeptRun(ABC):
         """Stop at the next tick with quotes pulled; the manifest says why."""
         self._player.halt(reason)
 
+    def alert(self, news: Mapping[str, Any]) -> None:
+        """A rule that watches the run fires or is over: tell the webhook, if there is one. Returns at once;
+        what came of it is an event.
+        """
+        if self._alerts is not None:
+            self._alerts.send(news)
+
     def reload(self, told: Callable[[Reload], None] | None = None) -> None:
         """Before the next tick, read the configuration again and put it in force, or refuse it and go on.
         `told` hears what came of it, at once; the feed of events and the manifest say it, too.
@@ -112,10 +131,36 @@ class KeptRun(ABC):
             told(reload)
         return reload.row
 
+    @property
+    def url(self) -> str | None:
+        """Where the run is served, `http://127.0.0.1:9464`; None where it is not."""
+        return None if self._server is None else self._server.url
+
     def __iter__(self) -> Iterator[Batch]:
         """Batches of (feed, bytes written), in time order. Raises OutputError for a directory that cannot be
-        written.
+        written, and ConfigError for a port that cannot be listened on, before anything is written.
         """
+        with self._served():
+            yield from self._kept()
+
+    @contextlib.contextmanager
+    def _served(self) -> Iterator[None]:
+        """Metrics are served inside, if that is wanted."""
+        if self.metrics_port is None:
+            yield
+            return
+        routes = {"/metrics": self.metrics()}
+        with serving(routes, self.metrics_port, option="metrics port") as self._server:
+            yield
+
+    def metrics(self) -> Handler:
+        """Answers with the run's metrics, added up from the rows that it writes from now on."""
+        metrics = RunMetrics(self.instruments, run_id=self.run_id, arm=self._arm, data_kind=self.data_kind)
+        self.observers.append(metrics)
+        return lambda asked: Page(*metrics.exposed(asked.headers.get("Accept", "")))
+
+    def _kept(self) -> Iterator[Batch]:
+        """Between the first manifest and the last."""
         try:
             self.directory.mkdir(parents=True)
         except OSError as error:
@@ -133,7 +178,7 @@ class KeptRun(ABC):
     def _play(self) -> Iterator[Batch]:
         writer = FeedWriter(self.directory, run_id=self.run_id, arm=self._arm, data_kind=self.data_kind)
         with contextlib.closing(writer):
-            for index, rows in enumerate(self._rows()):
+            for index, rows in enumerate(self._rows_and_alerts()):
                 if index == 0:
                     writer.touch(rows[0].ts_ns)
                 for observer in self.observers:
@@ -142,6 +187,25 @@ class KeptRun(ABC):
                 if self.flushes_rows:
                     writer.flush()
                 yield from batches
+
+    def _rows_and_alerts(self) -> Iterator[list[Row]]:
+        """The rows, and what came of the alerts that were sent meanwhile."""
+        url = self.settings.alerts.webhook_url
+        if url is None:
+            yield from self._rows()
+            return
+        facts = self._facts()
+        labels = {"run_id": self.run_id, "data_kind": self.data_kind, "mode": facts["mode"]}
+        alerts = self._alerts = Alerts(url, labels)
+        now_ns, sent = 0, []
+        try:
+            for rows in self._rows():
+                now_ns = rows[-1].ts_ns if rows else now_ns
+                yield [*rows, *alerts.events(now_ns)]
+        finally:
+            sent = alerts.close(now_ns)
+        if sent:
+            yield [*sent]
 
     def _write_manifest(self, status: str, reason: str | None) -> None:
         path = self.directory / "manifest.json"
@@ -170,6 +234,7 @@ class KeptRun(ABC):
             "host": provenance.host(),
             "instruments": [_instrument(instrument) for instrument in self.instruments],
             "counts": msgspec.to_builtins(self.counts),
+            "metrics_url": None if self.url is None else f"{self.url}/metrics",
             "run_digest": self.digest,
         }
 

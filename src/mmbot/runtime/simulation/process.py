@@ -12,7 +12,6 @@ from types import coroutine
 from typing import Any, Protocol
 
 from mmbot.clock import RisingClock
-from mmbot.config.flags import in_force
 from mmbot.config.settings import Settings
 from mmbot.errors import TransportError
 from mmbot.execution.reconcile import Reconciler
@@ -29,7 +28,7 @@ from mmbot.runtime.live import WallTimes
 from mmbot.runtime.live_world import LiveWorld
 from mmbot.runtime.order_log_file import OrderLogFile
 from mmbot.runtime.simulation.network import Kind, Link, Network
-from mmbot.runtime.trade_run import CONNECTIONS, restored
+from mmbot.runtime.trade_run import CONNECTIONS, live_in_force, restored
 from mmbot.runtime.trading import Ground, Trading
 from mmbot.sim.disk import SimDisk
 from mmbot.sim.event_heap import Act, EventHeap
@@ -45,6 +44,8 @@ PREFIX = own_prefix(ARM)
 DEPTH = 50
 _RSS_BYTES = 1 << 20
 _LOOK_NS = 100 * MS
+_ORDERS_PER_S = 10
+"""What the paper exchange takes of a plain account."""
 _ROTATE_BYTES = 300_000
 """A simulation rotates its log as often as weeks of trading would."""
 _FOREVER: int | None = None
@@ -162,11 +163,11 @@ class AccountOverNetwork:
 
     def _ask(self, asking: Asking) -> None:
         def answered(reply: Reply) -> None:
-            self._talk.answered(asking, reply.status, reply.body, self._process.clock())
+            self._talk.answered(asking, reply.status, reply.headers, reply.body, self._process.clock())
             self.look()
 
-        def failed(_: TransportError) -> None:
-            self._talk.ask_failed(asking, self._process.clock())
+        def failed(error: TransportError) -> None:
+            self._talk.ask_failed(asking, error, self._process.clock())
             self.look()
 
         self._process.request("GET", asking.target, b"", asking.headers, answered, failed)
@@ -201,7 +202,7 @@ class Process:
         self.over = False
         heap = machine.heap
         self.clock = RisingClock(lambda: heap.now_ns + machine.wall_offset_ns, lambda: heap.now_ns)
-        settings = in_force(settings)
+        settings = as_live(settings)
         instruments = [instrument]
         self._key = instrument.key
         self.log = OrderLogFile(Path("orders"), PREFIX, rotate_bytes=_ROTATE_BYTES, disk=machine.disk)
@@ -336,6 +337,11 @@ class Process:
         if self.machine.plan.strikes(Fault.STALL, self.steady()):
             wait_ns += self.machine.plan.between(20, 600) * MS
         self.after(wait_ns, self._resume)
+
+
+def as_live(settings: Settings) -> Settings:
+    """What is in force in a live run of them."""
+    return live_in_force(settings, _ORDERS_PER_S)
 
 
 @coroutine

@@ -28,7 +28,7 @@ from mmbot.model.notes import Happened, Note
 from mmbot.model.records import EventRow, Row
 from mmbot.runtime.reload import Reload, Reloader, Sources
 from mmbot.runtime.simulation.network import Kind, Network
-from mmbot.runtime.simulation.process import PREFIX, Process
+from mmbot.runtime.simulation.process import PREFIX, Process, as_live
 from mmbot.runtime.simulation.trace import Trace
 from mmbot.runtime.simulation.witness import Truth, ViolationError, Watch
 from mmbot.sim.disk import Cut, Killed, SimDisk
@@ -404,7 +404,7 @@ class Simulation:
         """Other files, and the bot reads them before its next tick."""
         self._override.write_text(_BASELINE)
         if self._reloader is None:
-            self._reloader = Reloader(self._sources, only_flags="real orders are out")
+            self._reloader = Reloader(self._sources, only_flags="real orders are out", in_force=as_live)
         self._override.write_text(_CANDIDATE)
         self._reload()
 

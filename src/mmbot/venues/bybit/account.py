@@ -13,8 +13,9 @@ earlier, all three are asked again then. An order whose sending is not known her
 sent when this session began. The list of executions may lag behind its order: while it holds less than the
 order has executed, it is asked for again, five times (31 s).
 
-What fails is asked again after 1 s, then twice that, up to 30 s; a ban is waited for. Our own traffic goes by
-`budget`, and the venue's time is asked for every minute, and at once when it refused ours (10002).
+What fails is asked again after 1 s, then twice that, up to 30 s; a ban is waited for, and by every question
+what an answer asks for (`Retry-After`). Our own traffic goes by `budget`, and the venue's time is asked for
+every minute, and at once when it refused ours (10002).
 
 Funding is told once for each instrument and time: it has no other key, and answers of REST repeat it.
 """
@@ -130,6 +131,11 @@ class AccountSession:
     def current(self) -> bool:
         """Between AccountCurrent and AccountStale."""
         return self._up and not self._seeding
+
+    @property
+    def stopped_until_ns(self) -> Ns:
+        """The venue refuses this address until then; long ago if it does not."""
+        return self._budget.stopped_until_ns
 
     def drain(self) -> list[AccountMessage]:
         """What is to be told, in order; each is returned once."""
@@ -262,14 +268,17 @@ class AccountSession:
         elif query.ask in LOOK_UP or query.survey or self._of_this_connection(query):
             self._waiting.append((at_ns, msgspec.structs.replace(query, tries=query.tries + 1)))
 
-    def answered(self, query: Query, status: int, body: bytes, *, sent_ns: Ns, now_ns: Ns) -> None:
-        """An HTTP answer. Raises RemoteProtocolError for one that cannot be used; nothing has changed then,
-        and the query is to be `failed`.
+    def answered(
+        self, query: Query, status: int, body: bytes, *, sent_ns: Ns, now_ns: Ns, retry_ns: int = 0
+    ) -> None:
+        """An HTTP answer; `retry_ns`: how long it asks to wait. Raises RemoteProtocolError for one that
+        cannot be used; nothing has changed then, and the query is to be `failed`.
         """
         if status == _FORBIDDEN:
             self.banned(f"HTTP {status}", now_ns)
         if status != _OK:
-            self.failed(query, now_ns)
+            self._budget.pause_queries(now_ns + retry_ns)
+            self.failed(query, now_ns, wait_ns=retry_ns)
             return
         reply = rest_reply(body)
         if reply.code != 0:

@@ -46,8 +46,9 @@ class AccountConnector:
         seed: int = 0,
         look_ns: Ns = LOOK_NS,
     ) -> None:
-        """`record` takes every websocket message. `since_ns`: executions from then on are not known yet.
-        `seed`: of the jitter of waits. Raises ConfigError for instruments that are none of Bybit's.
+        """`record` takes every websocket message and every answer of REST. `since_ns`: executions from then
+        on are not known yet. `seed`: of the jitter of waits. Raises ConfigError for instruments that are none
+        of Bybit's.
         """
         settings = settings or AccountConnectorSettings()
         self._clock = clock
@@ -133,10 +134,10 @@ class AccountConnector:
     async def _ask(self, asking: Asking) -> None:
         try:
             reply = await self._http.get(asking.target, asking.headers)
-        except TransportError:
-            self._talk.ask_failed(asking, self._clock())
+        except TransportError as error:
+            self._talk.ask_failed(asking, error, self._clock())
         else:
-            self._talk.answered(asking, reply.status, reply.body, self._clock())
+            self._talk.answered(asking, reply.status, reply.headers, reply.body, self._clock())
         self._look()
 
     async def _post(self, posting: Posting) -> None:

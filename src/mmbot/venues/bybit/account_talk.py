@@ -14,9 +14,10 @@ import msgspec
 from mmbot.errors import RemoteProtocolError, TransportError
 from mmbot.model.commands import OrderBatch, OrderCommand
 from mmbot.model.instrument import Instrument
+from mmbot.model.notes import rest_answer, rest_failure
 from mmbot.units import MS, Ns
 from mmbot.venues.bybit.account import AccountSession, AccountSettings
-from mmbot.venues.bybit.budget import Budget, BudgetSettings
+from mmbot.venues.bybit.budget import Budget, BudgetSettings, retry_after_ns
 from mmbot.venues.bybit.order_entry import OrderEntry
 from mmbot.venues.bybit.orders import OrderRequest, OrderWriter
 from mmbot.venues.bybit.private_stream import ConnectionSettings, PrivateStream, login
@@ -63,9 +64,10 @@ class AccountTalk:
         recv_ns: Ns,
         since_ns: Ns,
     ) -> None:
-        """`record` takes every websocket message. `since_ns`: executions from then on are not known yet.
-        Raises ConfigError for instruments that are none of Bybit's.
+        """`record` takes every websocket message and every answer of REST. `since_ns`: executions from then
+        on are not known yet. Raises ConfigError for instruments that are none of Bybit's.
         """
+        self._record = record
         self._credentials = credentials
         self._window_ms = settings.account.recv_window_ms
         self._offset = ClockOffset()
@@ -100,23 +102,36 @@ class AccountTalk:
     def posted(
         self, posting: Posting, status: int, headers: Mapping[str, str], body: bytes, recv_ns: Ns
     ) -> None:
+        self._record(recv_ns, rest_answer(_posted(posting), status, body))
         self.entry.rest_answered(posting.request, status, dict(headers), body, recv_ns)
 
     def post_failed(self, posting: Posting, error: TransportError, recv_ns: Ns) -> None:
+        self._record(recv_ns, rest_failure(_posted(posting), str(error)))
         self.entry.rest_failed(posting.request, str(error), recv_ns, arrived=error.phase != "connect")
 
     def asking(self, recv_ns: Ns) -> list[Asking]:
         """To be sent now; each is answered, or failed, once."""
         return [self._asking(query, recv_ns) for query in self.session.queries(recv_ns)]
 
-    def answered(self, asking: Asking, status: int, body: bytes, recv_ns: Ns) -> None:
+    def answered(
+        self, asking: Asking, status: int, headers: Mapping[str, str], body: bytes, recv_ns: Ns
+    ) -> None:
         """An answer that cannot be used counts as none."""
+        self._record(recv_ns, rest_answer(f"GET {asking.target}", status, body))
         try:
-            self.session.answered(asking.query, status, body, sent_ns=asking.sent_ns, now_ns=recv_ns)
+            self.session.answered(
+                asking.query,
+                status,
+                body,
+                sent_ns=asking.sent_ns,
+                now_ns=recv_ns,
+                retry_ns=retry_after_ns(headers),
+            )
         except RemoteProtocolError:
-            self.ask_failed(asking, recv_ns)
+            self.session.failed(asking.query, recv_ns)
 
-    def ask_failed(self, asking: Asking, recv_ns: Ns) -> None:
+    def ask_failed(self, asking: Asking, error: TransportError, recv_ns: Ns) -> None:
+        self._record(recv_ns, rest_failure(f"GET {asking.target}", str(error)))
         self.session.failed(asking.query, recv_ns)
 
     def _asking(self, query: Query, recv_ns: Ns) -> Asking:
@@ -127,3 +142,8 @@ class AccountTalk:
     def _signed(self, recv_ns: Ns, payload: str) -> dict[str, str]:
         timestamp_ms = self._offset.server_ms(recv_ns)
         return rest_headers(self._credentials, timestamp_ms, self._window_ms, payload)
+
+
+def _posted(posting: Posting) -> str:
+    """How the record names a request about orders."""
+    return f"POST {posting.target} {','.join(posting.request.client_ids)}"

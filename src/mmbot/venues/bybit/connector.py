@@ -16,6 +16,7 @@ from mmbot.net.intake import Batch, Record
 from mmbot.net.line import LOOK_NS, Line
 from mmbot.units import SECOND, Ns
 from mmbot.venues.bybit import instruments as wire
+from mmbot.venues.bybit.budget import retry_after_ns
 from mmbot.venues.bybit.codec import Category, category
 from mmbot.venues.bybit.hosts import Hosts
 from mmbot.venues.bybit.stream import StreamSettings, public_talk
@@ -105,5 +106,5 @@ async def _answered(http: HttpClient, target: str) -> HttpReply:
 
 def _wait_ns(reply: HttpReply, waits: Backoff) -> int:
     """How long to wait for a venue that is too busy."""
-    told = reply.headers.get("Retry-After", "")
-    return min(int(told) * SECOND, _LONGEST_WAIT_NS) if told.isdecimal() else waits.next_ns()
+    told_ns = retry_after_ns(reply.headers)
+    return min(told_ns, _LONGEST_WAIT_NS) if told_ns else waits.next_ns()
