@@ -187,7 +187,7 @@ async def _guarded(
 ) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)  # noqa: TID251 (signals)
     async with HttpClient(hosts(host or live.host).rest) as http:
         door = _door(http, live, credentials)
         await _proven(folder, door, _said("mmbot guard"))

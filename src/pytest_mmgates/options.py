@@ -86,6 +86,9 @@ def add_options(parser: pytest.Parser) -> None:
         " their last checkpoint",
     )
     group.addoption(
+        "--mmgates-seeds", type=int, metavar="N", help="how many seeds a simulation plays (default: its own)"
+    )
+    group.addoption(
         "--mmgates-status-port",
         type=int,
         metavar="PORT",
@@ -145,6 +148,7 @@ class Options:
     config: tuple[Path, ...]
     step_config: Mapping[str, tuple[Path, ...]]
     seed: int | None
+    seeds: int | None
     live: str | None
     host: str | None
     tape: str
@@ -275,6 +279,11 @@ class Options:
         words = [f"--mmgates-{name}={value}" for name, value in asked.items() if value is not None]
         return words + [f"--mmgates-feeds={self.shown(Path(feeds))}" for feeds in self.feeds]
 
+    def replay(self, step: str, seed: int) -> str:
+        """The command that plays one seed of a step again."""
+        words = ["pytest", "-m", step, "--mmgates-seed", str(seed)]
+        return shlex.join(words + [f"--mmgates-config={self.shown(path)}" for path in self.config])
+
 
 def read_options(config: pytest.Config) -> Options:
     root, here = config.rootpath, config.invocation_params.dir
@@ -295,6 +304,7 @@ def read_options(config: pytest.Config) -> Options:
         config=tuple(here / path for path in config.getoption("mmgates_config")),
         step_config=_step_config(config.getini("mmgates_config"), root),
         seed=config.getoption("mmgates_seed"),
+        seeds=_seeds(config.getoption("mmgates_seeds")),
         live=config.getoption("mmgates_live"),
         host=config.getoption("mmgates_host"),
         tape=config.getini("mmgates_tape"),
@@ -372,6 +382,12 @@ def _captures_beside(root: Path) -> Path:
 def _out_dir(asked: str, root: Path, here: Path) -> Path:
     """The default belongs to the project; a directory that was typed belongs to where it was typed."""
     return root / asked if asked == _DEFAULT_OUT else here / asked
+
+
+def _seeds(asked: int | None) -> int | None:
+    if asked is not None and asked < 1:
+        raise pytest.UsageError(f"--mmgates-seeds: was {asked}, expected at least 1")
+    return asked
 
 
 def _seconds(option: str, duration: str | None) -> float | None:

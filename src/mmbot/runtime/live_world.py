@@ -17,6 +17,7 @@ where that book could not be believed.
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -50,12 +51,12 @@ from mmbot.model.commands import (
 )
 from mmbot.model.events import Fill, Funding, MarketEvent
 from mmbot.model.records import EventRow, Row, SampleRow
+from mmbot.net.intake import Batch
 from mmbot.risk.kill_switch import KillSwitch
 from mmbot.runtime.order_log_file import OrderLogFile
 from mmbot.runtime.world import FillSeen
 from mmbot.units import DAY, SECOND, Ns
-from mmbot.venues.bybit.account_connector import AccountConnector
-from mmbot.venues.bybit.connector import PublicConnector
+from mmbot.venues.bybit.account import AccountSession
 
 SURVEY_EVERY_NS = 25 * SECOND
 """So that a fill which the stream lost is booked within 30 s, answers included."""
@@ -70,14 +71,40 @@ _FIRST_LOOK_BACK_NS = 7 * DAY
 _NEVER = 1 << 63
 
 
+class PublicDoor(Protocol):
+    """Market data, as a connector hands it over."""
+
+    def drain(self) -> Batch:
+        """Everything received since the last time, in order."""
+
+    def resync(self, symbol: str) -> None:
+        """Ask for the whole book."""
+
+
+class AccountDoor(Protocol):
+    """Our account, as a connector hands it over. Orders are on their way when `send` returns."""
+
+    @property
+    def session(self) -> AccountSession: ...
+
+    def drain(self) -> list[AccountMessage]:
+        """Everything told since the last time, in order."""
+
+    def send(self, message: OrderCommand | OrderBatch) -> None: ...
+
+    def look_up(self, command: LookUpOrder) -> None: ...
+
+    def survey(self, since_ns: Ns) -> None: ...
+
+
 class LiveWorld:
     """Attach it to an engine, then it is the world of that engine's shell."""
 
     def __init__(
         self,
         markets: Mapping[str, Market],
-        public: PublicConnector,
-        account: AccountConnector,
+        public: PublicDoor,
+        account: AccountDoor,
         lifecycle: Lifecycle,
         log: OrderLogFile,
         reconciler: Reconciler,

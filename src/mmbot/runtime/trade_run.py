@@ -36,7 +36,8 @@ from mmbot.runtime.reload import Reloader, Sources
 from mmbot.runtime.sweep import sweep
 from mmbot.runtime.trading import Trading
 from mmbot.units import MS, SECOND, Ns
-from mmbot.venues.bybit.account_connector import AccountConnector, AccountConnectorSettings, fetch_fees
+from mmbot.venues.bybit.account_connector import AccountConnector, fetch_fees
+from mmbot.venues.bybit.account_talk import AccountConnectorSettings
 from mmbot.venues.bybit.cancel_only import CancelOnly
 from mmbot.venues.bybit.connector import fetch_instruments
 from mmbot.venues.bybit.instruments import PUBLISHED_FEES
@@ -84,8 +85,7 @@ class TradeRun(LiveRun):
 
     def _in_force(self, settings: Settings) -> Settings:
         """What the files hold, and of the throttle no more than the venue takes."""
-        within = within_budget(settings.throttle, self._live.orders_per_s)
-        return msgspec.structs.replace(in_force(settings), throttle=within)
+        return live_in_force(settings, self._live.orders_per_s)
 
     async def _instruments(self) -> list[Instrument]:
         """With the fees that this account pays."""
@@ -114,7 +114,7 @@ class TradeRun(LiveRun):
         prefix = own_prefix(self._request.arm)
         self._private = PrivateLines(self.directory, self._account.credentials.key)
         self._log = OrderLogFile(self._account.folder.orders, prefix)
-        lifecycle = _restored(self.instruments, prefix, self._log)
+        lifecycle = restored(self.instruments, prefix, self._log)
         reconciler = Reconciler(lifecycle, self._account.adopt)
         self._entry = AccountConnector(
             self.instruments,
@@ -191,6 +191,12 @@ class TradeRun(LiveRun):
         }
 
 
+def live_in_force(settings: Settings, orders_per_s: int) -> Settings:
+    """What the rooms of a live run get of the settings that the files hold."""
+    within = within_budget(settings.throttle, orders_per_s)
+    return msgspec.structs.replace(in_force(settings), throttle=within)
+
+
 def within_budget(throttle: ThrottleSettings, orders_per_s: int) -> ThrottleSettings:
     """A throttle that makes wait what the venue would refuse: creates and amends together at most as many a
     second as it takes of either, and as many again for cancels alone.
@@ -203,7 +209,7 @@ def within_budget(throttle: ThrottleSettings, orders_per_s: int) -> ThrottleSett
     return ThrottleSettings(messages_per_s=others + reserved, reserved_for_cancels=reserved)
 
 
-def _restored(instruments: list[Instrument], prefix: str, log: OrderLogFile) -> Lifecycle:
+def restored(instruments: list[Instrument], prefix: str, log: OrderLogFile) -> Lifecycle:
     """The lifecycle where the log ends. Raises LocalProtocolError for a log of other symbols."""
     content = log.content
     if content is None:

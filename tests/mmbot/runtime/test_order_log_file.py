@@ -17,6 +17,7 @@ from mmbot.model.account import Asked, Outcome, RequestAnswer
 from mmbot.model.commands import SubmitOrder
 from mmbot.model.instrument import Side
 from mmbot.runtime.order_log_file import KEPT_FILES, OrderLogFile
+from mmbot.sim.disk import SimDisk
 from mmbot.units import Lots, Ns, Ticks
 
 PREFIX = "mmA-"
@@ -229,3 +230,19 @@ def test_what_left_before_a_kill_is_in_the_log(tmp_path: Path):
     assert written[:last] == [create(number) for number in range(1, last + 1)]
     assert len(written) <= last + 1
     assert read((tmp_path / FIRST).read_bytes(), FIRST).torn == b""
+
+
+def test_a_log_whose_next_file_cannot_be_begun_closes_what_it_had_once():
+    """A second close of a file's number may close what somebody else has opened by then."""
+    disk = SimDisk()
+    with OrderLogFile(Path("orders"), PREFIX, disk=disk) as log:
+        log.append([create(1)])
+        disk.full = True
+        with pytest.raises(OutputError, match="No space left on device"):
+            log.checkpoint(LifecycleState(symbols={}, positions={}))
+        with pytest.raises(OutputError, match="takes nothing more"):
+            log.append([create(2)])
+    disk.full = False
+    again = OrderLogFile(Path("orders"), PREFIX, disk=disk)
+    assert again.content is not None
+    assert again.content.records == [create(1)]

@@ -33,7 +33,8 @@ from mmbot.model.instrument import Fees, Side
 from mmbot.net.http import HttpClient
 from mmbot.units import MS, Lots, Ns, Ticks
 from mmbot.venues.bybit.account import AccountSettings
-from mmbot.venues.bybit.account_connector import AccountConnector, AccountConnectorSettings, fetch_fees
+from mmbot.venues.bybit.account_connector import AccountConnector, fetch_fees
+from mmbot.venues.bybit.account_talk import AccountConnectorSettings
 from mmbot.venues.bybit.hosts import hosts
 from mmbot.venues.credentials import Credentials, Secret
 from mmbot.venues.paper.faults import FaultSettings

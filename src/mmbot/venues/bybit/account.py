@@ -147,6 +147,17 @@ class AccountSession:
         """Something can be drained."""
         return bool(self._said)
 
+    def sizes(self) -> dict[str, int]:
+        """Of what could grow."""
+        return {
+            "questions": len(self._waiting),
+            "look-ups": len(self._look_ups),
+            "creates on their way": len(self._sent),
+            "reports held back": len(self._seed) + len(self._held),
+            "messages": len(self._said),
+            "fundings": len(self._fundings),
+        }
+
     def subscribed(self, now_ns: Ns) -> None:
         """The private stream is up: ask for what happened before it."""
         self._connection += 1
