@@ -121,7 +121,7 @@ LEVERS: list[Lever] = [
     (HELD, "guards.soft_inventory_ratio", 0.1),
     (HELD, "guards.soft_widen_ratio", 15.0),
     (HELD, "guards.soft_size_ratio", 0.1),
-    (GUARDED_LATE, "guards.clear_ratio", 1.0),
+    (HELD, "guards.clear_ratio", 0.1),
     (HELD, "guards.recovery_s", 0.1),
     (JUMPY, "fast_cancel.move_bps", 2.5),
     (JUMPY, "fast_cancel.hold_ms", 700.0),

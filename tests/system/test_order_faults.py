@@ -80,13 +80,13 @@ class FloorConnector(AccountConnector):
         self.reconnected()
 
     def send(self, message: OrderCommand | OrderBatch) -> None:
-        request = self._entry.send(message, self._clock(), self._clock())
+        request = self._talk.entry.send(message, self._clock(), self._clock())
         if request is not None:
             if request.operation.asked is Asked.CREATE:
                 self.created += request.client_ids
             reply = self._carried_out(request)
             self._floor.wall_ns += self.round_trip_ns
-            self._entry.rest_answered(request, reply.status, reply.headers, reply.body, self._clock())
+            self._talk.entry.rest_answered(request, reply.status, reply.headers, reply.body, self._clock())
 
     def _carried_out(self, request: OrderRequest) -> Reply:
         if self._clock() >= self.limited_until_ns:
