@@ -63,7 +63,7 @@ async def test_the_guard_takes_the_orders_of_a_bot_that_was_killed(tmp_path: Pat
 async def test_a_restart_after_kills_at_any_moment_cleans_up(tmp_path: Path) -> None:
     moments = np.random.default_rng(1)
     async with trading_desk(tmp_path) as desk:
-        for _ in range(3):
+        for _ in range(2):
             await killed_at(desk, int(moments.integers(1, 40)))
         await restarted(desk)
 
