@@ -50,6 +50,13 @@ def test_a_seed_holds_and_says_what_it_reached():
     assert {f"I{number}" for number in range(1, 13) if number != 8} <= set(result.checks)
 
 
+def test_what_was_asked_before_a_ban_was_heard_of_is_no_offence():
+    """Here a second request is on its way when the venue's 403 to the first one is."""
+    result = simulate(SETUP, 1356)
+    assert result.reached["banned"] > 0
+    assert result.broken is None
+
+
 @pytest.mark.parametrize("mutant", [one for one in MUTANTS if one.name in QUICK], ids=lambda one: one.name)
 def test_a_fault_of_ours_is_found(mutant: Mutant):
     found = hunted(mutant, range(2))

@@ -26,6 +26,7 @@ from mmbot.venues.paper.rest import Reply, Request, Rest
 Kind = Literal["public", "private", "trade"]
 OrderRow = Mapping[str, Any]
 
+_BANNED = 403
 _ANSWER_NS = 5 * SECOND
 """An HTTP request that was not answered by then never will be: `net.http.HttpTimeouts`."""
 _DRAINED_NS = 15 * MS
@@ -263,13 +264,17 @@ class Network:
         self._trace.add(self._heap.now_ns, b"%d " % reply.status + reply.body)
         answered(reply)
 
+    def heard(self, reply: Reply) -> None:
+        """The bot takes an answer in. What it asked before it heard of a ban is not held against it."""
+        if reply.status == _BANNED:
+            self._witness.shut_out()
+
     def _reply(self, request: Request) -> Reply:
         now_ns = self._heap.now_ns
         self.exchange.step(now_ns)
         if self.banned_ns > now_ns:
             self._plan.reached[Fault.BANNED] += 1
-            self._witness.shut_out()
-            return Reply(403, b"403, access too frequent")
+            return Reply(_BANNED, b"403, access too frequent")
         if self.limited_ns > now_ns:
             self._plan.reached[Fault.RATE_LIMITED] += 1
             return Reply(429, b"Too Many Requests", {"Retry-After": "1"})

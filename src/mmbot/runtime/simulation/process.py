@@ -290,12 +290,16 @@ class Process:
         answered: Callable[[Reply], None],
         failed: Callable[[TransportError], None],
     ) -> None:
+        def heard(reply: Reply) -> None:
+            self.machine.network.heard(reply)
+            answered(reply)
+
         self.machine.network.request(
             method,
             target,
             body,
             headers,
-            lambda reply: self.act(lambda: answered(reply)),
+            lambda reply: self.act(lambda: heard(reply)),
             lambda error: self.act(lambda: failed(error)),
         )
 
