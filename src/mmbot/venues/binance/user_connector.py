@@ -22,7 +22,8 @@ from mmbot.net.backoff import Backoff
 from mmbot.net.http import HttpClient
 from mmbot.net.intake import Record
 from mmbot.net.line import LOOK_NS, Line
-from mmbot.units import SECOND, Ns
+from mmbot.net.silence import Silence
+from mmbot.units import Ns
 from mmbot.venues.binance.hosts import UsdmHosts
 from mmbot.venues.binance.listen_key import KeyRequest, ListenKey
 from mmbot.venues.binance.signing import key_header
@@ -56,7 +57,7 @@ class UserConnector:
         self._headers = key_header(credentials)
         self._clock, self._steady, self._look_ns, self._seed = clock, steady, look_ns, seed
         self._key = ListenKey()
-        self._talk = _UserTalk(UserReader(instruments), record, self._expired, round(silence_s * SECOND))
+        self._talk = _UserTalk(UserReader(instruments), record, self._expired, silence_s)
 
     @property
     def arrived(self) -> asyncio.Event:
@@ -121,13 +122,12 @@ class _UserTalk:
     """The conversation of one connection after the other: the venue talks, and answers pings."""
 
     def __init__(
-        self, reader: UserReader, record: Record, expired: Callable[[], None], silence_ns: int
+        self, reader: UserReader, record: Record, expired: Callable[[], None], silence_s: float
     ) -> None:
         self._reader = reader
         self._record = record
         self._expired = expired
-        self._silence_ns = silence_ns
-        self._heard_ns = self._pinged_ns = 0
+        self._silence = Silence(silence_s)
         self._open = False
         self._outgoing: list[bytes] = []
         self._told: list[AccountReport | AccountStale] = []
@@ -139,11 +139,11 @@ class _UserTalk:
         return told
 
     def connected(self, recv_ns: Ns, now_ns: int) -> None:  # noqa: ARG002 (the protocol's)
-        self._heard_ns = self._pinged_ns = now_ns
+        self._silence.begins(now_ns)
         self._open = True
 
     def received(self, recv_ns: Ns, payload: bytes, now_ns: int) -> None:
-        self._heard_ns = now_ns
+        self._silence.broken(now_ns)
         self._record(recv_ns, payload)
         said = self._reader.receive(payload, recv_ns)
         if isinstance(said, ListenKeyExpired):
@@ -152,15 +152,10 @@ class _UserTalk:
         self._tell(*said)
 
     def alive(self, now_ns: int) -> None:
-        self._heard_ns = now_ns
+        self._silence.broken(now_ns)
 
     def due(self, recv_ns: Ns, now_ns: int) -> None:  # noqa: ARG002 (the protocol's)
-        silent_ns = now_ns - self._heard_ns
-        if self._pinged_ns > self._heard_ns:
-            if silent_ns >= self._silence_ns and now_ns - self._pinged_ns >= self._silence_ns // 2:
-                raise TransportError(f"nothing was received for {silent_ns / SECOND:.1f} s", "lost")
-        elif silent_ns >= self._silence_ns // 2:
-            self._pinged_ns = now_ns
+        if self._silence.ping_due(now_ns):
             self._outgoing.append(_PING)
 
     def outgoing(self) -> list[bytes]:
