@@ -60,7 +60,7 @@ class Venue:
         self.moved.set()
         if self.refuses:
             self.refuses -= 1
-            return web.Response(status=503, body=b"<html>busy</html>")
+            return web.json_response({"code": -1001, "msg": "busy"}, status=503)
         made = sum(method == "POST" for method, _ in self.asked)
         return web.json_response({"listenKey": f"key-{made}"} if request.method == "POST" else {})
 
