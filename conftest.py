@@ -7,16 +7,17 @@ from pathlib import Path
 
 import pytest
 
-STEPS = ("prep", "shadow", "soak", "dataset", "ab", "lock", "daily")
+STEPS = ("prep", "shadow", "soak", "dataset", "ab", "lock", "daily", "ci")
 
 pytest_plugins = ["pytester"]
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     if not pluginmanager.hasplugin("mmgates"):
-        for key in ("mmgates_sut", "mmgates_parts"):
+        for key in ("mmgates_sut", "mmgates_parts", "mmgates_tape", "mmgates_dataset"):
             parser.addini(key, "of pytest_mmgates, which is not loaded", default="")
-        parser.addini("mmgates_config", "of pytest_mmgates, which is not loaded", type="linelist", default=[])
+        for key in ("mmgates_config", "mmgates_source"):
+            parser.addini(key, "of pytest_mmgates, which is not loaded", type="linelist", default=[])
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -5,6 +5,7 @@ Without the plugin (`-p no:mmgates`) there is nothing to run here, and collectio
 
 import json
 import math
+import os
 import shlex
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -30,6 +31,8 @@ from pytest_mmgates.report.soak_start import Readiness, SoakStart
 from pytest_mmgates.report.soak_start import soak_start as soak_start_files
 
 GB = 1e9
+_MINUTES_TOLD = 120
+"""Beyond, an age is told in hours."""
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -75,15 +78,21 @@ def _soak_start(options: Options) -> SoakStart:
         config=[options.shown(path) for path in config],
         readiness=list(_readiness(options, config)),
         rollback=list(_rollback(options)),
+        versions=_versions(),
+        links=dict(_links(options, config)),
     )
 
 
 def _readiness(options: Options, config: Sequence[Path]) -> Iterator[Readiness]:
     """Of the steps before this one, of the configuration, the data and the disk."""
-    sha256 = settings_of(load_config(config)).sha256()
+    settings = settings_of(load_config(config))
+    sha256 = settings.sha256()
     for step in ("prep", "shadow"):
-        verdict = _json(options.out_dir / "verdicts" / f"{step}.json")
-        found = "never run" if verdict is None else verdict.get("label", verdict["verdict"])
+        path = options.out_dir / "verdicts" / f"{step}.json"
+        verdict = _json(path)
+        found = "never run"
+        if verdict is not None:
+            found = f"{verdict.get('label', verdict['verdict'])}, {_age(path)} ago"
         yield Readiness(
             f"{step} verdict", found, "PASS", None if verdict is None else verdict["verdict"] == "PASS"
         )
@@ -102,7 +111,8 @@ def _readiness(options: Options, config: Sequence[Path]) -> Iterator[Readiness]:
             )
             where = "no --mmgates-data" if options.data_dir is None else str(options.data_dir)
             yield Readiness(f"captures of {name}", where, "every file of the scenario", held)
-    yield _disk(options)
+    yield _writable(options)
+    yield _disk(options, settings.pipeline.tick_interval_ms)
 
 
 def _snapshot(path: Path) -> tuple[str, str, bool | None]:
@@ -116,31 +126,81 @@ def _snapshot(path: Path) -> tuple[str, str, bool | None]:
     return f"{path}, {len(taken.flags)} flags", expected, True
 
 
-def _disk(options: Options) -> Readiness:
-    """Room for the rows, at the rate at which the shadow runs of this directory wrote theirs."""
-    free_gb = psutil.disk_usage(str(options.root)).free / GB
-    rates = list(_gb_per_h(options.out_dir / "runs"))
-    hours = options.duration_s / 3600 if options.duration_s and math.isfinite(options.duration_s) else None
+def _writable(options: Options) -> Readiness:
+    """Where the soak writes: the directory, or the one that it will be made in."""
+    there = _there(options.out_dir)
+    found = f"{options.shown(there)}: {'writable' if os.access(there, os.W_OK) else 'not writable'}"
+    return Readiness("directory", found, "writable", os.access(there, os.W_OK))
+
+
+def _disk(options: Options, tick_interval_ms: float) -> Readiness:
+    """Room for the rows, at the bytes a tick that the runs of this directory wrote."""
+    free_gb = psutil.disk_usage(str(_there(options.out_dir))).free / GB
     found = f"{free_gb:.1f} GB free"
-    if not rates or hours is None:
-        return Readiness(
-            "disk", found, "not known: no shadow run, or no --mmgates-duration, to reckon from", None
-        )
-    needed_gb = max(rates) * hours * len(options.selected)
-    expected = (
-        f"{needed_gb:.1f} GB: {max(rates):.2f} GB an hour, as the largest shadow run wrote, for {hours:g} h"
-    )
+    most = max(_bytes_per_tick(options.out_dir / "runs"), default=None)
+    if most is None:
+        return Readiness("disk", found, "not known: no run before this one to reckon from", None)
+    ticks = sum(_planned_ticks(options, name, tick_interval_ms) for name in options.selected)
+    needed_gb = most * ticks / GB
+    expected = f"{needed_gb:.1f} GB: {ticks} ticks of {most:.0f} bytes, as the largest run before wrote"
     return Readiness("disk", found, expected, free_gb > needed_gb)
 
 
-def _gb_per_h(runs: Path) -> Iterator[float]:
-    for path in runs.glob("shadow-*/manifest.json"):
+def _bytes_per_tick(runs: Path) -> Iterator[float]:
+    """Of every run that has ended, whatever it wrote."""
+    for path in [*runs.glob("shadow-*/manifest.json"), *runs.glob("soak-*/manifest.json")]:
         manifest = _json(path) or {}
-        if manifest.get("ended_ns") and manifest.get("started_ns"):
-            size = sum(file.stat().st_size for file in path.parent.rglob("*.jsonl"))
-            hours = (manifest["ended_ns"] - manifest["started_ns"]) / SECOND / 3600
-            if hours > 0:
-                yield size / GB / hours
+        ticks = manifest.get("counts", {}).get("ticks", 0)
+        if manifest.get("ended_ns") and ticks:
+            yield sum(file.stat().st_size for file in path.parent.rglob("*") if file.is_file()) / ticks
+
+
+def _planned_ticks(options: Options, name: str, tick_interval_ms: float) -> int:
+    """Of all symbols. The whole of a recording is taken for as long as its scenario says."""
+    scenario, _ = load_scenario(name, options.folder_of(name))
+    symbols = len(scenario.instruments) or (len(scenario.live.symbols) if scenario.live else 0)
+    asked_s = options.duration_s
+    seconds = asked_s if asked_s and math.isfinite(asked_s) else scenario.duration_ns / SECOND
+    return round(symbols * seconds * 1000 / tick_interval_ms)
+
+
+def _there(path: Path) -> Path:
+    """The path, or the nearest directory above it that is there."""
+    return next(one for one in (path, *path.parents) if one.is_dir())
+
+
+def _age(path: Path) -> str:
+    """How long ago a file was written."""
+    minutes = round((wall_ns() / SECOND - path.stat().st_mtime) / 60)
+    return f"{minutes} min" if minutes < _MINUTES_TOLD else f"{minutes / 60:.1f} h"
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "pytest": pytest.__version__,
+        **{name: str(found) for name, found in provenance.host().items()},
+    }
+
+
+def _links(options: Options, config: Sequence[Path]) -> Iterator[tuple[str, str]]:
+    """Where the soak can be watched; what is not there says how it would be."""
+    out, port = options.shown(options.out_dir), options.status_port
+    exported = settings_of(load_config(config)).telemetry.metrics_port
+    page = "none: `--mmgates-status-port PORT` shows the run"
+    if port is not None:
+        page = (
+            f"`http://127.0.0.1:{port}/`" if port else f"on a free port, which `{out}/running/*.json` names"
+        )
+        page += f", or `mmbot top --running {shlex.quote(f'{out}/running')}`"
+    yield "status page", page
+    metrics = "none: they are on the status page's port, or on `telemetry.metrics_port`"
+    if port or exported:
+        metrics = f"`http://127.0.0.1:{port or exported}/metrics`"
+    elif port == 0 or exported == 0:
+        metrics = "on a free port: that of the status page, or `metrics_url` in the run's manifest"
+    yield "metrics", metrics
+    for name, path in (("dashboard", "ops/grafana/mmbot.json"), ("alert rules", "ops/prometheus/alerts.yml")):
+        yield name, f"`{path}`" if (options.root / path).is_file() else f"none: {path} is not there"
 
 
 def _rollback(options: Options) -> Iterator[str]:
@@ -181,7 +241,7 @@ def _asked(options: Options) -> Iterator[Asked]:
     """
     for path in sorted(options.gates_dir.glob("*.yaml")):
         gate = read_gate(path, shown_as=options.shown(path))
-        for rule, line in zip(gate.require, gate.lines, strict=True):
+        for rule, line in zip(gate.require, gate.lines[: len(gate.require)], strict=True):
             if rule.metric == "net_bps" and rule.bound.op in (">=", ">", "=="):
                 least = rule.bound.limit.base(rule.definition.dimension)
                 yield Asked(str(rule), f"{gate.file}:{line}", least, rule.symbol)

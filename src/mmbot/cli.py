@@ -1,6 +1,7 @@
 """The door for people: the `mmbot` command."""
 
 import contextlib
+import datetime as dt
 import math
 import signal
 import sys
@@ -14,8 +15,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from mmbot import cli_live, cli_record
+from mmbot import cli_live, cli_metrics, cli_record, cli_soak
 from mmbot.cli_paper import paper
+from mmbot.cli_top import top
 from mmbot.clock import wall_ns
 from mmbot.config.explain import Explained
 from mmbot.config.explain import explain as explained
@@ -34,9 +36,10 @@ from mmbot.ops.rollback import Rollback, Values, apply, ask_running, targets, wo
 from mmbot.ops.steps import run_step
 from mmbot.runtime.faults import parse_fault
 from mmbot.runtime.kept_run import KeptRun
-from mmbot.runtime.live_run import LiveRequest, ShadowRun
-from mmbot.runtime.run import EngineKind, Run, RunRequest
+from mmbot.runtime.live_request import LiveRequest
+from mmbot.runtime.run import EngineKind, Run, RunRequest, interrupted
 from mmbot.runtime.running import announced
+from mmbot.runtime.shown import shown
 from mmbot.runtime.summary import Summary
 from mmbot.units import SECOND, parse_duration
 
@@ -46,6 +49,7 @@ class Mode(StrEnum):
 
     REPLAY = "replay"
     SHADOW = "shadow"
+    SOAK = "soak"
     LIVE = "live"
 
 
@@ -55,13 +59,18 @@ config_app = typer.Typer(
 )
 app.add_typer(config_app, name="config")
 app.command()(paper)
+app.command()(top)
 calibrate_app = typer.Typer(no_args_is_help=True, help="Measure the numbers of a model from recorded data.")
 app.add_typer(calibrate_app, name="calibrate")
 app.command("record")(cli_record.command)
+app.command("metrics")(cli_metrics.command)
 app.command()(cli_live.kill)
 app.command()(cli_live.resume)
 app.command()(cli_live.guard)
 _DATA = Path("../shared/data")
+_NOT_OF_SOAK = (
+    "out", "engine", "wake_filter", "scenarios", "inject", "running", "metrics_port", "account", "adopt",
+)  # fmt: skip
 
 Scenario = Annotated[str, typer.Option(help="Name of a file in scenarios/.")]
 Scenarios = Annotated[Path, typer.Option(help="Folder of scenario files.")]
@@ -78,12 +87,15 @@ def _commands() -> None:
 @app.command()
 def run(
     context: typer.Context,
-    scenario: Scenario = "demo",
+    scenario: Annotated[
+        str, typer.Option(help="Name of a file in scenarios/. Of soak the default is soak-72h.")
+    ] = "demo",
     mode: Annotated[
         Mode,
         typer.Option(
             help="replay: a recording, a simulated venue, a virtual clock."
             " shadow: live data of --venue, a simulated venue, the wall clock."
+            " soak: replay, or shadow if --venue is given, as `pytest -m soak`: watched, judged, published."
             " live: real orders at --venue; see docs/live.md."
         ),
     ] = Mode.REPLAY,
@@ -97,7 +109,10 @@ def run(
     config: Config = Path("config.yaml"),
     config_override: Override = None,
     duration: Annotated[
-        str | None, typer.Option(help="60m, 24h, ... or all of the recording. Default: the scenario's own.")
+        str | None,
+        typer.Option(
+            help="60m, 24h, ... or all of the recording. Of soak, 72 is 72h. Default: the scenario's own."
+        ),
     ] = None,
     data: Data = None,
     out: Annotated[
@@ -115,22 +130,71 @@ def run(
         list[str] | None,
         typer.Option(help="Fault from the start of the tape on: silence@10m+5s, gap@15m; repeatable."),
     ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            help="Run directory of a replay that was interrupted: go on behind its last checkpoint, as it was"
+            " asked for. Takes no other option but --running and ports."
+        ),
+    ] = None,
     running: Annotated[
         Path, typer.Option(help="Folder in which a bot says that it runs; `mmbot rollback` looks there.")
     ] = Path("artifacts/running"),
+    status_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65_535,
+            help="Show the run at http://127.0.0.1:PORT/ while it plays, and its /metrics; 0: a free port.",
+        ),
+    ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65_535,
+            help="Serve /metrics on this port of 127.0.0.1; 0: a free one. Default: telemetry.metrics_port.",
+        ),
+    ] = None,
     account: cli_live.AccountName = None,
     adopt: Annotated[
         list[str] | None,
         typer.Option(help="Of a live run: venue:SYMBOL whose books may begin at a position; repeatable."),
     ] = None,
     artifacts: Annotated[
-        Path, typer.Option(help="Of a live run: where prep wrote its verdict, and accounts are kept.")
+        Path,
+        typer.Option(
+            help="Of a live run: where prep wrote its verdict, and accounts are kept. Of soak: its output."
+        ),
     ] = Path("artifacts"),
 ) -> None:
     """Run the bot over a scenario and print what it did.
 
     SIGHUP makes a running bot read its configuration again and take it between two ticks, all or nothing.
+    SIGTERM and Ctrl-C halt it; a replay that was halted so, or killed, goes on with --resume.
     """
+    if resume is not None:
+        _check_alone(context, "resume", "running", "metrics_port", "status_port")
+        resumed = Run(interrupted(resume))
+        resumed.metrics_port = resumed.metrics_port if metrics_port is None else metrics_port
+        _run(resumed, running, str(resume), status_port)
+        return
+    if mode is Mode.SOAK:
+        for option in _NOT_OF_SOAK:
+            if _given(context, option):
+                raise ConfigError(f"--mode soak: takes no --{option.replace('_', '-')}")
+        asked = cli_soak.SoakRequest(
+            scenario=scenario if _given(context, "scenario") else None,
+            venue=venue if _given(context, "venue") else None,
+            host=host,
+            config=[config, *(config_override or [])] if config_override or _given(context, "config") else [],
+            duration=duration,
+            data=data,
+            seed=seed,
+            artifacts=artifacts,
+            status_port=status_port,
+        )
+        raise typer.Exit(cli_soak.soak(asked))
     name = scenario if mode is Mode.REPLAY else venue
     run_id = f"run-{name}-{wall_ns()}"
     directory = out or Path("artifacts/runs") / run_id
@@ -165,23 +229,41 @@ def run(
             host=host,
         )
         if mode is Mode.SHADOW:
+            from mmbot.runtime.live_run import ShadowRun  # noqa: PLC0415 (numba costs 0.6 s to import)
+
             opening = contextlib.nullcontext(ShadowRun(request))
         else:
             if not _given(context, "config"):
                 raise ConfigError("--mode live: expected --config, the files that prep has passed")
             opening = cli_live.trading(request, account, frozenset(adopt or []), artifacts)
     with opening as opened:
-        _run(opened, running, name)
+        if metrics_port is not None:
+            opened.metrics_port = metrics_port
+        _run(opened, running, name, status_port)
 
 
-def _run(opened: KeptRun, running: Path, name: str) -> None:
+def _run(opened: KeptRun, running: Path, name: str, status_port: int | None) -> None:
     """Play it, and say what it did."""
     console = Console()
     summary = Summary(opened.instruments)
     opened.observers += [summary, cli_live.Notable(console)]
-    with announced(opened, running), _told_to_stop(opened):
+    with contextlib.ExitStack() as stack:
+        url = None
+        if status_port is not None:
+            _, url = stack.enter_context(shown(opened, status_port, "--status-port"))
+            console.print(f"shown at {url}", markup=False, highlight=False)
+        stack.enter_context(announced(opened, running, url))
+        stack.enter_context(_told_to_stop(opened))
         _play(opened, summary, console)
     console.print(_table(opened, summary, name))
+
+
+def _check_alone(context: typer.Context, option: str, *beside: str) -> None:
+    """Raise ConfigError for an option that another one leaves no place for."""
+    others = [name for name in context.params if name not in (option, *beside) and _given(context, name)]
+    if others:
+        given = ", ".join(f"--{name.replace('_', '-')}" for name in others)
+        raise ConfigError(f"--{option}: goes on as the run was asked for: expected no {given}")
 
 
 def _given(context: typer.Context, option: str) -> bool:
@@ -323,6 +405,37 @@ def prep(
 
 
 @app.command()
+def dataset(
+    begin: Annotated[
+        str | None,
+        typer.Option("--from", help="As ISO 8601: 2025-01-15T00:00:00Z. Default: the first tick."),
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", help="Its end, not in it. Default: the last tick.")
+    ] = None,
+    interval: Annotated[str, typer.Option(help="Length of an interval, a divisor of a day: 5m, 1h.")] = "5m",
+    feeds: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="As a soak publishes them, or a run directory; repeatable. Default: OUT/edge/feeds."
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where artifacts go.")] = Path("artifacts"),
+) -> None:
+    """Turn feeds of soaks into a calibration dataset. The same as `pytest -m dataset`, exit code included.
+
+    Writes OUT/edge/datasets/calib_FROM_TO.json and .parquet, intervals and fills, and
+    OUT/edge/reports/calib_summary_FROM_TO.md with its charts; OUT/verdicts/dataset.json says whether they
+    will do. Columns, formulas and filters: docs/dataset.md.
+    """
+    arguments = [f"--mmgates-out={out}", f"--mmgates-interval={interval}"]
+    arguments += [] if begin is None else [f"--mmgates-from={begin}"]
+    arguments += [] if end is None else [f"--mmgates-to={end}"]
+    arguments += [f"--mmgates-feeds={place}" for place in feeds or []]
+    raise typer.Exit(run_step("dataset", arguments))
+
+
+@app.command()
 def rollback(
     to: Annotated[
         Path | None, typer.Option(help="Snapshot to restore from. Default: the one in OUT/release.")
@@ -446,10 +559,12 @@ def _nanoseconds(option: str, duration: str) -> int:
 
 @contextlib.contextmanager
 def _told_to_stop(opened: KeptRun) -> Iterator[None]:
-    """SIGTERM and Ctrl-C halt a run: quotes are pulled, and what was done is written down."""
+    """SIGTERM and Ctrl-C halt a run: quotes are pulled, and what was done is written down. A replay leaves a
+    checkpoint.
+    """
 
     def told(number: int, _: object) -> None:
-        opened.halt(signal.Signals(number).name)
+        opened.suspend(signal.Signals(number).name)
 
     before = {number: signal.signal(number, told) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -469,7 +584,9 @@ def _play(opened: KeptRun, summary: Summary, console: Console) -> None:
     planned_ns = opened.planned_ns
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("run", total=None if math.isinf(planned_ns) else planned_ns / SECOND)
-        for _ in opened:
+        for number, _ in enumerate(opened):
+            if number == 0 and opened.url is not None:
+                console.print(f"metrics on {opened.url}/metrics", highlight=False)
             if opened.started_ns is not None:
                 progress.update(task, completed=(summary.now_ns - opened.started_ns) / SECOND)
 
@@ -479,6 +596,9 @@ def _table(opened: KeptRun, summary: Summary, title: str) -> Table:
     mark = "  SYNTHETIC DATA" if kind == "synthetic" else ""
     table = Table(title=f"{title}, {kind}{mark}", show_header=False, title_justify="left")
     counts, sim = opened.counts, opened.settings.sim
+    if opened.resumed_ns is not None:
+        at = f"{dt.datetime.fromtimestamp(opened.resumed_ns // SECOND, dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
+        table.add_row("resumed", f"at {at}: counts and digest are of the whole run, the rest is since then")
     skipped = f", {counts.skipped_ticks} left out by the wake filter" if counts.skipped_ticks else ""
     dropped = f", {counts.dropped_ticks} dropped" if counts.dropped_ticks else ""
     table.add_row("ticks", f"{counts.ticks}{skipped}{dropped}")

@@ -6,14 +6,21 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from mmbot.clock import wall_ns
 from mmbot.config.scenario import LiveSpec
-from mmbot.errors import AccountError, ConfigError, OrdersLeftError, OutputError
+from mmbot.errors import (
+    AccountError,
+    ConfigError,
+    OrdersLeftError,
+    OutputError,
+    RemoteProtocolError,
+    TransportError,
+)
 from mmbot.model.records import EventRow, Row
 from mmbot.net.http import HttpClient
 from mmbot.net.loop import run
@@ -21,14 +28,16 @@ from mmbot.ops import live as ops
 from mmbot.runtime.account_folder import AccountFolder
 from mmbot.runtime.assemble import own_prefix
 from mmbot.runtime.guard import watch
-from mmbot.runtime.live_run import LiveRequest
+from mmbot.runtime.live_request import LiveRequest
 from mmbot.runtime.record import VENUES
 from mmbot.runtime.sweep import SETTLED_NS, sweep
-from mmbot.runtime.trade_run import Account, TradeRun
 from mmbot.units import SECOND, parse_duration
 from mmbot.venues.bybit.cancel_only import CancelOnly
 from mmbot.venues.bybit.hosts import hosts
 from mmbot.venues.credentials import Credentials
+
+if TYPE_CHECKING:
+    from mmbot.runtime.trade_run import TradeRun
 
 AccountName = Annotated[
     str | None,
@@ -67,8 +76,10 @@ class Notable:
 @contextlib.contextmanager
 def trading(
     request: LiveRequest, account: str | None, adopt: frozenset[str], artifacts: Path
-) -> Iterator[TradeRun]:
+) -> Iterator["TradeRun"]:
     """A live run whose account is ours alone. Raises ConfigError and AccountError for what forbids it."""
+    from mmbot.runtime.trade_run import Account, TradeRun  # noqa: PLC0415 (numba costs 0.6 s to import)
+
     live = ops.check_live(request, os.environ, artifacts)
     credentials = ops.credentials(os.environ, ops.BOT_KEY)
     folder = AccountFolder(account or ops.account_name(live, request.host), artifacts / "accounts")
@@ -111,7 +122,10 @@ def kill(
         marked = False
         typer.echo(f"mmbot kill: {error}; the bot may go on: stop its process", err=True)
     credentials = ops.credentials(os.environ, ops.BOT_KEY)
-    left = run(_swept(live, host, credentials, give_up_ns))
+    try:
+        left = run(_swept(live, host, credentials, folder, give_up_ns))
+    except AccountError as error:
+        raise OrdersLeftError(f"orders of ours may be left: {error}") from error
     if left is None or left:
         names = ", ".join(left or ["nobody knows which"])
         raise OrdersLeftError(f"orders of ours may be left: {names}")
@@ -155,10 +169,15 @@ def guard(
 
 
 async def _swept(
-    live: LiveSpec, host: str | None, credentials: Credentials, give_up_ns: int | None
+    live: LiveSpec,
+    host: str | None,
+    credentials: Credentials,
+    folder: AccountFolder,
+    give_up_ns: int | None,
 ) -> list[str] | None:
     async with HttpClient(hosts(host or live.host).rest) as http:
         door = _door(http, live, credentials)
+        await _proven(folder, door, _said("mmbot kill"))
         left = await sweep(door, _said("mmbot kill"), settled_ns=SETTLED_NS, give_up_ns=give_up_ns)
     return None if left is None else [f"{order.symbol} {order.client_id}" for order in left]
 
@@ -168,9 +187,21 @@ async def _guarded(
 ) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)  # noqa: TID251 (signals)
     async with HttpClient(hosts(host or live.host).rest) as http:
-        await watch(folder, _door(http, live, credentials), patience_s, _said("mmbot guard"), stop)
+        door = _door(http, live, credentials)
+        await _proven(folder, door, _said("mmbot guard"))
+        await watch(folder, door, patience_s, _said("mmbot guard"), stop)
+
+
+async def _proven(folder: AccountFolder, door: CancelOnly, said: Callable[[str], None]) -> None:
+    """With the keys of another account nothing of ours could be found. Raises AccountError; a venue that does
+    not say whose they are is no reason not to try.
+    """
+    try:
+        folder.check_owner(await door.uid())
+    except (TransportError, RemoteProtocolError) as error:
+        said(f"the venue does not say whose key this is: {error}")
 
 
 def _door(http: HttpClient, live: LiveSpec, credentials: Credentials) -> CancelOnly:

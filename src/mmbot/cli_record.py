@@ -71,7 +71,7 @@ def command(
 
 async def _until_told(request: RecordRequest, live: Live) -> RecordingManifest:
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
+    loop = asyncio.get_running_loop()  # noqa: TID251 (signals)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     return await record(request, stop, lambda seen: live.update(table(seen), refresh=True))

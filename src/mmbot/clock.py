@@ -42,14 +42,16 @@ class RisingClock:
     the wall clock has caught up; a step forward is followed at once.
     """
 
-    __slots__ = ("_at", "_last_ns")
+    __slots__ = ("_at", "_last_ns", "_steady", "_wall")
 
-    def __init__(self) -> None:
-        self._last_ns, self._at = time.time_ns(), time.perf_counter_ns()
+    def __init__(self, wall: Callable[[], int] | None = None, steady: Stopwatch | None = None) -> None:
+        """The machine's own clocks, unless a simulation has others."""
+        self._wall, self._steady = wall or time.time_ns, steady or time.perf_counter_ns
+        self._last_ns, self._at = self._wall(), self._steady()
 
     def __call__(self) -> Ns:
-        wall_ns = time.time_ns()  # before the stopwatch: what passes between the two must not add up
-        at = time.perf_counter_ns()
+        wall_ns = self._wall()  # before the stopwatch: what passes between the two must not add up
+        at = self._steady()
         self._last_ns = max(wall_ns, self._last_ns + at - self._at)
         self._at = at
         return Ns(self._last_ns)

@@ -43,6 +43,10 @@ class TransportError(MmbotError):
         self.phase = phase
 
 
+class DatasetError(MmbotError):
+    """Feeds that no dataset can be made of, or a range of time that they do not hold."""
+
+
 class OutputError(MmbotError):
     """A run directory that cannot be written."""
 

@@ -1,26 +1,48 @@
-"""The door for gates: `mmgates_sut = "mmbot.sut:open_run"`, `mmgates_parts = "mmbot.sut:parts"`. Built-in
-types in, built-in types out.
+"""The door for gates: `mmgates_sut = "mmbot.sut:open_run"`, `mmgates_parts = "mmbot.sut:parts"`,
+`mmgates_tape = "mmbot.sut:open_tape"`, `mmgates_dataset = "mmbot.sut:open_dataset"`. Built-in types in,
+built-in types out.
 
 Request keys: `step`, `scenario`, `run_id`, `run_dir`, `data_dir` (or None), `duration_s` (None = the
 scenario's own, infinity = the whole tape), `seed` (or None), `config` (list of files: base, then overrides;
 empty = config.yaml), `part` (one that `parts` named, or None = all of the scenario in one run), `live` (true:
-the scenario is a venue to connect to; absent: false) and `host` (of a live scenario, None = its own).
+the scenario is a venue to connect to; absent: false), `host` (of a live scenario, None = its own),
+`status_port` (None or absent: the run is not shown; 0: on a free port) and, with it, `running_dir`: where a
+run that is shown says that it runs; `resume` (true: `run_dir` holds what an interrupted run of the same
+request left, and it goes on; absent: false).
 Scenarios are `scenarios/<name>.yaml` of the working directory, live ones `scenarios/live/<name>.yaml`. The
-run is an iterable of (feed, JSONL bytes) and has `halt(reason)`.
+run is an iterable of (feed, JSONL bytes) and has `halt(reason)`; one that is shown also has `watched(rules)`,
+which takes what rules that watch it say: a mapping each of `rule`, `section`, `says` (text or None), `fired`.
+
+A dataset's request has other keys: `from` and `to` (text of ISO 8601, None = as far as ticks reach),
+`interval_s` (None = 300), `feeds` (list of folders) and `out_dir`. What comes back is the path of its JSON.
 
 A live run is a shadow run: market data of the venue, simulated fills, no order leaves. What comes over plain
 HTTP is a market that somebody plays, and its rows say synthetic.
+
+A tape times the pipeline on the first `ticks` of a scenario with one symbol, after `lead_ticks` to warm up.
+Request keys: `scenario`, and where the default is not wanted `config`, `data_dir`, `seed`, `ticks`,
+`lead_ticks`, `repeats` (how often each tick is done within one sample), `market` (plain, or compiled: in
+kernels, as live), `sha256` (of the market that is expected) and `clock` (a callable without arguments that
+returns whole numbers; the pipeline reads it between its stages). `step(first, stop)` returns for every tick
+the hash of what it decided, and the time of each of `stages` by repeat; `readings` tells how many readings of
+the clock are part of each, `sha256` names the market, `kind` its origin.
 """
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmbot.errors import ConfigError
 from mmbot.runtime.kept_run import KeptRun
-from mmbot.runtime.live_run import LiveRequest, ShadowRun
+from mmbot.runtime.latency_tape import LatencyRequest, LatencyTape
+from mmbot.runtime.live_request import LiveRequest
+from mmbot.runtime.reload import Sources
 from mmbot.runtime.run import EngineKind, Run, RunRequest, part_names
+from mmbot.units import SECOND
+
+if TYPE_CHECKING:
+    from mmbot.runtime.shown import ShownRun
 
 ENGINE = "MMBOT_ENGINE"
 """Environment variable: auto (default), plain or compiled. What a run decides does not depend on it."""
@@ -28,15 +50,27 @@ CONFIG = Path("config.yaml")
 SCENARIOS = Path("scenarios")
 
 
-def open_run(request: Mapping[str, Any]) -> KeptRun:
+def open_run(request: Mapping[str, Any]) -> "KeptRun | ShownRun":
     """Open a run, or one part of it. Raises MmbotError subclasses (`user_error` is true) for bad input and a
     venue that does not answer, before anything is written.
     """
     _check_keys(request)
-    return _live(request) if request.get("live") else _replay(request)
+    run = _live(request) if request.get("live") else _replay(request)
+    port = request.get("status_port")
+    if port is None:
+        return run
+    from mmbot.runtime.shown import ShownRun  # noqa: PLC0415 (a web server costs as much)
+
+    return ShownRun(run, port, "status_port", Path(request["running_dir"]))
 
 
-def _live(request: Mapping[str, Any]) -> ShadowRun:
+def _live(request: Mapping[str, Any]) -> KeptRun:
+    if request.get("resume"):
+        raise ConfigError(
+            f"{request['run_dir']}: a live run cannot be resumed: its market went on without it"
+        )
+    from mmbot.runtime.live_run import ShadowRun  # noqa: PLC0415 (sockets and kernels cost 1 s to import)
+
     return ShadowRun(
         LiveRequest(
             scenario=request["scenario"],
@@ -52,7 +86,7 @@ def _live(request: Mapping[str, Any]) -> ShadowRun:
     )
 
 
-def _replay(request: Mapping[str, Any]) -> Run:
+def _replay(request: Mapping[str, Any]) -> KeptRun:
     return Run(
         RunRequest(
             scenario=request["scenario"],
@@ -66,8 +100,32 @@ def _replay(request: Mapping[str, Any]) -> Run:
             seed=request["seed"],
             engine=_engine(),
             part=request.get("part"),
+            resume=bool(request.get("resume")),
         )
     )
+
+
+def open_tape(request: Mapping[str, Any]) -> LatencyTape:
+    """Open a latency tape. Raises MmbotError subclasses for bad input."""
+    unknown = set(request) - _TAPE_KEYS
+    if unknown or "scenario" not in request:
+        what = f"unknown keys {sorted(unknown)}" if unknown else "no scenario"
+        raise ConfigError(f"tape request had {what}, expected scenario and any of {sorted(_TAPE_KEYS)}")
+    market = request.get("market", "plain")
+    if market not in ("plain", "compiled"):
+        raise ConfigError(f"tape request: market was {market!r}, expected plain or compiled")
+    tape = LatencyTape(
+        LatencyRequest(
+            sources=Sources(tuple(_config({"config": (), **request})), request["scenario"], SCENARIOS),
+            data=_data({"data_dir": None, **request}),
+            compiled=market == "compiled",
+            **{key: request[key] for key in _TAPE_PLAY if key in request},
+        )
+    )
+    expected = request.get("sha256", tape.sha256)
+    if tape.sha256 != expected:
+        raise ConfigError(f"tape of scenario {request['scenario']}: is {tape.sha256}, expected {expected}")
+    return tape
 
 
 def parts(request: Mapping[str, Any]) -> list[str]:
@@ -78,10 +136,34 @@ def parts(request: Mapping[str, Any]) -> list[str]:
     return [] if request.get("live") else part_names(request["scenario"], SCENARIOS, _data(request))
 
 
-def _check_keys(request: Mapping[str, Any]) -> None:
-    unknown = set(request) - _KEYS
+def open_dataset(request: Mapping[str, Any]) -> str:
+    """Make a dataset; the path of its JSON. Raises MmbotError subclasses for what none can be made of."""
+    from mmbot.ops.dataset import (  # noqa: PLC0415 (half a second of charts, which no run needs)
+        INTERVAL_NS,
+        DatasetRequest,
+        make_dataset,
+        read_moment,
+    )
+
+    _check_keys(request, _DATASET_KEYS)
+    begin, end = request["from"], request["to"]
+    interval_s = request["interval_s"]
+    path = make_dataset(
+        DatasetRequest(
+            places=request["feeds"],
+            out=Path(request["out_dir"]),
+            from_ns=None if begin is None else read_moment(begin),
+            to_ns=None if end is None else read_moment(end),
+            interval_ns=INTERVAL_NS if interval_s is None else round(interval_s * SECOND),
+        )
+    )
+    return str(path)
+
+
+def _check_keys(request: Mapping[str, Any], expected: set[str] | None = None) -> None:
+    unknown = set(request) - (expected or _KEYS)
     if unknown:
-        raise ConfigError(f"run request had unknown keys {sorted(unknown)}, expected {sorted(_KEYS)}")
+        raise ConfigError(f"request had unknown keys {sorted(unknown)}, expected {sorted(expected or _KEYS)}")
 
 
 def _config(request: Mapping[str, Any]) -> list[Path]:
@@ -103,5 +185,8 @@ def _engine() -> EngineKind:
 
 _KEYS = {
     "step", "scenario", "run_id", "run_dir", "data_dir", "duration_s", "seed", "config", "part",
-    "live", "host",
+    "live", "host", "status_port", "running_dir", "resume",
 }  # fmt: skip
+_TAPE_PLAY = ("seed", "ticks", "lead_ticks", "repeats", "clock")
+_TAPE_KEYS = {"scenario", "config", "data_dir", "market", "sha256", *_TAPE_PLAY}
+_DATASET_KEYS = {"from", "to", "interval_s", "feeds", "out_dir"}

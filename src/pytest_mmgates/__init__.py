@@ -5,10 +5,11 @@ judges only what the run wrote down. See `pytest_mmgates.sut` for the protocol. 
 annotations of gate authors.
 """
 
+from pytest_mmgates.dataset import DatasetLog
 from pytest_mmgates.fixtures import GateCheck
 from pytest_mmgates.judge import RuleVerdict, Verdict
 from pytest_mmgates.rules import Rule
 from pytest_mmgates.runlog import RunLog
 from pytest_mmgates.watchrules import WatchRule
 
-__all__ = ["GateCheck", "Rule", "RuleVerdict", "RunLog", "Verdict", "WatchRule"]
+__all__ = ["DatasetLog", "GateCheck", "Rule", "RuleVerdict", "RunLog", "Verdict", "WatchRule"]

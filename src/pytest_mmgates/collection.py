@@ -11,10 +11,12 @@ from pytest_mmgates.marks import StepMark, read_mark
 from pytest_mmgates.properties import item_properties
 from pytest_mmgates.rules import Rule
 from pytest_mmgates.state import STATE, State
-from pytest_mmgates.steps import RUN_FIXTURES, STEPS
+from pytest_mmgates.steps import DATASET, RUN_FIXTURES, STEPS
 from pytest_mmgates.watchrules import WatchRule
 
 _NOT_SELECTED = "not-selected"
+FEEDS = "feeds"
+"""What a dataset is made from, where a run has a scenario."""
 
 
 def mark_of(node: pytest.Item, step: str | None = None) -> StepMark | None:
@@ -49,14 +51,15 @@ def _parametrize(metafunc: pytest.Metafunc, state: State) -> None:
         _parametrize_runs(metafunc, state, mark, asked)
     if "rule" in metafunc.fixturenames:
         gate = state.gate(mark.gate)
-        ids = [*_rule_ids(gate.require), *(f"stop-{name}" for name in _rule_ids(gate.stop))]
+        stop = [f"stop-{name}" for name in _rule_ids(gate.stop)]
+        ids = [*_rule_ids(gate.require), *stop, *(str(rule).replace(" ", "") for rule in gate.regress)]
         metafunc.parametrize("rule", gate.judged, ids=ids, indirect=True)
 
 
 def _parametrize_runs(metafunc: pytest.Metafunc, state: State, mark: StepMark, asked: Sequence[str]) -> None:
     options = state.options
-    scenarios = mark.scenarios_of(options.selected)
-    reason = options.missing_scenario((*mark.named, *scenarios))
+    scenarios = (FEEDS,) if mark.step == DATASET else mark.scenarios_of(options.selected)
+    reason = None if mark.step == DATASET else options.missing_scenario((*mark.named, *scenarios))
     if reason:
         raise MarkError(reason)
     gate = state.gate(mark.gate)  # a gate file that cannot be read is an error before any run

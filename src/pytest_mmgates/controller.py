@@ -5,21 +5,28 @@ report of the one green rule that somebody looked at would be a lie about the ga
 NO_DATA artifacts, so that an older PASS does not stay.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from pytest_mmgates.dataset import DatasetLog
 from pytest_mmgates.errors import OutputError
-from pytest_mmgates.judge import GateVerdict, Verdict, judge, judge_failed_run
+from pytest_mmgates.gatefile import Gate
+from pytest_mmgates.history import HISTORY, Row, append
+from pytest_mmgates.judge import GateVerdict, RuleVerdict, Verdict, judge, judge_failed_run
 from pytest_mmgates.making import RunSpec
 from pytest_mmgates.properties import read_item, read_rules
+from pytest_mmgates.regress import SameRule
 from pytest_mmgates.report.artifacts import artifacts
 from pytest_mmgates.report.files import write_atomically
 from pytest_mmgates.report.publish import publish
+from pytest_mmgates.report.pull_request import EDITS_GATES, comparison_lines
 from pytest_mmgates.report.result import RunResult
 from pytest_mmgates.report.table import short, table
 from pytest_mmgates.runlog import RunLog
 from pytest_mmgates.state import State
+from pytest_mmgates.subject import Subject
 
 
 class Controller:
@@ -48,7 +55,10 @@ class Controller:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, exitstatus: int) -> None:
-        if self._state.results:
+        if not self._state.results:
+            for path in self._state.written:
+                terminalreporter.write_line(f"wrote {path}")
+        else:
             _summarize(self._state, terminalreporter, green=exitstatus == pytest.ExitCode.OK)
         if self._state.error:
             terminalreporter.write_line(f"ERROR: {self._state.error}", red=True)
@@ -64,10 +74,43 @@ def _finish(state: State) -> None:
     files = artifacts(state.results, state.options.selected[0], state.options.out_dir)
     try:
         write_atomically(files)
-        state.written = [state.options.shown(path) for path in files]
+        state.written += [state.options.shown(path) for path in files]
         state.written += [state.options.shown(path) for path in _publish(state)]
+        append(state.options.out_dir / HISTORY, list(_history(state)))
     except OutputError as error:
         state.error = f"--mmgates-out {error}"
+
+
+def _history(state: State) -> Iterator[Row]:
+    """A row for each rule that was judged, and for a lock that was made."""
+    for result in state.results:
+        for verdict in result.verdicts:
+            yield from (_row(state, result, verdict.gate, rule) for rule in verdict.rules)
+    for lock in state.locked:
+        yield Row(
+            state.session_id, "lock", "lock", lock.name, commit_sha=lock.commit, lock_digest=lock.digest
+        )
+
+
+def _row(state: State, result: RunResult, gate: Gate, rule: RuleVerdict) -> Row:
+    log = result.log
+    bounds = {str(one): one.bound for one in gate.judged if not isinstance(one, SameRule)}
+    return Row(
+        session=state.session_id,
+        kind="verdict",
+        step=result.step,
+        scenario=result.name,
+        gate=rule.gate,
+        metric=rule.rule.split(" ", 1)[0],
+        rule=rule.rule,
+        verdict=str(rule.verdict),
+        value=rule.value,
+        unit=rule.unit,
+        op=bounds[rule.rule].op if rule.rule in bounds else None,
+        data_kind=rule.data_kind,
+        commit_sha=str(log.manifest.code.get("commit")) if log else None,
+        lock_digest=log.comparison.lock_digest if log and log.comparison else None,
+    )
 
 
 def _publish(state: State) -> list[Path]:
@@ -95,12 +138,13 @@ def _result(state: State, spec: RunSpec) -> RunResult | None:
         scenario=spec.scenario,
         rerun=state.options.rerun(spec.step, spec.scenario),
         log=log,
+        dataset=found if isinstance(found, DatasetLog) else None,
         failure=failure,
         verdicts=[_verdict(state, name, found) for name in state.in_play[spec]],
     )
 
 
-def _verdict(state: State, gate: str, found: RunLog | str) -> GateVerdict:
+def _verdict(state: State, gate: str, found: Subject | str) -> GateVerdict:
     return (
         judge_failed_run(state.gate(gate), found)
         if isinstance(found, str)
@@ -111,6 +155,8 @@ def _verdict(state: State, gate: str, found: RunLog | str) -> GateVerdict:
 def _summarize(state: State, terminal: pytest.TerminalReporter, *, green: bool) -> None:
     """One table, or one line per gate under `-q`."""
     terminal.write_sep("-", "release gates")
+    for result in state.results:
+        _write_edits(result, terminal)
     if terminal.verbosity < 0:
         for line in (line for result in state.results for line in short(result)):
             terminal.write_line(line)
@@ -133,8 +179,16 @@ def _write_table(state: State, terminal: pytest.TerminalReporter) -> None:
             for record in verdict.warnings:
                 first = record.fired.why if record.fired else ""
                 terminal.write_line(f"warning on {result.name}, {record.times} times, first {first}")
+    for line in (line for result in state.results for line in comparison_lines(result)):
+        terminal.write_line(line)
     for path in state.written:
         terminal.write_line(f"wrote {path}")
+
+
+def _write_edits(result: RunResult, terminal: pytest.TerminalReporter) -> None:
+    """What a change does to the gates themselves stands above what they say of it."""
+    for line in result.log.comparison.edits if result.log and result.log.comparison else ():
+        terminal.write_line(f"{EDITS_GATES}: {line}", yellow=True)
 
 
 def _write_contradiction(result: RunResult, terminal: pytest.TerminalReporter) -> None:

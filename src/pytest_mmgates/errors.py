@@ -26,6 +26,18 @@ class OutputError(MmgatesError):
     """The output directory cannot be written."""
 
 
+class CommandError(MmgatesError):
+    """`mmgates` was asked for what it cannot do."""
+
+
+class BaselineError(MmgatesError):
+    """A baseline that cannot be locked, believed or played."""
+
+
+class Suspended(BaseException):
+    """The process was told to end while a run was played: that run can be resumed."""
+
+
 class MarkError(MmgatesError):
     """A marker with an argument that cannot be honoured."""
 

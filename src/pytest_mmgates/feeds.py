@@ -21,6 +21,7 @@ from pytest_mmgates.rows import (
     RowT,
     SampleRow,
     TickRow,
+    feed_files,
     full_name,
     read_blocks,
 )
@@ -146,7 +147,7 @@ class Feeds:
         return [self._codes[row.symbol] for row in rows]
 
     def _files(self, feed: str) -> list[Path]:
-        return sorted(self._directory.glob(f"{feed}_????????.jsonl"))
+        return feed_files(self._directory, feed)
 
     def _blocks(self, feed: str, row_type: type[RowT], *, clock: str = "ts_ns") -> Iterator[list[RowT]]:
         """Rows of a feed, file after file."""

@@ -4,15 +4,20 @@ from typing import Any
 
 import pytest
 
+from pytest_mmgates.baseline.compare import checked_lock
+from pytest_mmgates.baseline.lockfile import Lock
+from pytest_mmgates.baseline.locking import lock_baseline
 from pytest_mmgates.collection import mark_of
-from pytest_mmgates.errors import GateError, MmgatesError, Place
+from pytest_mmgates.dataset import DatasetLog
+from pytest_mmgates.errors import GateError, MmgatesError, Place, Suspended
+from pytest_mmgates.gatefile import JudgedRule
 from pytest_mmgates.judge import RuleVerdict, Verdict, judge_rule
 from pytest_mmgates.properties import rule_properties
 from pytest_mmgates.report.table import sentence
-from pytest_mmgates.rules import Rule, parse_rule
+from pytest_mmgates.rules import parse_rule
 from pytest_mmgates.runlog import RunLog
 from pytest_mmgates.state import STATE
-from pytest_mmgates.watchrules import WatchRule
+from pytest_mmgates.subject import Subject
 
 
 class GateCheck:
@@ -21,27 +26,32 @@ class GateCheck:
     def __init__(self, item: pytest.Item) -> None:
         self._item = item
 
-    def __call__(self, run: RunLog, rule: Rule | WatchRule | str) -> RuleVerdict:
+    def __call__(self, run: Subject, rule: JudgedRule | str) -> RuleVerdict:
         __tracebackhide__ = True
         verdict = self._judge(run, rule)
         self._item.user_properties += rule_properties(verdict)
-        if verdict.verdict is not Verdict.PASS:
+        if verdict.verdict is not Verdict.PASS and not self._only_warns(verdict):
             pytest.fail(self._message(run, verdict), pytrace=False)
         return verdict
 
-    def _judge(self, run: RunLog, rule: Rule | WatchRule | str) -> RuleVerdict:
+    def _only_warns(self, verdict: RuleVerdict) -> bool:
+        options = self._item.config.stash[STATE].options
+        undecided = verdict.section == "regress" and verdict.verdict is Verdict.INCONCLUSIVE
+        return undecided and options.inconclusive_warns
+
+    def _judge(self, run: Subject, rule: JudgedRule | str) -> RuleVerdict:
         __tracebackhide__ = True
         try:
-            mark = mark_of(self._item, run.manifest.step)
-            gate = self._item.config.stash[STATE].gate(mark.gate if mark else run.manifest.step)
+            mark = mark_of(self._item, run.step)
+            gate = self._item.config.stash[STATE].gate(mark.gate if mark else run.step)
             parsed = parse_rule(rule, self._place(rule)) if isinstance(rule, str) else rule
         except GateError as error:
             raise _failed(error) from None
         return judge_rule(parsed, gate, run)
 
-    def _message(self, run: RunLog, verdict: RuleVerdict) -> str:
+    def _message(self, run: Subject, verdict: RuleVerdict) -> str:
         gate = self._item.config.stash[STATE].gate(verdict.gate)
-        where = f"[{run.manifest.scenario}, gate {gate.name}, owner {gate.owner}, runbook {gate.runbook}]"
+        where = f"[{run.scenario}, gate {gate.name}, owner {gate.owner}, runbook {gate.runbook}]"
         return f"{sentence(verdict)} {where}"
 
     def _place(self, text: str) -> Place:
@@ -63,11 +73,11 @@ def gate(request: pytest.FixtureRequest) -> GateCheck:
 
 
 @pytest.fixture
-def rule(request: pytest.FixtureRequest) -> Rule | WatchRule:
-    """One rule of the gate file named by the test's marker: the test becomes one item per line of `require`
-    and of `stop`.
+def rule(request: pytest.FixtureRequest) -> JudgedRule:
+    """One rule of the gate file named by the test's marker: the test becomes one item per line of `require`,
+    `stop` and `regress`.
     """
-    found: Rule | WatchRule = _param(request)
+    found: JudgedRule = _param(request)
     return found
 
 
@@ -96,11 +106,49 @@ def soak_run(request: pytest.FixtureRequest) -> RunLog:
     return _run(request)
 
 
+@pytest.fixture(scope="session")
+def ci_run(request: pytest.FixtureRequest) -> RunLog:
+    """The run of a change beside the locked baseline, whose code played the same market here: `comparison`
+    holds what came of it. Otherwise as `shadow_run`.
+    """
+    return _run(request)
+
+
+@pytest.fixture(scope="session")
+def locked_baseline(request: pytest.FixtureRequest) -> Lock:
+    """The baseline of the first selected scenario, in force: locked now under `--mmgates-lock`, else read and
+    checked, its archive unpacked and its market compared with the scenario.
+    """
+    state = request.config.stash[STATE]
+    try:
+        if state.options.lock:
+            paths = lock_baseline(state.options, state.gate("shadow"), state.gate("ci"))
+            state.written += [state.options.shown(path) for path in paths]
+        lock = checked_lock(state.options, state.options.selected[0])
+    except MmgatesError as error:
+        raise _failed(error) from None
+    state.locked += [lock] if state.options.lock else []
+    return lock
+
+
+@pytest.fixture(scope="session")
+def calibration_dataset(request: pytest.FixtureRequest) -> DatasetLog:
+    """The dataset that the feeds of a soak come to, between --mmgates-from and --mmgates-to: `columns` of its
+    kept intervals, `coverage`, and `path`, the JSON that it was read from. Made once per session.
+    """
+    try:
+        return request.config.stash[STATE].runs.dataset(_param(request))
+    except MmgatesError as error:
+        raise _failed(error) from None
+
+
 def _run(request: pytest.FixtureRequest) -> RunLog:
     try:
         return request.config.stash[STATE].runs.run(_param(request))
     except MmgatesError as error:
         raise _failed(error) from None
+    except Suspended as suspended:
+        pytest.exit(str(suspended), returncode=pytest.ExitCode.INTERRUPTED)
 
 
 def _failed(error: MmgatesError) -> BaseException:

@@ -17,6 +17,7 @@ import yaml
 
 from pytest_mmgates.errors import GateError, Place
 from pytest_mmgates.grammar import Bound
+from pytest_mmgates.regress import BaselineRule, parse_baseline_rule
 from pytest_mmgates.rows import DataKind
 from pytest_mmgates.rules import Rule, parse_bound, parse_rule
 from pytest_mmgates.units import Dimension
@@ -24,12 +25,15 @@ from pytest_mmgates.watchrules import WatchRule, parse_watch_rule
 
 DATA_KINDS: tuple[str, ...] = get_args(DataKind)
 _KEYS = ("gate", "evidence", "owner", "runbook", "require")
-_WATCH_KEYS = ("stop", "warn")
-_LATER_KEYS = ("safety", "accept", "regress")
+_OPTIONAL_KEYS = ("stop", "warn", "regress")
+_NOT_OF_DATASETS = {"stop": "not watched", "regress": "not compared"}
+_LATER_KEYS = ("safety", "accept")
 _EVIDENCE_KEYS = ("duration", "ticks", "source")
 _LARGEST_BYTES = 256 * 1024
 _DEEPEST = 6
-AnyRule = TypeVar("AnyRule", Rule, WatchRule)
+JudgedRule = Rule | WatchRule | BaselineRule
+"""A rule that has a verdict."""
+AnyRule = TypeVar("AnyRule", Rule, WatchRule, BaselineRule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +47,8 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """One gate file. `lines[i]` is where rule i of `require` stands. `stop` rules halt a run while it plays,
-    `warn` rules only say so.
+    """One gate file. `lines[i]` is where rule i of `judged` stands. `stop` rules halt a run while it plays,
+    `warn` rules only say so; `regress` rules compare it with the locked baseline.
     """
 
     name: str
@@ -56,11 +60,14 @@ class Gate:
     lines: tuple[int, ...]
     stop: tuple[WatchRule, ...] = ()
     warn: tuple[WatchRule, ...] = ()
+    regress: tuple[BaselineRule, ...] = ()
+    cautions: tuple[Rule, ...] = ()
+    """`warn` rules of a gate for datasets, which nothing watches: they warn where they hold."""
 
     @property
-    def judged(self) -> tuple[Rule | WatchRule, ...]:
+    def judged(self) -> tuple[JudgedRule, ...]:
         """Every rule that has a verdict."""
-        return (*self.require, *self.stop)
+        return (*self.require, *self.stop, *self.regress)
 
 
 def read_gate(path: Path, *, shown_as: str | None = None) -> Gate:
@@ -76,6 +83,11 @@ def read_gate(path: Path, *, shown_as: str | None = None) -> Gate:
     if len(content) > _LARGEST_BYTES:
         raise GateError(f"larger than {_LARGEST_BYTES} bytes", Place(file, 1, 1, ""))
     return _Document(text, file).gate(path.stem)
+
+
+def parse_gate(text: str, *, file: str, name: str) -> Gate:
+    """The gate of a text that stands, or stood, in a file of that name. GateError."""
+    return _Document(text, file).gate(name)
 
 
 class _Mark(Protocol):
@@ -96,22 +108,49 @@ class _Document:
         self._root = self._compose(text)
 
     def gate(self, stem: str) -> Gate:
-        keys = self._mapping(self._root, _KEYS, _WATCH_KEYS)
+        keys = self._mapping(self._root, _KEYS, _OPTIONAL_KEYS)
         name = self._text(keys["gate"])
         if name != stem:
             raise self._error(f"gate {name!r} stands in a file named {stem!r}", keys["gate"])
-        rules = self._sequence(keys["require"])
+        sections = {key: self._nodes(keys.get(key)) for key in ("require", *_OPTIONAL_KEYS)}
+        judged = (*sections["require"], *sections["stop"], *sections["regress"])
+        require = self._rules(sections["require"], parse_rule)
+        of_dataset = self._source(require, sections["require"]) == "dataset"
+        for key in ("stop", "regress"):
+            if of_dataset and key in keys:
+                raise self._error(f"a dataset is {_NOT_OF_DATASETS[key]}: it has no `{key}` rules", keys[key])
         return Gate(
             name=name,
             file=self._file,
             evidence=self._evidence(keys["evidence"]),
             owner=self._text(keys["owner"]),
             runbook=self._text(keys["runbook"]),
-            require=self._rules(rules, parse_rule),
-            lines=tuple(node.start_mark.line + 1 for node in rules),
-            stop=self._watch(keys.get("stop")),
-            warn=self._watch(keys.get("warn")),
+            require=require,
+            lines=tuple(node.start_mark.line + 1 for node in judged),
+            stop=self._rules(sections["stop"], parse_watch_rule),
+            warn=() if of_dataset else self._rules(sections["warn"], parse_watch_rule),
+            regress=self._rules(sections["regress"], parse_baseline_rule),
+            cautions=self._cautions(sections["warn"]) if of_dataset else (),
         )
+
+    def _source(self, rules: Sequence[Rule], nodes: Sequence[yaml.Node]) -> str:
+        """What the gate judges: the source of its first metric, which the others have to share."""
+        first = rules[0].definition
+        for rule, node in zip(rules, nodes, strict=True):
+            if rule.definition.source != first.source:
+                raise self._error(
+                    f"{rule.metric} is of a {rule.definition.source}, {first.name} of a {first.source}:"
+                    " a gate judges one of them",
+                    node,
+                )
+        return first.source
+
+    def _cautions(self, nodes: Sequence[yaml.Node]) -> tuple[Rule, ...]:
+        rules = self._rules(nodes, parse_rule)
+        for rule, where in zip(rules, nodes, strict=True):
+            if rule.definition.source != "dataset":
+                raise self._error(f"{rule.metric} is of a run, and this gate judges a dataset", where)
+        return rules
 
     def _evidence(self, node: yaml.Node) -> Evidence:
         keys = self._mapping(node, _EVIDENCE_KEYS)
@@ -129,8 +168,8 @@ class _Document:
             raise self._error(f"evidence asks for a minimum: expected >=, found {bound.op}", node)
         return bound
 
-    def _watch(self, node: yaml.Node | None) -> tuple[WatchRule, ...]:
-        return () if node is None else self._rules(self._sequence(node), parse_watch_rule)
+    def _nodes(self, section: yaml.Node | None) -> Sequence[yaml.Node]:
+        return () if section is None else self._sequence(section)
 
     def _rules(
         self, nodes: Sequence[yaml.Node], parse: Callable[[str, Place], AnyRule]

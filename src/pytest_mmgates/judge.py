@@ -10,24 +10,30 @@ A stop rule was judged while the run played (`pytest_mmgates.watch`); here its r
 that fired is FAIL whatever the evidence: it halted the run, and what was seen cannot be unseen. The others,
 and every `require` rule, of a run that was halted are NO_DATA. One that never had a value is NO_DATA, or
 INCONCLUSIVE where it had observations, only never as many as it asks for.
+
+A `regress` rule was measured in pairs beside the locked baseline (`pytest_mmgates.baseline`); its value is
+the change of the p95 in per cent, its reason the interval, the tail and how the baseline was made to run.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from enum import StrEnum
 
-from pytest_mmgates.gatefile import Gate
+from pytest_mmgates.baseline.record import Behaviour, Latency, StageChange
+from pytest_mmgates.gatefile import Gate, JudgedRule
 from pytest_mmgates.metrics.measurement import Measurement, absent
+from pytest_mmgates.regress import RegressRule, SameRule
 from pytest_mmgates.rules import Rule
 from pytest_mmgates.runlog import RunLog
-from pytest_mmgates.tally import SymbolTally
-from pytest_mmgates.units import Dimension, in_unit, show
-from pytest_mmgates.watch.record import Held, WatchRecord, clock_text, moment_text
+from pytest_mmgates.subject import Subject
+from pytest_mmgates.units import Dimension, Quantity, in_unit, show
+from pytest_mmgates.watch.record import Fired, Held, WatchRecord, clock_text, moment_text
 from pytest_mmgates.watchrules import Condition, WatchRule
 
-_LEAST_COVERED = 0.9
 _MODELLED_ABOVE = 0.5
+_NO_LIMIT = Quantity(Decimal(0), "")
 
 
 class Verdict(StrEnum):
@@ -108,18 +114,22 @@ def label(verdict: Verdict, data_kind: str | None) -> str:
     return f"{verdict} (SYNTHETIC)" if data_kind == "synthetic" else str(verdict)
 
 
-def judge(gate: Gate, run: RunLog) -> GateVerdict:
+def judge(gate: Gate, run: Subject) -> GateVerdict:
     """Judge the whole gate."""
     evidence = check_evidence(gate, run)
     rules = tuple(judge_rule(rule, gate, run) for rule in gate.judged)
-    warnings = tuple(record for record in run.watched if record.section == "warn" and record.fired)
-    return GateVerdict(gate, worst(rules), run.data_kind, evidence, rules, _unmet(run, evidence), warnings)
+    warnings = [record for record in run.watched if record.section == "warn" and record.fired]
+    warnings += [record for rule in gate.cautions if (record := _caution(rule, run))]
+    unmet = _unmet(run, evidence)
+    return GateVerdict(gate, worst(rules), run.data_kind, evidence, rules, unmet, tuple(warnings))
 
 
-def judge_rule(rule: Rule | WatchRule, gate: Gate, run: RunLog) -> RuleVerdict:
+def judge_rule(rule: JudgedRule, gate: Gate, run: Subject) -> RuleVerdict:
     """Judge one rule, of the gate file or not, on the gate's evidence."""
     if isinstance(rule, WatchRule):
         return _judge_watched(rule, gate, run)
+    if isinstance(rule, RegressRule | SameRule):
+        return _judge_compared(rule, gate, run)
     unmet = _unmet(run, check_evidence(gate, run))
     found = absent(unmet) if unmet else _measure(rule, run)
     if found.value is None:
@@ -131,7 +141,18 @@ def judge_rule(rule: Rule | WatchRule, gate: Gate, run: RunLog) -> RuleVerdict:
     return _compare(rule, gate, run.data_kind, found, found.value)
 
 
-def _judge_watched(rule: WatchRule, gate: Gate, run: RunLog) -> RuleVerdict:
+def _caution(rule: Rule, run: Subject) -> WatchRecord | None:
+    """The warning of a rule that holds."""
+    found = _measure(rule, run)
+    if found.value is None or not rule.bound.holds(found.value, rule.definition.dimension):
+        return None
+    unit = rule.bound.limit.unit
+    why = f"{rule}: was {show(in_unit(found.value, rule.definition.dimension, unit))}{unit}"
+    fired = Fired(at_ns=run.duration_ns, by="slow", value=found.value, n=found.n, why=why)
+    return WatchRecord(str(rule), "warn", above=rule.bound.op[0] == ">", judged=1, times=1, fired=fired)
+
+
+def _judge_watched(rule: WatchRule, gate: Gate, run: Subject) -> RuleVerdict:
     found = [record for record in run.watched if record.rule == str(rule) and record.section == "stop"]
     record = (
         found[0]
@@ -151,6 +172,58 @@ def _judge_watched(rule: WatchRule, gate: Gate, run: RunLog) -> RuleVerdict:
         return replace(_watched(rule, gate, run.data_kind, outcome, why), n=record.most_n)
     verdict = _watched(rule, gate, run.data_kind, Verdict.PASS, nearest(rule, record))
     return _with_value(verdict, rule, record.worst, record.worst_n)
+
+
+def _judge_compared(rule: RegressRule | SameRule, gate: Gate, run: Subject) -> RuleVerdict:
+    unmet = _unmet(run, check_evidence(gate, run))
+    found = run.comparison if isinstance(run, RunLog) else None
+    if unmet or found is None:
+        return _no_data(rule, gate, run.data_kind, unmet or "the run was not compared with a baseline")
+    if isinstance(rule, SameRule):
+        if found.behaviour is None:
+            return _no_data(rule, gate, run.data_kind, found.behaviour_absent or "was not compared")
+        outcome, reason = _sameness(found.behaviour)
+        return replace(_no_data(rule, gate, run.data_kind, reason, 2), verdict=outcome)
+    stage = found.latency.stage(rule.stage) if found.latency else None
+    if found.latency is None or stage is None:
+        absent_why = found.latency_absent or f"the baseline {found.name} has no stage {rule.stage}"
+        return _no_data(rule, gate, run.data_kind, absent_why)
+    verdict = _no_data(rule, gate, run.data_kind, _compared(stage, found.latency), stage.rounds)
+    verdict = replace(verdict, verdict=Verdict(stage.outcome))
+    if stage.change is None:
+        return verdict
+    change, limit = 100 * stage.change, 100 * rule.limit
+    return replace(verdict, value=change, margin=(limit - change) / limit, measured=change)
+
+
+def _sameness(behaviour: Behaviour) -> tuple[Verdict, str]:
+    if behaviour.is_same:
+        return Verdict.PASS, f"digest {behaviour.candidate[:12]} on both sides"
+    differ = f"digest {behaviour.candidate[:12]}, baseline {behaviour.baseline[:12]}"
+    if behaviour.acknowledged is not None:
+        return Verdict.PASS, f"{differ}; acknowledged: {behaviour.acknowledged}"
+    return Verdict.FAIL, differ
+
+
+def _compared(stage: StageChange, latency: Latency) -> str:
+    """The interval of the change and of the tail, and how both were had."""
+    texts = (
+        f"95 % CI {_interval(stage.low, stage.high)}",
+        f"tail {_percent(stage.tail)} {_interval(stage.tail_low, stage.tail_high)}",
+        f"gated in {stage.gated_in}" if stage.gated_in else "",
+        "second attempt" if latency.attempts > 1 else "",
+        latency.rung,
+        "" if latency.rung.startswith(stage.note) else stage.note,
+    )
+    return "; ".join(text for text in texts if text)
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return f"[{_percent(low)}, {_percent(high)}]"
+
+
+def _percent(share: float | None) -> str:
+    return "?" if share is None else f"{100 * share:+.1f}"
 
 
 def nearest(rule: WatchRule, record: WatchRecord) -> str:
@@ -193,15 +266,14 @@ def worst(rules: Sequence[RuleVerdict]) -> Verdict:
     return max((rule.verdict for rule in rules), key=lambda verdict: verdict.badness)
 
 
-def check_evidence(gate: Gate, run: RunLog) -> tuple[EvidenceVerdict, ...]:
+def check_evidence(gate: Gate, run: Subject) -> tuple[EvidenceVerdict, ...]:
     """Duration, ticks and source. The ticks of every symbol must also span its duration: a run that stalls
     early is not a long run.
     """
-    asked, ticks = gate.evidence, run.of(None).ticks
-    stalled = _stalled(run)
+    asked, ticks, stalled = gate.evidence, run.tick_count, run.stalled
     found = f"{_minutes(run.duration_ns)}m"
     if stalled is not None:
-        found = f"{_minutes(stalled.duration_ns)}m, of which ticks span {_minutes(stalled.covered_ns)}m"
+        found = f"{_minutes(stalled[0])}m, of which ticks span {_minutes(stalled[1])}m"
     long_enough = stalled is None and asked.duration.holds(run.duration_ns, Dimension.TIME)
     return (
         EvidenceVerdict("duration", str(asked.duration), found, long_enough),
@@ -210,44 +282,27 @@ def check_evidence(gate: Gate, run: RunLog) -> tuple[EvidenceVerdict, ...]:
     )
 
 
-def _stalled(run: RunLog) -> SymbolTally | None:
-    """The symbol whose ticks span the least of its duration, if that is too little."""
-    short = [
-        tally for tally in run.tally.symbols.values() if tally.covered_ns < _LEAST_COVERED * tally.duration_ns
-    ]
-    return min(short, key=lambda tally: tally.covered_ns / tally.duration_ns, default=None)
-
-
 def _minutes(ns: int) -> str:
     return show(ns / 60e9)
 
 
-def _unmet(run: RunLog, evidence: Sequence[EvidenceVerdict]) -> str | None:
-    if run.manifest.status != "complete":
-        because = f": {run.manifest.reason}" if run.manifest.reason else ""
-        return f"the run is {run.manifest.status}{because}"
-    skipped = run.manifest.counts.get("skipped_ticks", 0)
-    if skipped:
-        return f"{skipped} ticks were left out of the run by a wake filter"
-    if run.manifest.data.injected:
-        return f"faults were put into the data: {', '.join(run.manifest.data.injected)}"
-    changes = len(run.manifest.configs) - 1
-    if changes > 0:
-        return f"the configuration was changed during the run, times: {changes}"
+def _unmet(run: Subject, evidence: Sequence[EvidenceVerdict]) -> str | None:
+    if run.unfit:
+        return run.unfit
     missing = [f"{line.name} is {line.found}, asked for {line.asked}" for line in evidence if not line.met]
     return "; ".join(missing) or None
 
 
-def _measure(rule: Rule, run: RunLog) -> Measurement:
+def _measure(rule: Rule, run: Subject) -> Measurement:
+    if rule.definition.source != run.source:
+        return absent(f"{rule.metric} is of a {rule.definition.source}, and this is a {run.source}")
     if rule.symbol is not None and rule.symbol not in run.symbols:
         return absent(f"no symbol {rule.symbol} in this run, which has {', '.join(run.symbols) or 'none'}")
     return rule.definition.measure(run, rule.symbol)
 
 
-def _no_data(
-    rule: Rule | WatchRule, gate: Gate, data_kind: str | None, reason: str, n: int = 0
-) -> RuleVerdict:
-    limit = rule.bound.limit
+def _no_data(rule: JudgedRule, gate: Gate, data_kind: str | None, reason: str, n: int = 0) -> RuleVerdict:
+    limit = _NO_LIMIT if isinstance(rule, SameRule) else rule.bound.limit
     return RuleVerdict(
         gate=gate.name,
         rule=str(rule),
@@ -257,8 +312,15 @@ def _no_data(
         unit=limit.unit,
         n=n,
         reason=reason,
-        section="stop" if isinstance(rule, WatchRule) else "require",
+        section=section_of(rule),
     )
+
+
+def section_of(rule: JudgedRule) -> str:
+    """The section of a gate file that a rule of its kind stands in."""
+    if isinstance(rule, WatchRule):
+        return "stop"
+    return "require" if isinstance(rule, Rule) else "regress"
 
 
 def _compare(rule: Rule, gate: Gate, data_kind: str, found: Measurement, value: float) -> RuleVerdict:

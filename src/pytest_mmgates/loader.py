@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from pytest_mmgates.baseline.record import ComparisonRecord, decoded_comparison, encoded_comparison
 from pytest_mmgates.errors import RunlogError
 from pytest_mmgates.feeds import Feeds
 from pytest_mmgates.report.files import write_atomically
@@ -25,6 +26,7 @@ from pytest_mmgates.watch.record import WatchRecord, decoded_records, encoded_re
 PARTS = "parts"
 _TALLY = "tally.json"
 _WATCH = "watch.json"
+_COMPARISON = "comparison.json"
 
 
 def load(directory: Path, *, run_id: str | None = None) -> RunLog:
@@ -46,6 +48,11 @@ def keep_watch(directory: Path, records: Sequence[WatchRecord]) -> None:
     write_atomically({directory / _WATCH: encoded_records(records)})
 
 
+def keep_comparison(directory: Path, record: ComparisonRecord) -> None:
+    """Keep what a run came to beside the locked baseline."""
+    write_atomically({directory / _COMPARISON: encoded_comparison(record)})
+
+
 def is_tallied(directory: Path) -> bool:
     return (directory / _TALLY).is_file()
 
@@ -55,7 +62,8 @@ def _load(directory: Path, run_id: str | None, read: Callable[[Path, Manifest], 
     if run_id is not None and manifest.run_id != run_id:
         raise RunlogError(f"{directory}: holds run {manifest.run_id}, expected {run_id}")
     if not manifest.parts:
-        return RunLog(directory, manifest, read(directory, manifest), watched=_read_watch(directory))
+        watched, comparison = _read_watch(directory), _read_comparison(directory)
+        return RunLog(directory, manifest, read(directory, manifest), (), watched, comparison)
     parts = tuple(_load(directory / PARTS / entry.name, manifest.run_id, read) for entry in manifest.parts)
     for entry, part in zip(manifest.parts, parts, strict=True):
         if entry.run_digest != part.manifest.run_digest:
@@ -92,5 +100,13 @@ def _read_watch(directory: Path) -> tuple[WatchRecord, ...]:
     path = directory / _WATCH
     try:
         return decoded_records(path.read_bytes()) if path.is_file() else ()
+    except (OSError, msgspec.MsgspecError) as error:
+        raise RunlogError(f"{path}: {error}") from error
+
+
+def _read_comparison(directory: Path) -> ComparisonRecord | None:
+    path = directory / _COMPARISON
+    try:
+        return decoded_comparison(path.read_bytes()) if path.is_file() else None
     except (OSError, msgspec.MsgspecError) as error:
         raise RunlogError(f"{path}: {error}") from error

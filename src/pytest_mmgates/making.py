@@ -28,22 +28,43 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
+from enum import Enum, auto
 from functools import partial
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from pytest_mmgates.errors import OutputError
-from pytest_mmgates.gatefile import read_gate
-from pytest_mmgates.loader import PARTS, is_tallied, keep_tally, keep_watch, load
+from pytest_mmgates.alerting.naming import news_of
+from pytest_mmgates.baseline import in_force
+from pytest_mmgates.baseline.compare import compare, lock_of
+from pytest_mmgates.baseline.lockfile import Lock
+from pytest_mmgates.dataset import path_of
+from pytest_mmgates.errors import OutputError, RunlogError, SutError
+from pytest_mmgates.gatefile import Gate, read_gate
+from pytest_mmgates.loader import (
+    PARTS,
+    is_tallied,
+    keep_comparison,
+    keep_tally,
+    keep_watch,
+    load,
+    load_tallied,
+)
 from pytest_mmgates.options import Options
 from pytest_mmgates.parts import write_whole_manifest
 from pytest_mmgates.report.files import write_atomically
-from pytest_mmgates.rows import read_markets
-from pytest_mmgates.sut import drive, is_user_error, load_callable, parts_of
+from pytest_mmgates.rows import read_manifest, read_markets
+from pytest_mmgates.sut import CHECKPOINT, drive, is_user_error, load_callable, parts_of
 from pytest_mmgates.units import NS_PER_S, Dimension, parse_duration
+from pytest_mmgates.watch.again import batches_again
 from pytest_mmgates.watch.watch import Watch
 
+RUNS = "runs"
+LOCK = "lock"
+PARTIAL = "partial"
+FAILED = "failed"
+OUTCOME = "outcome.json"
+FAILURE = ".failure.json"
 _HALT_NOTE = ".halt.txt"
 
 
@@ -67,11 +88,12 @@ class RunSpec:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended. `error` is one line; `detail` is the traceback of a bug."""
+    """How a run ended. `error` is one line; `detail` is a bug's traceback; `made` is a dataset's file."""
 
     run_id: str
     error: str | None = None
     detail: str | None = None
+    made: str = ""
 
 
 class Making:
@@ -82,17 +104,17 @@ class Making:
         self._tell = tell
         self._spec = spec
         self.run_id = f"{spec}-{session_id}"
-        self.directory = options.out_dir / "runs" / str(spec)
-        self._partial = self._beside(f"partial-{session_id}")
+        self.directory = options.out_dir / RUNS / str(spec)
+        self._partial = self._beside(f"{PARTIAL}-{session_id}")
 
     def outcome(self) -> Outcome | None:
         """The outcome of this session's run; another session's counts for nothing."""
-        outcome = _read_outcome(self._beside("outcome.json"))
+        outcome = _read_outcome(self._beside(OUTCOME))
         return outcome if outcome and outcome.run_id == self.run_id else None
 
     def make_once(self) -> Outcome:
         """The outcome of the run, made now if this session has none yet."""
-        path = self._beside("lock")
+        path = self._beside(LOCK)
         with _lock(path, blocking=False) as leads:
             if leads:
                 return self.outcome() or self._make()
@@ -128,8 +150,19 @@ class Making:
             return self._end(outcome)
 
     def _make_whole(self) -> Outcome:
+        lock = lock_of(self._options, self._spec.scenario) if self._spec.step == "ci" else None
         self._play(self._partial, None)
+        if lock is not None:
+            self._compare(lock)
         return Outcome(self.run_id)
+
+    def _compare(self, lock: Lock) -> None:
+        """Hold the run that was just played against the locked baseline."""
+        path = self._options.gates_dir / f"{in_force.GATE}.yaml"
+        gate = in_force.with_locked(read_gate(path, shown_as=self._options.shown(path)), self._options)
+        run = load_tallied(self._partial, run_id=self.run_id)
+        request = self._request(self._partial, None)
+        keep_comparison(self._partial, compare(self._options, lock, gate, request, run))
 
     def _make_of_parts(self, parts: Sequence[str], locks: ExitStack) -> Outcome:
         """All locks of parts are held until the outcome is written, so that nobody begins one after that."""
@@ -178,50 +211,70 @@ class Making:
         return self._beside("locks") / f"{name}.lock"
 
     def _part_failure(self, name: str) -> Path:
-        return self._partial / PARTS / f"{name}.failure.json"
+        return self._partial / PARTS / f"{name}{FAILURE}"
 
     def _play(self, run_dir: Path, part: str | None) -> None:
-        """Drive the system under test and read what it wrote. What a killed worker left goes first."""
-        if run_dir.exists():
+        """Drive the system under test and read what it wrote. What a killed worker left is gone on with where
+        that was asked for and can be, else it goes first.
+        """
+        left = left_in(run_dir) if self._options.resume else Left.NOTHING
+        if run_dir.exists() and left is Left.NOTHING:
             shutil.rmtree(run_dir)
         run_dir.parent.mkdir(parents=True, exist_ok=True)
-        watch = self._watch(run_dir)
-        others = HaltNotes(self._partial / PARTS, part)
-        request = self._request(run_dir, part)
-        drive(load_callable("mmgates_sut", self._options.sut), request, partial(_judged, watch, others))
+        gate = self._gate()
+        watch = self._watch(gate, run_dir)
+        judge = WatchJudge(gate, watch, HaltNotes(self._partial / PARTS, part))
+        if left is Left.ENDED:
+            with watch.silent():
+                for feed, lines in batches_again(run_dir, watch):
+                    judge.batch(feed, lines)
+        else:
+            resume = left is Left.INTERRUPTED
+            request = {**self._request(run_dir, part), "resume": resume}
+            kept = partial(_kept, run_dir, watch) if resume else None
+            drive(load_callable("mmgates_sut", self._options.sut), request, judge, kept)
         watch.finish()
         keep_watch(run_dir, watch.records)
         keep_tally(load(run_dir, run_id=self.run_id))
 
-    def _watch(self, run_dir: Path) -> Watch:
+    def _gate(self) -> Gate | None:
         """The stop rules of a run are those of the gate file named like its step: whoever else judges it,
         they belong to the run.
         """
         path = self._options.gates_dir / f"{self._spec.step}.yaml"
-        gate = read_gate(path, shown_as=self._options.shown(path)) if path.is_file() else None
+        return read_gate(path, shown_as=self._options.shown(path)) if path.is_file() else None
+
+    def _watch(self, gate: Gate | None, run_dir: Path) -> Watch:
         stop, warn = (gate.stop, gate.warn) if gate else ((), ())
         return Watch(stop, warn, lambda: read_markets(run_dir), self._tell)
 
     def _parts(self) -> tuple[str, ...]:
-        if not self._options.parts:
-            return ()
-        names = load_callable("mmgates_parts", self._options.parts)
-        return parts_of(names, self._request(self._partial, None))
+        """Those to play, in their order: all, or the ones that were asked for."""
+        asked = self._options.asked_parts
+        found: tuple[str, ...] = ()
+        if self._options.parts and self._spec.step != in_force.GATE:
+            names = load_callable("mmgates_parts", self._options.parts)
+            found = parts_of(names, self._request(self._partial, None))
+        wrong = [name for name in asked if name not in found]
+        if wrong:
+            there = ", ".join(found) or "none"
+            raise SutError(f"--mmgates-part: no part {wrong[0]!r} in {self._spec.scenario}: there is {there}")
+        return tuple(name for name in found if not asked or name in asked)
 
     def _end(self, outcome: Outcome) -> Outcome:
         """Move the directory to where it is to be looked for, then say so."""
-        made, failed = self._partial, self._beside("failed")
+        made, failed = self._partial, self._beside(FAILED)
         if outcome.error is None:
             _move(made, self.directory)
         else:
             _move(made, failed)
             outcome = replace(outcome, error=outcome.error.replace(str(made), str(failed)))
-        _write_outcome(self._beside("outcome.json"), outcome)
+        _write_outcome(self._beside(OUTCOME), outcome)
         return outcome
 
     def _clear_other_sessions(self) -> None:
         mine = self._partial
-        for left in mine.parent.glob(f"{self._spec}.partial-*"):
+        for left in mine.parent.glob(f"{self._spec}.{PARTIAL}-*"):
             if left != mine:
                 shutil.rmtree(left)
 
@@ -240,6 +293,54 @@ class Making:
             "config": [str(path) for path in options.config_of(spec.step)],
             "live": options.is_live(spec.scenario),
             "host": options.host if options.is_live(spec.scenario) else None,
+            "status_port": options.status_port,
+            "running_dir": str(options.out_dir / "running"),
+        }
+
+
+class DatasetMaking:
+    """How this session makes its dataset, seen from one of its processes: whoever comes second waits at the
+    lock, and reads the outcome.
+    """
+
+    def __init__(self, options: Options, session_id: str, spec: RunSpec) -> None:
+        self._options = options
+        self._id = f"{spec}-{session_id}"
+        self._beside = options.out_dir / "runs" / str(spec)
+
+    def outcome(self) -> Outcome | None:
+        """The outcome of this session's; another session's counts for nothing."""
+        outcome = _read_outcome(self._beside.with_suffix(".outcome.json"))
+        return outcome if outcome and outcome.run_id == self._id else None
+
+    def make_once(self) -> Outcome:
+        """The outcome, made now if this session has none yet. A bug is raised here."""
+        with _lock(self._beside.with_suffix(".lock")):
+            return self.outcome() or self._make()
+
+    def _make(self) -> Outcome:
+        try:
+            made = load_callable("mmgates_dataset", self._options.dataset)(self._request())
+            outcome = Outcome(self._id, made=path_of(made))
+        except Exception as error:
+            outcome = self._end(_failure(self._id, error))
+            if outcome.detail:
+                raise
+            return outcome
+        return self._end(outcome)
+
+    def _end(self, outcome: Outcome) -> Outcome:
+        _write_outcome(self._beside.with_suffix(".outcome.json"), outcome)
+        return outcome
+
+    def _request(self) -> dict[str, object]:
+        options = self._options
+        return {
+            "from": options.from_moment,
+            "to": options.to_moment,
+            "interval_s": options.interval_s,
+            "feeds": [str(path) for path in options.feeds],
+            "out_dir": str(options.out_dir),
         }
 
 
@@ -269,12 +370,62 @@ def halted_parts(directory: Path) -> list[str]:
     return sorted(path.name.removesuffix(_HALT_NOTE) for path in directory.glob(f"*{_HALT_NOTE}"))
 
 
-def _judged(watch: Watch, others: HaltNotes, feed: str, lines: bytes) -> str | None:
-    """Why the run has to be halted after this batch, or None."""
-    watch.batch(feed, lines)
-    if watch.halt_reason is not None:
-        others.leave(watch.halt_reason)
-    return watch.halt_reason or others.other()
+class Left(Enum):
+    """What a process that died left of a run."""
+
+    NOTHING = auto()
+    INTERRUPTED = auto()
+    ENDED = auto()
+    """All of it was played, and not yet read."""
+
+
+def left_in(run_dir: Path) -> Left:
+    """Nothing, where there is nothing to go on with."""
+    if (run_dir / CHECKPOINT).is_file():
+        return Left.INTERRUPTED
+    try:
+        status = read_manifest(run_dir).status
+    except RunlogError:
+        return Left.NOTHING
+    return Left.ENDED if status in ("complete", "halted") else Left.NOTHING
+
+
+def _kept(run_dir: Path, watch: Watch) -> Iterator[tuple[str, bytes]]:
+    """The rows of an interrupted run once more, for the watch to see what it had seen. What rules held then
+    was told then.
+    """
+    with watch.silent():
+        yield from batches_again(run_dir, watch)
+    watch.restart()
+
+
+class WatchJudge:
+    """Judges the batches of one run, or part of a run: by the rules of its gate, and by what became of other
+    parts.
+    """
+
+    def __init__(self, gate: Gate | None, watch: Watch, others: HaltNotes) -> None:
+        self._gate = gate
+        self._watch = watch
+        self._others = others
+        self._said_ns = 0
+
+    def batch(self, feed: str, lines: bytes) -> str | None:
+        watch, others = self._watch, self._others
+        watch.batch(feed, lines)
+        if watch.halt_reason is not None:
+            others.leave(watch.halt_reason)
+        return watch.halt_reason or others.other()
+
+    def says(self) -> list[dict[str, object]] | None:
+        if self._watch.looked_ns <= self._said_ns:
+            return None
+        self._said_ns = self._watch.looked_ns
+        return self._watch.says()
+
+    def news(self) -> list[dict[str, object]]:
+        gate = self._gate
+        return [] if gate is None else [news_of(gate, change) for change in self._watch.take_changes()]
 
 
 @contextmanager

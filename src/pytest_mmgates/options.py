@@ -9,11 +9,12 @@ from types import MappingProxyType
 
 import pytest
 
-from pytest_mmgates.steps import STEPS
+from pytest_mmgates.steps import DATASET, STEPS
 from pytest_mmgates.units import NS_PER_S, Dimension, parse_duration
 
 _ALL = "all"
 _DEFAULT_OUT = "artifacts"
+_MOST_PORT = 65535
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -24,6 +25,13 @@ def add_options(parser: pytest.Parser) -> None:
         default=[],
         metavar="NAME",
         help="scenario to run on, repeatable; 'all' = every one (default: the ini mmgates_default_scenario)",
+    )
+    group.addoption(
+        "--mmgates-part",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="play and judge only this part of a scenario in parts, repeatable (default: all of them)",
     )
     group.addoption("--mmgates-data", metavar="DIR", help="captures (default: ../shared/data when present)")
     group.addoption(
@@ -56,11 +64,66 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="HOST",
         help="where the venue of --mmgates-live is, as its scenario would say (default: the scenario's host)",
     )
+    group.addoption(
+        "--mmgates-lock",
+        action="store_true",
+        help="with -m lock: lock the baseline of the scenario, from its shadow run",
+    )
+    group.addoption(
+        "--mmgates-without-ab",
+        metavar="REASON",
+        help="lock a release baseline without an accepted A/B; the reason stays in the lock",
+    )
+    group.addoption(
+        "--mmgates-base",
+        metavar="COMMIT",
+        help="commit that the change is made on: tell edits of gates beside it (default: beside the lock)",
+    )
+    group.addoption(
+        "--mmgates-resume",
+        action="store_true",
+        help="go on with the newest session in --mmgates-out that was interrupted: its runs continue behind"
+        " their last checkpoint",
+    )
+    group.addoption(
+        "--mmgates-seeds", type=int, metavar="N", help="how many seeds a simulation plays (default: its own)"
+    )
+    group.addoption(
+        "--mmgates-status-port",
+        type=int,
+        metavar="PORT",
+        help="show each run on this loopback port while it plays; 0 takes a free one, which the run's file in"
+        " OUT/running names (default: not at all)",
+    )
     group.addoption("--mmgates-seed", type=int, metavar="N", help="seed of the run (default: the scenario's)")
+    group.addoption(
+        "--mmgates-from",
+        metavar="MOMENT",
+        help="begin of a dataset, ISO 8601: 2025-01-15T00:00:00Z (default: the first tick)",
+    )
+    group.addoption("--mmgates-to", metavar="MOMENT", help="end of a dataset (default: the last tick)")
+    group.addoption(
+        "--mmgates-interval", metavar="TIME", help="interval of a dataset: 5m (default: the system's own)"
+    )
+    group.addoption(
+        "--mmgates-feeds",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="feeds of a dataset: a folder as a soak publishes it, or a run directory; repeatable"
+        " (default: OUT/edge/feeds)",
+    )
+    parser.addini("mmgates_dataset", "makes a dataset, as package.module:callable", default="")
     parser.addini("mmgates_sut", "system under test, as package.module:callable", default="")
     parser.addini("mmgates_parts", "names the parts of a run, as package.module:callable", default="")
     parser.addini(
         "mmgates_config", "configuration of a step, a line each: STEP: FILE...", type="linelist", default=[]
+    )
+    parser.addini("mmgates_tape", "latency tape of the bot, as package.module:callable", default="")
+    parser.addini("mmgates_source", "paths of the code under test: what a lock archives", type="linelist")
+    parser.addini("mmgates_compare", "time for the comparison of stage times", default="80s")
+    parser.addini(
+        "mmgates_inconclusive", "what an inconclusive comparison does: fail or warn", default="fail"
     )
     parser.addini("mmgates_gates", "directory of gate files", default="gates")
     parser.addini("mmgates_scenarios", "directory of scenario files", default="scenarios")
@@ -85,8 +148,24 @@ class Options:
     config: tuple[Path, ...]
     step_config: Mapping[str, tuple[Path, ...]]
     seed: int | None
+    seeds: int | None
     live: str | None
     host: str | None
+    tape: str
+    source: tuple[str, ...]
+    compare_s: float
+    inconclusive_warns: bool
+    lock: bool
+    without_ab: str | None
+    base: str | None
+    dataset: str
+    from_moment: str | None
+    to_moment: str | None
+    interval_s: float | None
+    feeds: tuple[str, ...]
+    resume: bool
+    status_port: int | None
+    asked_parts: tuple[str, ...]
 
     def is_live(self, scenario: str) -> bool:
         """Whether a scenario is the live venue that was asked for."""
@@ -139,6 +218,7 @@ class Options:
                 f"--mmgates-scenario all: no scenario in {self.shown(self.scenarios_dir)}"
             )
         self._check_live()
+        self._check_lock()
         if self.data_dir and not self.data_dir.is_dir():
             raise pytest.UsageError(f"--mmgates-data: no directory {self.data_dir}")
         for path in self.config:
@@ -166,6 +246,10 @@ class Options:
         if self.duration == _ALL:
             raise pytest.UsageError("--mmgates-duration: 'all' of a live market has no end, expected a time")
 
+    def _check_lock(self) -> None:
+        if self.without_ab is not None and not self.lock:
+            raise pytest.UsageError("--mmgates-without-ab: is of --mmgates-lock, which was not given")
+
     def shown(self, path: Path) -> str:
         """A path as people write it: relative to the root where it lies inside."""
         return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
@@ -175,7 +259,11 @@ class Options:
         existing path of an option that it does not know yet for a place to find tests in.
         """
         words = ["pytest", "-m", step]
+        if step == DATASET:
+            return shlex.join([*words, *self._rerun_dataset()])
         words += ["--mmgates-live" if self.is_live(scenario) else "--mmgates-scenario", scenario]
+        for part in self.asked_parts:
+            words += ["--mmgates-part", part]
         words += ["--mmgates-host", self.host] if self.host and self.is_live(scenario) else []
         words += ["--mmgates-duration", self.duration] if self.duration else []
         if self.data_dir not in (None, _captures_beside(self.root)):
@@ -185,10 +273,22 @@ class Options:
             words += [f"--mmgates-config={self.shown(path)}"]
         return shlex.join(words)
 
+    def _rerun_dataset(self) -> list[str]:
+        asked = {"from": self.from_moment, "to": self.to_moment}
+        asked["interval"] = None if self.interval_s is None else f"{self.interval_s:g}s"
+        words = [f"--mmgates-{name}={value}" for name, value in asked.items() if value is not None]
+        return words + [f"--mmgates-feeds={self.shown(Path(feeds))}" for feeds in self.feeds]
+
+    def replay(self, step: str, seed: int) -> str:
+        """The command that plays one seed of a step again."""
+        words = ["pytest", "-m", step, "--mmgates-seed", str(seed)]
+        return shlex.join(words + [f"--mmgates-config={self.shown(path)}" for path in self.config])
+
 
 def read_options(config: pytest.Config) -> Options:
     root, here = config.rootpath, config.invocation_params.dir
     duration = config.getoption("mmgates_duration")
+    out_dir = _out_dir(config.getoption("mmgates_out"), root, here)
     return Options(
         root=root,
         sut=config.getini("mmgates_sut"),
@@ -198,15 +298,60 @@ def read_options(config: pytest.Config) -> Options:
         default_scenario=config.getini("mmgates_default_scenario"),
         asked=tuple(config.getoption("mmgates_scenario")),
         data_dir=_data_dir(config.getoption("mmgates_data"), root, here),
-        out_dir=_out_dir(config.getoption("mmgates_out"), root, here),
+        out_dir=out_dir,
         duration=duration,
-        duration_s=_seconds(duration),
+        duration_s=_seconds("--mmgates-duration", duration),
         config=tuple(here / path for path in config.getoption("mmgates_config")),
         step_config=_step_config(config.getini("mmgates_config"), root),
         seed=config.getoption("mmgates_seed"),
+        seeds=_seeds(config.getoption("mmgates_seeds")),
         live=config.getoption("mmgates_live"),
         host=config.getoption("mmgates_host"),
+        tape=config.getini("mmgates_tape"),
+        source=tuple(config.getini("mmgates_source")),
+        compare_s=_compare_s(config.getini("mmgates_compare")),
+        inconclusive_warns=_inconclusive_warns(config.getini("mmgates_inconclusive")),
+        lock=config.getoption("mmgates_lock"),
+        without_ab=config.getoption("mmgates_without_ab"),
+        base=config.getoption("mmgates_base"),
+        dataset=config.getini("mmgates_dataset"),
+        from_moment=config.getoption("mmgates_from"),
+        to_moment=config.getoption("mmgates_to"),
+        interval_s=_seconds("--mmgates-interval", config.getoption("mmgates_interval")),
+        feeds=_feeds(config.getoption("mmgates_feeds"), out_dir, here),
+        resume=config.getoption("mmgates_resume"),
+        status_port=_status_port(config),
+        asked_parts=tuple(dict.fromkeys(config.getoption("mmgates_part"))),
     )
+
+
+def _compare_s(text: str) -> float:
+    try:
+        return parse_duration(text).base(Dimension.TIME) / NS_PER_S
+    except ValueError as error:
+        raise pytest.UsageError(f"ini mmgates_compare: {error}") from error
+
+
+def _inconclusive_warns(text: str) -> bool:
+    if text not in ("fail", "warn"):
+        raise pytest.UsageError(f"ini mmgates_inconclusive: found {text!r}, expected fail or warn")
+    return text == "warn"
+
+
+def _feeds(asked: Sequence[str], out_dir: Path, here: Path) -> tuple[str, ...]:
+    """Folders as absolute paths; a place in an object store as it was typed."""
+    named = [name if "://" in name else str(here / name) for name in asked]
+    return tuple(named) or (str(out_dir / "edge" / "feeds"),)
+
+
+def _status_port(config: pytest.Config) -> int | None:
+    """One page shows one run: runs of several workers at once cannot have one port."""
+    port: int | None = config.getoption("mmgates_status_port")
+    if port is not None and not 0 <= port <= _MOST_PORT:
+        raise pytest.UsageError(f"--mmgates-status-port: was {port}, expected 0 to {_MOST_PORT}")
+    if port is not None and config.getoption("numprocesses", default=None):
+        raise pytest.UsageError("--mmgates-status-port: shows one run at a time, expected no -n")
+    return port
 
 
 def _step_config(lines: Sequence[str], root: Path) -> Mapping[str, tuple[Path, ...]]:
@@ -239,12 +384,19 @@ def _out_dir(asked: str, root: Path, here: Path) -> Path:
     return root / asked if asked == _DEFAULT_OUT else here / asked
 
 
-def _seconds(duration: str | None) -> float | None:
+def _seeds(asked: int | None) -> int | None:
+    if asked is not None and asked < 1:
+        raise pytest.UsageError(f"--mmgates-seeds: was {asked}, expected at least 1")
+    return asked
+
+
+def _seconds(option: str, duration: str | None) -> float | None:
     if duration is None:
         return None
-    if duration == _ALL:
+    if duration == _ALL and option == "--mmgates-duration":
         return math.inf
     try:
         return parse_duration(duration).base(Dimension.TIME) / NS_PER_S
     except ValueError as error:
-        raise pytest.UsageError(f"--mmgates-duration: {error}, or 'all'") from error
+        also = ", or 'all'" if option == "--mmgates-duration" else ""
+        raise pytest.UsageError(f"{option}: {error}{also}") from error

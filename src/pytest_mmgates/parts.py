@@ -50,6 +50,9 @@ def whole_manifest(parts: dict[str, Content]) -> Content:
         "instruments": list({_key(item): item for part in every for item in part["instruments"]}.values()),
         "counts": _summed([part["counts"] for part in every]),
         "run_digest": _digest(parts),
+        "resumes": [
+            {**resume, "part": name} for name, part in parts.items() for resume in part.get("resumes", [])
+        ],
         "parts": [
             {"name": name, "status": part["status"], "run_digest": part.get("run_digest")}
             for name, part in parts.items()

@@ -10,14 +10,34 @@ import pytest
 
 from pytest_mmgates import collection
 from pytest_mmgates.controller import Controller
-from pytest_mmgates.fixtures import gate, rule, scenario, shadow_run, soak_run
-from pytest_mmgates.options import add_options, read_options
+from pytest_mmgates.errors import OutputError
+from pytest_mmgates.fixtures import (
+    calibration_dataset,
+    ci_run,
+    gate,
+    locked_baseline,
+    rule,
+    scenario,
+    shadow_run,
+    soak_run,
+)
+from pytest_mmgates.options import Options, add_options, read_options
 from pytest_mmgates.progress import Progress
+from pytest_mmgates.resuming import take_over
 from pytest_mmgates.runs import RunStore
 from pytest_mmgates.state import STATE, State
 from pytest_mmgates.steps import STEPS
 
-__all__ = ["gate", "rule", "scenario", "shadow_run", "soak_run"]
+__all__ = [
+    "calibration_dataset",
+    "ci_run",
+    "gate",
+    "locked_baseline",
+    "rule",
+    "scenario",
+    "shadow_run",
+    "soak_run",
+]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,7 +51,9 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{step}({arguments}): {what}; runs only with -m {step}")
     options = read_options(config)
     worker = _worker_input(config)
-    session_id = worker.get("mmgates_session_id") or secrets.token_hex(4)
+    if options.lock and worker:
+        raise pytest.UsageError("--mmgates-lock: found workers (-n), expected one process")
+    session_id = worker.get("mmgates_session_id") or _session_id(options)
     state = State(options, session_id, RunStore(options, session_id, Progress(config).line))
     config.stash[STATE] = state
     if not worker:
@@ -55,6 +77,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     collection.select(items, config)
+
+
+def _session_id(options: Options) -> str:
+    """Drawn, or that of the session to go on with."""
+    if not options.resume:
+        return secrets.token_hex(4)
+    try:
+        return take_over(options.out_dir)
+    except OutputError as error:
+        raise pytest.UsageError(f"--mmgates-resume: {error}") from error
 
 
 def _worker_input(config: pytest.Config) -> dict[str, str]:

@@ -6,11 +6,13 @@ and nothing is repaired: a gate over a repaired file would judge another run tha
 (msgspec itself refuses NaN and infinite numbers.)
 """
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import IO, Annotated, Any, Literal, TypeVar
 
 import msgspec
+import zstandard
 
 from pytest_mmgates.errors import RunlogError
 from pytest_mmgates.units import NS_PER_MS
@@ -113,6 +115,16 @@ class ConfigInForce(msgspec.Struct, frozen=True):
     config_sha256: str
 
 
+class Resumed(msgspec.Struct, frozen=True):
+    """A run that was interrupted went on at this tick, in another process."""
+
+    first_tick_ns: Ns
+
+
+class _Resumes(msgspec.Struct):
+    resumes: list[Resumed] = []
+
+
 class Markets(msgspec.Struct, frozen=True):
     """What a run trades: the part of `manifest.json` that is known before its first row."""
 
@@ -155,6 +167,7 @@ class Manifest(Markets, frozen=True):
     run_digest: str | None = None
     parts: list[PartEntry] = []
     configs: list[ConfigInForce] = []
+    resumes: list[Resumed] = []
 
     @property
     def duration_ns(self) -> int:
@@ -209,6 +222,16 @@ def read_markets(directory: Path) -> Markets:
         raise RunlogError(f"{path}: {error}") from error
 
 
+def read_resumes(directory: Path) -> list[int]:
+    """When a run that may be playing still was resumed, ns. Raises RunlogError."""
+    path = directory / "manifest.json"
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=_Resumes)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise RunlogError(f"{path}: {error}") from error
+    return [resume.first_tick_ns for resume in found.resumes]
+
+
 def read_blocks(path: Path, row_type: type[RowT]) -> Iterator[tuple[int, list[RowT]]]:
     """Decoded rows, block by block, each with the line number of its first row."""
     decoder = msgspec.json.Decoder(row_type)
@@ -221,17 +244,34 @@ def read_blocks(path: Path, row_type: type[RowT]) -> Iterator[tuple[int, list[Ro
         line += len(rows)
 
 
+def feed_files(directory: Path, feed: str) -> list[Path]:
+    """The files of a feed by day: JSON lines, or where only that is left, the same compressed."""
+    by_name = {path.name.removesuffix(".zst"): path for path in directory.glob(f"{feed}_????????.jsonl.zst")}
+    by_name |= {path.name: path for path in directory.glob(f"{feed}_????????.jsonl")}
+    return [by_name[name] for name in sorted(by_name)]
+
+
+def open_feed(path: Path) -> IO[bytes]:
+    """The lines of a feed's file, compressed or not."""
+    if path.suffix != ".zst":
+        return path.open("rb")
+    return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(path.open("rb"), closefd=True))
+
+
 def _whole_lines(path: Path) -> Iterator[bytes]:
     """Blocks of about `_BLOCK_BYTES` that end with a newline; what is left at the end is a torn row."""
     rest = b""
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            whole, newline, tail = block.rpartition(b"\n")
-            if newline:
-                yield rest + whole + newline
-                rest = tail
-            else:
-                rest += block
+    try:
+        with open_feed(path) as file:
+            while block := file.read(_BLOCK_BYTES):
+                whole, newline, tail = block.rpartition(b"\n")
+                if newline:
+                    yield rest + whole + newline
+                    rest = tail
+                else:
+                    rest += block
+    except zstandard.ZstdError as error:
+        raise RunlogError(f"{path}: is no whole zstd file: {error}") from error
     if rest:
         yield rest
 

@@ -7,7 +7,9 @@ asks for them.
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from pathlib import Path
+from typing import Any
 
+from pytest_mmgates.baseline.record import ComparisonRecord
 from pytest_mmgates.errors import RunlogError
 from pytest_mmgates.feeds import Feeds
 from pytest_mmgates.rows import Manifest
@@ -15,11 +17,14 @@ from pytest_mmgates.tables import Fills, Samples, Ticks
 from pytest_mmgates.tally import SymbolTally, Tally, merged
 from pytest_mmgates.watch.record import WatchRecord
 
+_LEAST_COVERED = 0.9
+
 
 @dataclass(frozen=True)
 class RunLog:
     """A run that ended. `parts` are the runs that it was played in, in their order; none where it was played
-    whole. `watched` is what stop rules and warnings came to while it was played.
+    whole. `watched` is what stop rules and warnings came to while it was played; `comparison` is what it came
+    to beside the locked baseline, where it was compared.
     """
 
     directory: Path
@@ -27,10 +32,65 @@ class RunLog:
     tally: Tally
     parts: tuple["RunLog", ...] = ()
     watched: tuple[WatchRecord, ...] = ()
+    comparison: ComparisonRecord | None = None
+
+    source = "run"
+
+    @property
+    def step(self) -> str:
+        return self.manifest.step
+
+    @property
+    def scenario(self) -> str:
+        return self.manifest.scenario
 
     @property
     def data_kind(self) -> str:
         return self.manifest.data.kind
+
+    @property
+    def tick_count(self) -> int:
+        """Of all symbols."""
+        return self.of(None).ticks
+
+    @property
+    def stalled(self) -> tuple[int, int] | None:
+        """Duration, and the part of it that ticks span, of the symbol where that is the least and too
+        little.
+        """
+        short = [
+            (tally.duration_ns, tally.covered_ns)
+            for tally in self.tally.symbols.values()
+            if tally.covered_ns < _LEAST_COVERED * tally.duration_ns
+        ]
+        return min(short, key=lambda spans: spans[1] / spans[0], default=None)
+
+    @property
+    def unfit(self) -> str | None:
+        """Why no gate judges this run, however long it was."""
+        manifest = self.manifest
+        if manifest.status != "complete":
+            because = f": {manifest.reason}" if manifest.reason else ""
+            return f"the run is {manifest.status}{because}"
+        skipped = manifest.counts.get("skipped_ticks", 0)
+        if skipped:
+            return f"{skipped} ticks were left out of the run by a wake filter"
+        if manifest.data.injected:
+            return f"faults were put into the data: {', '.join(manifest.data.injected)}"
+        changes = len(manifest.configs) - 1
+        return f"the configuration was changed during the run, times: {changes}" if changes > 0 else None
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Which run made these numbers. `parts` is empty for a run that was played whole."""
+        manifest = self.manifest
+        return {
+            "run_id": manifest.run_id,
+            "run_digest": manifest.run_digest,
+            "config_sha256": manifest.config_sha256,
+            "data_sha256": manifest.data.sha256,
+            "parts": [{"name": part.name, "run_digest": part.run_digest} for part in manifest.parts],
+        }
 
     @property
     def symbols(self) -> tuple[str, ...]:

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from pytest_mmgates.baseline import in_force
+from pytest_mmgates.baseline.in_force import with_locked
+from pytest_mmgates.baseline.lockfile import Lock
 from pytest_mmgates.gatefile import Gate, read_gate
 from pytest_mmgates.judge import RuleVerdict
 from pytest_mmgates.making import RunSpec
@@ -27,6 +30,7 @@ class State:
     in_play: dict[RunSpec, list[str]] = field(default_factory=dict)
     inline: list[tuple[str, RuleVerdict]] = field(default_factory=list)
     results: list[RunResult] = field(default_factory=list)
+    locked: list[Lock] = field(default_factory=list)
     written: list[str] = field(default_factory=list)
     error: str | None = None
 
@@ -34,7 +38,8 @@ class State:
         """A gate file, read once; GateError if it cannot be."""
         if name not in self.gates:
             path = self.options.gates_dir / f"{name}.yaml"
-            self.gates[name] = read_gate(path, shown_as=self.options.shown(path))
+            gate = read_gate(path, shown_as=self.options.shown(path))
+            self.gates[name] = with_locked(gate, self.options) if name == in_force.GATE else gate
         return self.gates[name]
 
 

@@ -5,12 +5,15 @@ its run.
 from collections.abc import Mapping
 from types import MappingProxyType
 
+DATASET = "dataset"
+"""The step that is judged by a dataset instead of a run."""
+
 STEPS: Mapping[str, str] = MappingProxyType(
     {
         "prep": "configuration and rollback snapshot",
         "shadow": "the bot on a market, without sending orders, against latency and cache gates",
         "soak": "a long run, looking for drift, leak and decay",
-        "dataset": "aggregation of soak feeds into a calibration dataset",
+        DATASET: "aggregation of soak feeds into a calibration dataset",
         "ab": "candidate against control",
         "lock": "locking of the performance baseline",
         "daily": "the daily operations report",
@@ -21,4 +24,6 @@ STEPS: Mapping[str, str] = MappingProxyType(
     }
 )
 
-RUN_FIXTURES: Mapping[str, str] = MappingProxyType({"shadow_run": "shadow", "soak_run": "soak"})
+RUN_FIXTURES: Mapping[str, str] = MappingProxyType(
+    {"shadow_run": "shadow", "soak_run": "soak", "ci_run": "ci", "calibration_dataset": DATASET}
+)

@@ -14,11 +14,26 @@ The ini `mmgates_sut = "package.module:callable"` names a callable: one mapping 
     config      files to load: a base, then overrides; empty = the system's default
     live        true: the scenario is a venue to connect to, and the run takes as long as its market time
     host        of a live scenario: where the venue is (--mmgates-host), None = as the scenario says
+    resume      true: run_dir holds what an interrupted run left, and its `checkpoint.bin`, to go on from;
+                once the callable has returned, the rows in run_dir end where the run goes on
+    status_port port on which to show the run while it plays (--mmgates-status-port), None = none
+    running_dir directory in which a run that is shown says that it runs
 
 A run is an iterable of `(feed, lines)`: the very bytes appended to that feed's file, in time order. Iterating
 to the end drives it and leaves the directory complete. Its `manifest.json` is there before the first batch.
 `halt(reason)` asks it to stop with its quotes pulled: whoever judges the batches may call it between two of
-them, and goes on iterating until the run has ended.
+them, and goes on iterating until the run has ended. A run that has `watched(rules)`, too, is told what the
+rules that watch it say, a list of mappings, whenever they have looked again: `rule` and `section` ("stop" or
+"warn") as text, `says` (text; None before the first look) and `fired`.
+
+A run may have `alert(news)`: it is told, between two batches, when a stop rule or warning fires or is over,
+and passes it on to whoever has to know. `news` is a mapping: `alert` (a name), `status` (firing or resolved),
+`labels` and `annotations` (text by name), `since_ns` and `until_ns` (None while it fires; of the run's own
+clock). What fires at the very last look, when the run is over, stands in verdict and report alone.
+
+A run that can be resumed has `suspend(reason)`, called when the process is told to end (SIGTERM): it leaves a
+checkpoint, and halts. It keeps `checkpoint.bin` in run_dir for as long as it can be resumed; what is in it is
+its own affair.
 
 A long run may be cut into parts, which several processes play at once. The optional ini `mmgates_parts` names
 a second callable: the same mapping in (with `part` None), a list of names out, which are names of folders; an
@@ -32,10 +47,15 @@ Any other is a bug. Another bot joins with a short wrapper; nothing here imports
 
 import importlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from pytest_mmgates.errors import RunlogError, SutError
+from pytest_mmgates.errors import RunlogError, Suspended, SutError
 
 
 @runtime_checkable
@@ -49,6 +69,8 @@ class Run(Protocol):
 
 Door = Callable[[Mapping[str, object]], object]
 """A callable that takes the mapping."""
+CHECKPOINT = "checkpoint.bin"
+"""In the directory of a run for as long as it can be resumed."""
 _FOLDER = re.compile(r"[\w@+-][\w@+.-]*")
 
 
@@ -79,41 +101,96 @@ def parts_of(parts: Door, request: Mapping[str, object]) -> tuple[str, ...]:
     return tuple(found)
 
 
-Judge = Callable[[str, bytes], str | None]
-"""Takes a batch; returns why the run has to be halted, or None."""
+class Judge(Protocol):
+    """Takes the batches of one run."""
+
+    def batch(self, feed: str, lines: bytes) -> str | None:
+        """Returns why the run has to be halted, or None. Raises RunlogError for rows that it cannot read."""
+
+    def says(self) -> list[dict[str, object]] | None:
+        """What every rule says now; None where nobody has looked since it was asked last."""
+
+    def news(self) -> list[dict[str, object]]:
+        """What fired or is over since it was asked last."""
 
 
-def drive(open_run: Door, request: Mapping[str, object], judge: Judge) -> None:
+def drive(
+    open_run: Door,
+    request: Mapping[str, object],
+    judge: Judge,
+    kept: Callable[[], Iterable[tuple[str, bytes]]] | None = None,
+) -> None:
     """Open a run and iterate it to its end. It is halted when the judge of its batches says so, or cannot
-    read them: that error is raised once the run has ended. An interrupt is passed on at once.
+    read them: that error is raised once the run has ended. An interrupt is passed on at once. After each
+    batch that was judged, a run that listens is told what its rules say. `kept`: the rows that a resumed run
+    wrote before, as soon as it is open; they are judged first.
+
+    Raises Suspended when the process was told to end, once the run has.
     """
     run = open_run(request)
     if not isinstance(run, Run):
         raise SutError(
             f"the system under test returned {type(run).__name__}: expected an iterable with halt(reason)"
         )
-    try:
-        unreadable = _iterate(run, judge)
-    except KeyboardInterrupt:
-        run.halt("interrupted")
-        raise
+    with _suspended_by_sigterm(run) as told:
+        try:
+            unreadable = _iterate(run, chain(kept() if kept else (), run), judge)
+        except KeyboardInterrupt:
+            run.halt("interrupted")
+            raise
+    if told:
+        can = (Path(str(request["run_dir"])) / CHECKPOINT).is_file()
+        how = "--mmgates-resume goes on with it" if can else "it cannot be resumed"
+        raise Suspended(f"SIGTERM: run {request['run_id']} is halted; {how}")
     if unreadable is not None:
         raise unreadable
 
 
-def _iterate(run: Run, judge: Judge) -> RunlogError | None:
+@contextmanager
+def _suspended_by_sigterm(run: Run) -> Iterator[list[int]]:
+    """Suspend the run on SIGTERM; yields the signals that came. Elsewhere than in the main thread, where no
+    signal arrives, nothing changes.
+    """
+    told: list[int] = []
+
+    def handler(number: int, _frame: object) -> None:
+        told.append(number)
+        getattr(run, "suspend", run.halt)("SIGTERM")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield told
+        return
+    before = signal.signal(signal.SIGTERM, handler)
+    try:
+        yield told
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _iterate(run: Run, batches: Iterable[tuple[str, bytes]], judge: Judge) -> RunlogError | None:
     unreadable, halted = None, False
-    for feed, lines in run:
+    for feed, lines in batches:
         if halted:
             continue
         try:
-            reason = judge(feed, lines)
+            reason = judge.batch(feed, lines)
         except RunlogError as error:
             unreadable, reason = error, f"rows cannot be judged: {error}"
+        _tell(run, judge)
         if reason is not None:
             run.halt(reason)
             halted = True
     return unreadable
+
+
+def _tell(run: Run, judge: Judge) -> None:
+    """A run that has `watched` what its rules say, one that has `alert` what is new of them."""
+    watched, alert = getattr(run, "watched", None), getattr(run, "alert", None)
+    if watched is not None and (says := judge.says()) is not None:
+        watched(says)
+    for news in judge.news():
+        if alert is not None:
+            alert(news)
 
 
 def is_user_error(error: BaseException) -> bool:

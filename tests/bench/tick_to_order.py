@@ -38,9 +38,11 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         found = asyncio.run(measured(Path(folder), seconds))
     sys.stdout.write(f"{len(found['total'])} ticks with a create, us\n")
+    slowest = np.asarray(found["total"]) >= np.percentile(found["total"], 99)
     for name, took in found.items():
         p50, p99 = np.percentile(took, [50, 99])
-        sys.stdout.write(f"{name:8} p50 {p50:8.0f}  p99 {p99:8.0f}\n")
+        share = np.average(np.asarray(took)[slowest]) / np.average(np.asarray(found["total"])[slowest])
+        sys.stdout.write(f"{name:8} p50 {p50:8.0f}  p99 {p99:8.0f}  {share:4.0%} of the slowest hundredth\n")
 
 
 if __name__ == "__main__":

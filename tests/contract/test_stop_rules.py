@@ -16,6 +16,7 @@ from pytest_mmgates import RunLog, Verdict
 from pytest_mmgates.gatefile import Gate, read_gate
 from pytest_mmgates.judge import judge
 from pytest_mmgates.loader import keep_watch, load
+from pytest_mmgates.making import HaltNotes, WatchJudge
 from pytest_mmgates.rows import EventRow, read_markets
 from pytest_mmgates.sut import drive
 from pytest_mmgates.watch.watch import Watch
@@ -68,12 +69,7 @@ def played(folder: Path, settings: str) -> RunLog:
         )
     )
     watch = Watch(GATE.stop, GATE.warn, lambda: read_markets(directory), lambda _: None)
-
-    def batch(feed: str, lines: bytes) -> str | None:
-        watch.batch(feed, lines)
-        return watch.halt_reason
-
-    drive(lambda _: run, {}, batch)
+    drive(lambda _: run, {}, WatchJudge(GATE, watch, HaltNotes(folder, None)))
     watch.finish()
     keep_watch(directory, watch.records)
     return load(directory)

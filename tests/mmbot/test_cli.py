@@ -1,5 +1,7 @@
 """The `mmbot` command: a run prints what it did; bad input is one line, exit code 2, and nothing written."""
 
+import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -37,7 +39,16 @@ def test_help_names_the_command(mmbot: Command):
 def test_help_of_run_names_its_options(mmbot: Command):
     code, out, _ = mmbot("run", "--help")
     assert code == 0
-    for option in ("--scenario", "--config-override", "--duration", "--data", "--out", "--seed", "--mode"):
+    for option in (
+        "--scenario",
+        "--config-override",
+        "--duration",
+        "--data",
+        "--out",
+        "--seed",
+        "--mode",
+        "--status-port",
+    ):
         assert option in out
 
 
@@ -62,6 +73,22 @@ def test_a_short_run_prints_its_table_and_writes_its_directory(mmbot: Command, g
     assert told in " ".join(out.split())
     assert manifest["run_digest"] in out
     assert "NO_DATA: no fill has a mid 60 s later" in out
+
+
+def test_a_run_that_is_shown_says_where(mmbot: Command, given: list):
+    code, out, err = mmbot(*given, "--duration", "10s", "--status-port", "0")
+    assert (code, err) == (0, "")
+    assert re.match(r"shown at http://127\.0\.0\.1:\d+/\n", out)
+
+
+def test_a_taken_status_port_is_one_line_and_no_run(mmbot: Command, given: list, tmp_path: Path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        code, out, err = mmbot(*given, "--status-port", taken.getsockname()[1])
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("mmbot: --status-port: was ")
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_same_command_twice_prints_the_same_digest(mmbot: Command, given: list, tmp_path: Path):
@@ -194,3 +221,15 @@ def test_the_console_script_is_installed_and_keeps_its_exit_code(tmp_path: Path)
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "mmbot: scenarios/x.yaml: no such scenario; there are: none\n"
+
+
+def test_an_interrupted_run_is_resumed_as_it_was_asked_for(mmbot: Command, given: list, tmp_path: Path):
+    out = tmp_path / "out"
+    assert mmbot("run", "--resume", out, "--seed", "3") == (
+        2,
+        "",
+        "mmbot: --resume: goes on as the run was asked for: expected no --seed\n",
+    )
+    assert mmbot("run", "--resume", out)[2] == f"mmbot: {out}: is no directory of a run: nothing to resume\n"
+    assert mmbot(*given)[0] == 0
+    assert mmbot("run", "--resume", out)[2] == f"mmbot: {out}: the run is complete: nothing to resume\n"

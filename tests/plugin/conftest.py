@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ class Project:
     def __init__(self, pytester):
         self.pytester = pytester
         self.path = pytester.path
-        shutil.copytree(ROOT / "gates", self.path / "gates")
+        shutil.copytree(ROOT / "gates", self.path / "gates", ignore=shutil.ignore_patterns("baselines"))
         shutil.copy(HERE / "foreign_bot.py", self.path)
         self.ini(INI)
         self.scenario("demo")
@@ -82,12 +83,94 @@ class Project:
         return json.loads(self.artifact(f"verdicts/{name}.json").read_text())
 
     def written(self, out="artifacts"):
-        """Every file under the output directory except the runs themselves."""
+        """Every file under the output directory except the runs themselves and their history."""
         root = self.path / out
         files = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
-        return sorted(name for name in files if not name.startswith("runs/"))
+        return sorted(name for name in files if not name.startswith("runs/") and name != "history.sqlite")
 
 
 @pytest.fixture
 def project(pytester):
     return Project(pytester)
+
+
+STEPS = """
+import pytest
+
+@pytest.mark.shadow
+def test_shadow(shadow_run, rule, gate):
+    gate(shadow_run, rule)
+
+@pytest.mark.lock
+def test_lock(locked_baseline):
+    assert locked_baseline.status == "locked"
+
+@pytest.mark.ci
+def test_ci(ci_run, rule, gate):
+    gate(ci_run, rule)
+"""
+
+SOURCE = """mmgates_source =
+    foreign_bot.py
+    tuning.json
+    scenarios
+"""
+
+CI = """gate: ci
+evidence: {duration: ">= 60m", ticks: ">= 100", source: [recorded, synthetic]}
+owner: trading-infra
+runbook: docs/baselines.md
+require:
+  - md_cache.hit_ratio >= 60%
+  - deadline_miss.ratio <= 2%
+regress:
+  - same(decisions)
+"""
+
+
+class Repository:
+    """The plugin tests' project, in git: `change` is an edit of the bot's own code."""
+
+    def __init__(self, project):
+        self.project = project
+        self.path = project.path
+        project.ini(INI + SOURCE)
+        project.test(STEPS)
+        (self.path / "gates" / "ci.yaml").write_text(CI)
+        project.gate("shadow", ">= 3000", ">= 100")
+        project.scenario("demo", tick_ms=20_000)
+        (self.path / ".gitignore").write_text("artifacts\n__pycache__\nrequests.jsonl\n")
+        self.change()
+        self.git("init", "--quiet")
+        self.commit()
+
+    def git(self, *arguments):
+        who = ("-c", "user.name=Tester", "-c", "user.email=tester@example.org")
+        command = ["git", "-C", str(self.path), *who, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    def commit(self):
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", "x")
+
+    def change(self, **settings):
+        (self.path / "tuning.json").write_text(json.dumps(settings))
+
+    def run(self, *arguments):
+        return self.project.run(*arguments)
+
+    def locked(self):
+        """Play, lock, commit."""
+        self.run("-m", "shadow").assert_outcomes(passed=4)
+        self.run("-m", "lock", "--mmgates-lock").assert_outcomes(passed=1)
+        self.commit()
+        return self
+
+    @property
+    def lock(self):
+        return self.path / "gates" / "baselines" / "demo.locked.json"
+
+
+@pytest.fixture
+def repository(project):
+    return Repository(project)

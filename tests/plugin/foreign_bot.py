@@ -6,10 +6,15 @@ that a gate can ask for is known beforehand. Each run that is opened adds its re
 the working directory, so that a test can count engine runs.
 
 A scenario with `parts` is played in parts, one a symbol.
+
+`tuning.json` of the working directory stands for the bot's own code: the same settings, over the scenario's.
 """
 
+import hashlib
 import json
 import os
+import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 START_NS = 1_700_000_040_000_000_000
@@ -55,7 +60,8 @@ class CaptureError(Exception):
 
 def settings_of(request):
     folder = Path("scenarios", "live") if request.get("live") else Path("scenarios")
-    return {**SETTINGS, **json.loads((folder / f"{request['scenario']}.yaml").read_text())}
+    tuning = json.loads(Path("tuning.json").read_text()) if Path("tuning.json").exists() else {}
+    return {**SETTINGS, **json.loads((folder / f"{request['scenario']}.yaml").read_text()), **tuning}
 
 
 def parts(request):
@@ -73,6 +79,34 @@ def open_run(request):
     return Run(request, settings)
 
 
+class Tape:
+    """The latency tape of this bot: a loop in each stage, timed by the clock that it is given."""
+
+    stages = (*STAGES, "tick_total")
+    readings = (1,) * len(STAGES) + (len(STAGES),)
+    ticks = 40
+    sha256 = "ab" * 32
+    kind = "synthetic"
+
+    def __init__(self, clock):
+        self.clock = clock
+
+    def step(self, first, stop):
+        return [(str(tick), [self.tick(tick)]) for tick in range(first, stop)]
+
+    def tick(self, tick):
+        times = [self.clock()]
+        for _ in STAGES:
+            sum(range(200 + 10 * (tick % 7)))
+            times.append(self.clock())
+        stages = [end - start for start, end in pairwise(times)]
+        return (*stages, times[-1] - times[0])
+
+
+def open_tape(request):
+    return Tape(request["clock"])
+
+
 class Run:
     def __init__(self, request, settings):
         self.request = request
@@ -86,8 +120,8 @@ class Run:
         if self.settings["fail"] == "bug":
             raise ZeroDivisionError("a bug of the bot")
         directory = Path(self.request["run_dir"])
-        run_id, scenario = self.request["run_id"], self.request["scenario"]
-        for name, lines in write_run(directory, self.settings, run_id=run_id, scenario=scenario):
+        asked = {name: self.request[name] for name in ("run_id", "scenario", "step")}
+        for name, lines in write_run(directory, self.settings, **asked):
             if self.settings["fail"] == "middle":
                 raise CaptureError("captures/abc.zst:17: corrupt frame")
             yield name, lines
@@ -98,7 +132,7 @@ class Run:
             os._exit(1)
 
 
-def write_run(directory, settings=None, *, run_id="r1", scenario="demo"):
+def write_run(directory, settings=None, *, run_id="r1", scenario="demo", step="shadow"):
     """Write a whole run directory and return its batches."""
     settings = {**SETTINGS, **(settings or {})}
     feeds = {"pipeline_ticks": ticks(settings), "fills": fills(settings), "samples": samples(settings)}
@@ -113,7 +147,7 @@ def write_run(directory, settings=None, *, run_id="r1", scenario="demo"):
     }
     if settings["lose_ticks"]:
         del feeds["pipeline_ticks"][-settings["lose_ticks"] :]
-    manifest = {**manifest_of(settings, counts), "run_id": run_id, "scenario": scenario}
+    manifest = {**manifest_of(settings, counts), "run_id": run_id, "scenario": scenario, "step": step}
     return write_feeds(directory, feeds, manifest, corrupt=settings["corrupt"])
 
 
@@ -249,7 +283,7 @@ def manifest_of(settings, counts):
         },
         "config": {"md_cache": {"ttl_ms": 500}, "pipeline": {"deadline_ms": 200}},
         "config_sha256": "ef" * 32,
-        "code": {"version": "0.1", "commit": None, "dirty": None},
+        "code": {"version": "0.1", "commit": commit(), "dirty": None},
         "host": {"python": "3.11", "numpy": "2", "platform": "linux", "cpus": 2},
         "models": {"queue": "risk_averse", "market_impact": "none"},
         "instruments": [
@@ -267,5 +301,13 @@ def manifest_of(settings, counts):
             }
         ],
         "counts": counts,
-        "run_digest": "12" * 32,
+        "run_digest": hashlib.sha256(json.dumps(fills(settings)).encode()).hexdigest(),
     }
+
+
+def commit():
+    """Of the project that the bot runs in, where that is a checkout."""
+    if not Path(".git").exists():
+        return None
+    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+    return done.stdout.strip()

@@ -1,8 +1,12 @@
 """A bot that soaks: it writes metric streams (`streams`) as rows of a run, ten seconds a batch, and halts
-when asked to. A scenario file is JSON: `hours`, `ill` (levels from `from_h` on), `parts`, `of_part`, `deaf`.
+when asked to. A scenario file is JSON: `hours`, `ill` (levels from `from_h` on), `parts`, `of_part`, `deaf`,
+`dies_at_h` (when it is interrupted, the first time), `fails_at_h` (the same with an error), `told_at_h` (the
+same with a SIGTERM). It can be resumed behind every 20th batch.
 """
 
 import json
+import os
+import signal
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -42,35 +46,77 @@ class Run:
     def __init__(self, request, settings):
         self.request, self.settings = request, settings
         self.directory = Path(request["run_dir"])
-        self.halted = None
+        self.halted = self.suspended = None
+        self.resumes = []
         self.symbol = f"{request['part'] or 'ABC'}USDT"
         self.counts = {"ticks": 0, "fills": 0}
         self.last_ns = streams.START_NS
+        self.passed = self._cut() if request["resume"] else 0
 
     def halt(self, reason):
         if not self.settings.get("deaf"):
             self.halted = reason
 
+    def suspend(self, reason):
+        self.halted = self.suspended = reason
+
     def __iter__(self):
-        self.directory.mkdir(parents=True)
+        self.directory.mkdir(parents=True, exist_ok=True)
         self._manifest("running")
         for feed in ("pipeline_ticks", "fills", "samples", "events"):
             self._append(feed, streams.START_NS, b"")
         identity = {"run_id": self.request["run_id"], "data_kind": self.settings["kind"]}
         settings = self.settings
-        for feed, lines in streams.batches(
+        batches = streams.batches(
             settings["hours"],
             streams.Levels(**settings.get("ill", {})),
             from_h=settings.get("from_h", 1e9),
             identity=identity,
             tick=TICK,
             symbol=f"paper:{self.symbol}",
-        ):
+        )
+        for number, (feed, lines) in enumerate(batches):
+            if number < self.passed:
+                continue
+            ts_ns = json.loads(lines.partition(b"\n")[0])["ts_ns"]
+            self._meet((ts_ns - streams.START_NS) / 3.6e12)
+            if not number % 20 or self.suspended:
+                self._checkpoint(number)
             if self.halted is not None:
                 break
-            self._append(feed, json.loads(lines.partition(b"\n")[0])["ts_ns"], lines)
+            self._append(feed, ts_ns, lines)
             yield feed, lines
         self._manifest("complete" if self.halted is None else "halted")
+        if not self.suspended:
+            (self.directory / "checkpoint.bin").unlink()
+
+    def _meet(self, at_h):
+        """What the scenario has in store for this time, once."""
+        met = Path(f"met-{self.request['part']}")
+        due = [
+            name for name in ("dies_at_h", "fails_at_h", "told_at_h") if self.settings.get(name, 1e9) <= at_h
+        ]
+        if not due or met.exists():
+            return
+        met.touch()
+        if due == ["dies_at_h"]:
+            raise KeyboardInterrupt
+        if due == ["fails_at_h"]:
+            raise OSError(28, "No space left on device")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def _checkpoint(self, number):
+        sizes = {path.name: path.stat().st_size for path in self.directory.glob("*.jsonl")}
+        kept = {"number": number, "sizes": sizes, "counts": self.counts, "last_ns": self.last_ns}
+        (self.directory / "checkpoint.bin").write_text(json.dumps(kept))
+
+    def _cut(self):
+        kept = json.loads((self.directory / "checkpoint.bin").read_bytes())
+        for name, size in kept["sizes"].items():
+            os.truncate(self.directory / name, size)
+        self.counts, self.last_ns = kept["counts"], kept["last_ns"]
+        self.resumes.append({"first_tick_ns": self.last_ns + 10**9})
+        return kept["number"]
 
     def _append(self, feed, ts_ns, lines):
         day = f"{datetime.fromtimestamp(ts_ns // 10**9, UTC):%Y%m%d}"
@@ -89,6 +135,7 @@ class Run:
             "scenario": self.request["scenario"],
             "status": status,
             "reason": self.halted,
+            "resumes": self.resumes,
             "started_ns": None if status == "running" else streams.START_NS,
             "ended_ns": None if status == "running" else self.last_ns + 10 * 10**9,
         }

@@ -226,3 +226,25 @@ def test_a_callable_of_parts_that_is_not_there_is_one_line(parted):
     result.stdout.fnmatch_lines(
         ["ini mmgates_parts = 'foreign_bot:pieces': foreign_bot has no callable 'pieces'"]
     )
+
+
+def test_only_the_parts_that_were_asked_for_are_played_and_judged(parted):
+    asked = ("--mmgates-part", "SIX", "--mmgates-part", "ONE")
+    parted.run("-m", "shadow", *asked).assert_outcomes(passed=4)
+    assert played(parted) == ["ONE", "SIX"]
+    assert [part["name"] for part in parted.verdict()["parts"]] == ["ONE", "SIX"]
+    assert (
+        manifest(parted)["counts"]["ticks"]
+        == 2 * manifest(parted, "runs/shadow-demo/parts/ONE")["counts"]["ticks"]
+    )
+    again = "pytest -m shadow --mmgates-scenario demo --mmgates-part SIX --mmgates-part ONE"
+    assert again in parted.artifact("md_cache/shadow_report.md").read_text()
+
+
+@pytest.mark.parametrize(("parts", "there"), [(PARTS, "ONE, TWO, SIX"), ([], "none")])
+def test_a_part_that_is_not_there_is_one_line_and_no_run(parted, parts, there):
+    parted.scenario("demo", parts=parts)
+    result = parted.run("-m", "shadow", "--mmgates-part", "TEN")
+    result.assert_outcomes(errors=4)
+    result.stdout.fnmatch_lines([f"*--mmgates-part: no part 'TEN' in demo: there is {there}"])
+    assert parted.requests() == []

@@ -1,6 +1,7 @@
 """`pytest -m soak`: a run that is watched while it plays, halted when it must be, and published."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -138,6 +139,53 @@ def test_progress_is_told_before_it_fires_where_somebody_reads(soak):
             "stop: deadline_miss.ratio?5m? *% > 5% for 10m (n 300) at 2026-01-01T01:*Z",
         ]
     )
+
+
+TELLS = """
+
+def watched(self, rules):
+    with Path("told.jsonl").open("a") as file:
+        file.write(json.dumps(rules) + "\\n")
+
+Run.watched = watched
+"""
+
+
+def test_a_run_that_listens_is_told_what_its_rules_say(soak):
+    bot = soak.path / "soak_bot.py"
+    bot.write_text(bot.read_text() + TELLS)
+    scenario(soak, ill={"miss": 0.09}, from_h=1)
+    soak.run("-m", "soak", "--mmgates-status-port", "8765")
+    told = [json.loads(line) for line in (soak.path / "told.jsonl").read_text().splitlines()]
+    assert len(told[0]) == 10  # each line of stop and warn
+    assert told[0][0] == {
+        "rule": "deadline_miss.ratio[5m] > 5% for 10m clear 4%, n >= 300, fast [2m] > 15% for 1m, n >= 120",
+        "section": "stop",
+        "says": None,
+        "fired": False,
+    }
+    says = [rules[0]["says"] for rules in told]
+    assert any(re.fullmatch(r"\d\.\d+%", said or "") for said in says)
+    assert any(re.fullmatch(r"\d+(\.\d+)?%, > 5% since 08:40 of 10:00", said or "") for said in says)
+    assert [rules[0]["fired"] for rules in told].index(True) == len(told) - 1
+    assert ", fired 1x, first deadline_miss.ratio[5m] " in says[-1]
+    (request,) = soak.requests()
+    assert (request["status_port"], Path(request["running_dir"])) == (8765, soak.artifact("running"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("65536",), "was 65536, expected 0 to 65535"),
+        (("-1",), "was -1, expected 0 to 65535"),
+        (("0", "-n", "2"), "shows one run at a time, expected no -n"),
+    ],
+)
+def test_a_status_port_that_cannot_be_is_a_usage_error(soak, arguments, message):
+    result = soak.run("-m", "soak", "--mmgates-status-port", *arguments)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: --mmgates-status-port: {message}"])
+    assert soak.requests() == []
 
 
 def test_a_warning_halts_nothing_and_is_told(soak):

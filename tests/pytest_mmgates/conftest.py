@@ -1,10 +1,12 @@
 """Runs of a foreign bot, written to disk and loaded."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
 
+from pytest_mmgates.cli import main
 from pytest_mmgates.gatefile import read_gate
 from pytest_mmgates.loader import load
 
@@ -37,3 +39,16 @@ def make_run(foreign_bot, tmp_path):
 @pytest.fixture
 def shadow_gate():
     return read_gate(ROOT / "gates" / "shadow.yaml", shown_as="gates/shadow.yaml")
+
+
+@pytest.fixture
+def mmgates(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """The console script in this process: exit code, stdout, stderr."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["mmgates", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code, *capsys.readouterr()
+
+    return run

@@ -119,6 +119,7 @@ def test_a_symbol_is_played_as_long_as_all_its_parts(two_days):
 
 def test_a_part_that_was_exchanged_is_refused(two_days):
     path = two_days / "parts" / "ONE-2" / "manifest.json"
-    path.write_text(path.read_text().replace("12" * 32, "34" * 32))
+    held = load(two_days).parts[1].manifest.run_digest
+    path.write_text(path.read_text().replace(held, "34" * 32))
     with pytest.raises(RunlogError, match="ONE-2: holds run digest 3434"):
         load(two_days)

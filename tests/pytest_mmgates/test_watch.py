@@ -19,6 +19,7 @@ from pytest_mmgates.units import Dimension
 from pytest_mmgates.watch.hold import Hold, Now
 from pytest_mmgates.watch.record import decoded_records, encoded_records, merged_records
 from pytest_mmgates.watch.ring import Ring
+from pytest_mmgates.watch.watch import Watch
 from pytest_mmgates.watchrules import parse_watch_rule
 
 DETECTED = {
@@ -51,6 +52,16 @@ def ticks(from_s, to_s, *, miss=(), symbol=SYMBOL):
         }
         for second in range(from_s, to_s)
     ]
+
+
+def test_what_a_rule_says_without_data_and_with_its_fast_twin():
+    stop = ["deadline_miss.ratio[1m] > 5% for 10m, n >= 30, fast [30s] > 15% for 1m, n >= 20"]
+    assert watch([], stop).says()[0]["says"] is None
+    missing = watch([rows("pipeline_ticks", *ticks(0, 60), *ticks(200, 201))], stop)
+    assert missing.says()[0]["says"] == "no data: since 02:20 of 05:00: no ticks"
+    ill_from_100 = ticks(0, 141, miss=range(100, 141))
+    (said,) = watch([rows("pipeline_ticks", *ill_from_100)], stop).says()
+    assert said["says"] == "66.67%, > 5% since 00:30 of 10:00, > 15% in 30s since 00:30 of 01:00"
 
 
 def test_every_shipped_stop_rule_has_a_cause():
@@ -86,6 +97,31 @@ def test_samples_that_stop_coming_fire_the_memory_rule():
     stream = (batch for batch in batches(5.5) if batch[0] != "samples")
     [(metric, by, at)] = fired(watch(stream))
     assert (metric, by, at) == ("memory.slope", "no_data", 210 - 1 / 6)
+
+
+def resident(minutes, megabytes):
+    """Samples of memory, a minute apart; `megabytes` by minute."""
+    for minute in minutes:
+        row = {"symbol": None, "name": "rss_bytes", "value": megabytes(minute) * 1e6}
+        yield rows("samples", {**row, "ts_ns": START_NS + minute * MINUTE_NS})
+
+
+@pytest.mark.parametrize(("restarts", "slope"), [(False, "fires"), (True, "is quiet")])
+def test_memory_that_a_new_process_takes_is_no_leak(restarts, slope):
+    rule = parse_watch_rule("memory.slope[2h] > 100MB/h, n >= 10, no_data fire 30m")
+    watched = Watch([rule], (), markets, lambda _: None)
+    for feed, lines in resident(range(240), lambda _: 500):
+        watched.batch(feed, lines)
+    if restarts:
+        watched.restart()
+    for feed, lines in resident(range(240, 600), lambda minute: min(900, 300 + 8 * (minute - 240))):
+        watched.batch(feed, lines)
+    watched.finish()
+    assert (watched.halt_reason is None) is (slope == "is quiet")
+    if restarts:
+        for feed, lines in resident(range(600, 900), lambda minute: 900 + 3 * (minute - 600)):
+            watched.batch(feed, lines)
+        assert watched.halt_reason is not None, "a leak of the new process is seen"
 
 
 def test_a_bot_that_is_well_halts_nothing_in_a_quarter_of_a_day():
@@ -130,6 +166,27 @@ def test_a_warning_fires_again_after_it_cleared_and_halts_nothing():
     assert (record.times, record.section, watched.halt_reason) == (2, "warn", None)
     assert record.fired.at_ns == START_NS + 100 * 10**9  # 40 of the last 60 s, the first look above half
     assert (record.worst, record.worst_n) == (1.0, 60)
+
+
+def test_what_fires_and_ends_is_told_once_each():
+    rule = parse_watch_rule("deadline_miss.ratio[1m] > 50% clear 10%")
+    seconds = set(range(60, 120)) | set(range(300, 360))
+    watched = watch([rows("pipeline_ticks", *ticks(0, 350, miss=seconds))], stop=(), warn=(rule,))
+    first, over, again = watched.take_changes()
+    assert (first.rule, first.section, first.by, first.until_ns) == (rule, "warn", "slow", None)
+    assert first.since_ns == START_NS + 100 * 10**9
+    assert (over.since_ns, over.until_ns) == (first.since_ns, START_NS + 180 * 10**9)
+    assert (again.since_ns, again.until_ns) == (START_NS + 340 * 10**9, None)
+    assert watched.take_changes() == []
+
+
+def test_the_want_of_data_ends_with_the_first_value():
+    rule = parse_watch_rule("deadline_miss.ratio[1m] > 50%, no_data fire 1m")
+    watched = watch([rows("pipeline_ticks", *ticks(0, 100), *ticks(300, 400))], stop=(), warn=(rule,))
+    missing, over = watched.take_changes()
+    assert (missing.by, missing.until_ns) == ("no_data", None)
+    assert (over.by, over.since_ns) == ("no_data", missing.since_ns)
+    assert over.until_ns == START_NS + 310 * 10**9
 
 
 def test_a_window_is_exactly_its_buckets():

@@ -32,7 +32,9 @@ MMBOT = Path(sys.executable).with_name("mmbot")
 PLACE = ("linear", "SYNTHUSDT")
 SYMBOL = "bybit_linear:SYNTHUSDT"
 KEY, SECRET = "botKeyNobodyMayRead", "botSecretNobodyMayRead"
-PATIENCE_S = 30.0
+OTHER = {"MMBOT_API_KEY": "anotherKey", "MMBOT_API_SECRET": "anotherSecret"}
+"""Of another account at the exchange."""
+PATIENCE_S = 60.0
 QUICK = """\
 pipeline: {tick_interval_ms: 20}
 guards: {soft_volatility_bps: 50, hard_volatility_bps: 100}
@@ -59,7 +61,7 @@ class WatchedExchange(PaperExchange):
 class Desk:
     """One folder, one account, any number of processes."""
 
-    def __init__(self, folder: Path, exchange: WatchedExchange, config: str) -> None:
+    def __init__(self, folder: Path, exchange: WatchedExchange, config: str, limit_factor: int) -> None:
         self.folder = folder
         self.exchange = exchange
         self.port = 0
@@ -72,7 +74,9 @@ class Desk:
         (folder / "quick.yaml").write_text(config)
         (folder / "scenarios/live").mkdir(parents=True)
         shutil.copy(REPO / "scenarios/demo.yaml", folder / "scenarios")
-        shutil.copy(REPO / "scenarios/live/paper.yaml", folder / "scenarios/live")
+        market = (REPO / "scenarios/live/paper.yaml").read_text()
+        takes = f"  orders_per_s: {10 * limit_factor}\n"
+        (folder / "scenarios/live/paper.yaml").write_text(market.replace("  depth:", f"{takes}  depth:"))
         request = PrepRequest(
             config=[Path("config.yaml"), Path("quick.yaml")],
             scenarios=["demo"],
@@ -198,17 +202,24 @@ class Desk:
 
 @contextlib.asynccontextmanager
 async def trading_desk(
-    folder: Path, speed: float = 10.0, config: str = QUICK, **faults: Any
+    folder: Path, speed: float = 10.0, config: str = QUICK, limit_factor: int = 10, **faults: Any
 ) -> AsyncIterator[Desk]:
-    """The demo market at that speed, and a desk in that folder."""
+    """The demo market at that speed, and a desk in that folder; the exchange takes so many times what Bybit
+    does, and the bot knows.
+    """
     scenario, _ = load_scenario("demo", REPO / "scenarios")
     tape = open_tape(scenario, "demo", None, folder / "cache")
     feeds = [Feed(feed.instrument, feed.events()) for feed in tape.feeds]
     key = ApiKey(KEY, SECRET, {"USDT": 100_000.0, "SYNTH": 1_000.0})
+    other = ApiKey(*OTHER.values(), {"USDT": 100_000.0})
     exchange = WatchedExchange(
-        feeds, [key], PaperSettings(limit_factor=10), wall_ns() // MS * MS, FaultSettings(**faults)
+        feeds,
+        [key, other],
+        PaperSettings(limit_factor=limit_factor),
+        wall_ns() // MS * MS,
+        FaultSettings(**faults),
     )
-    desk = Desk(folder, exchange, config)
+    desk = Desk(folder, exchange, config, limit_factor)
     async with contextlib.AsyncExitStack() as serving:
         server = await serving.enter_async_context(PaperServer(exchange, speed, wall_ns).running(0))
         desk.port, desk.close_exchange = server.port, serving.aclose

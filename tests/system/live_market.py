@@ -22,7 +22,8 @@ from tests.mmbot.builders import REPO
 from mmbot.model.notes import Note, noted
 from mmbot.recording.manifest import read_manifest
 from mmbot.recording.reader import frames
-from mmbot.runtime.live_run import LiveRequest, ShadowRun
+from mmbot.runtime.live_request import LiveRequest
+from mmbot.runtime.live_run import ShadowRun
 
 MMBOT = Path(sys.executable).with_name("mmbot")
 Row = dict[str, Any]

@@ -121,7 +121,7 @@ LEVERS: list[Lever] = [
     (HELD, "guards.soft_inventory_ratio", 0.1),
     (HELD, "guards.soft_widen_ratio", 15.0),
     (HELD, "guards.soft_size_ratio", 0.1),
-    (GUARDED_LATE, "guards.clear_ratio", 1.0),
+    (HELD, "guards.clear_ratio", 0.1),
     (HELD, "guards.recovery_s", 0.1),
     (JUMPY, "fast_cancel.move_bps", 2.5),
     (JUMPY, "fast_cancel.hold_ms", 700.0),
@@ -181,7 +181,12 @@ LEVERS_OF_ROWS: list[Lever] = [
     ({}, "trace.sample_rate", 0.6),
 ]
 """There, these change the rows alone."""
-ELSEWHERE = {"telemetry.sample_interval_s": "tests/mmbot/runtime/test_replay.py"}
+ELSEWHERE = {
+    "telemetry.checkpoint_interval_s": "tests/mmbot/runtime/test_checkpoint.py",
+    "telemetry.sample_interval_s": "tests/mmbot/runtime/test_replay.py",
+    "telemetry.metrics_port": "tests/mmbot/runtime/test_served.py",
+    "alerts.webhook_url": "tests/mmbot/runtime/test_alerting.py",
+}
 
 
 def market(symbol: str, seed: int, *, exchange_clock: bool) -> TapeFeed:

@@ -63,7 +63,7 @@ async def test_the_guard_takes_the_orders_of_a_bot_that_was_killed(tmp_path: Pat
 async def test_a_restart_after_kills_at_any_moment_cleans_up(tmp_path: Path) -> None:
     moments = np.random.default_rng(1)
     async with trading_desk(tmp_path) as desk:
-        for _ in range(3):
+        for _ in range(2):
             await killed_at(desk, int(moments.integers(1, 40)))
         await restarted(desk)
 
@@ -75,7 +75,7 @@ async def test_two_hundred_kills_one_after_another(tmp_path: Path) -> None:
     for desk_number in range(20):
         folder = tmp_path / str(desk_number)
         folder.mkdir()
-        async with trading_desk(folder, speed=30.0) as desk:
+        async with trading_desk(folder) as desk:
             for _ in range(10):
                 await killed_at(desk, int(moments.integers(1, 40)))
             await restarted(desk)

@@ -4,7 +4,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from tests.system.live import KEY, SECRET, SYMBOL, trading_desk
+from tests.system.live import KEY, OTHER, SECRET, SYMBOL, trading_desk
 
 from mmbot.clock import stopwatch
 from mmbot.units import SECOND
@@ -18,13 +18,15 @@ def files(folder: Path) -> list[bytes]:
 
 async def test_minutes_of_market_leave_books_that_are_the_exchanges(tmp_path: Path) -> None:
     async with trading_desk(tmp_path, speed=30.0) as desk:
-        bot = await desk.bot("--duration", "8s")
+        bot = await desk.bot()
+        await desk.until(lambda: len(desk.executions) > 2)
+        bot.send_signal(signal.SIGTERM)
         await desk.traded(bot)
 
         instrument = desk.exchange.markets[0].instrument
         fills, [manifest] = desk.rows("fills"), desk.manifests()
         lots = [round(row["qty"] / instrument.lot) * (1 if row["side"] == "buy" else -1) for row in fills]
-        assert len(fills) == len(desk.executions) > 1
+        assert len(fills) == len(desk.executions) > 2
         assert [row["fill_id"] for row in fills] == list(range(1, len(fills) + 1))
         assert sum(lots) == desk.position == desk.log().positions[SYMBOL].lots
         assert all(row["mid"] is not None for row in fills)
@@ -34,6 +36,9 @@ async def test_minutes_of_market_leave_books_that_are_the_exchanges(tmp_path: Pa
         assert manifest["counts"]["amends"] > 0, "orders move by amends over the wire"
         rejects = [row["detail"] for row in desk.rows("events") if row["kind"] == "amend_reject"]
         assert all("unchanged" not in reject["reason"] for reject in rejects), "each amend changes something"
+        assert manifest["throttle"] == {"messages_per_s": 40, "reserved_for_cancels": 20}
+        refused = [row["detail"]["reason"] for row in desk.rows("events") if row["kind"] == "order_reject"]
+        assert not any("rate limit" in reason for reason in refused), "what is too much waits"
 
 
 async def test_the_button_stops_a_bot_until_it_is_let_and_no_byte_holds_a_secret(tmp_path: Path) -> None:
@@ -52,6 +57,10 @@ async def test_the_button_stops_a_bot_until_it_is_let_and_no_byte_holds_a_secret
         assert (refused, "halted: drill" in why) == (2, True), why
         resumed, _ = await desk.ended(await desk.process("resume"))
         assert resumed == 0
+        refused, why = await desk.ended(await desk.bot(**OTHER))
+        assert (refused, "belongs to the venue's account" in why) == (2, True), why
+        killed, why = await desk.ended(await desk.process("kill", **OTHER))
+        assert (killed, "orders of ours may be left" in why) == (3, True), why
         guard.send_signal(signal.SIGTERM)
         await desk.ended(guard)
 
@@ -117,8 +126,10 @@ async def test_a_dead_user_stream_is_noticed_within_ten_seconds(tmp_path: Path) 
 
 
 async def test_a_clock_that_is_wrong_halts(tmp_path: Path) -> None:
-    async with trading_desk(tmp_path, clock_skew_ms=3_000) as desk:
+    async with trading_desk(tmp_path, limit_factor=1, clock_skew_ms=3_000) as desk:
         _, said = await desk.traded(await desk.bot())
         assert "halt: clock: venue is +" in said
         assert desk.executions == []
         assert SYMBOL not in {row["symbol"] for row in desk.rows("fills")}
+        [manifest] = desk.manifests()
+        assert manifest["throttle"] == {"messages_per_s": 20, "reserved_for_cancels": 10}, "ten of a kind"

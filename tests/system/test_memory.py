@@ -48,7 +48,7 @@ def resident_bytes(folder: Path, engine: str) -> list[tuple[int, int]]:
     return [((ts_ns - values[0][0]) // MINUTE_NS, value) for ts_ns, value in values]
 
 
-@pytest.mark.parametrize("engine", ["plain", "compiled"])
+@pytest.mark.parametrize("engine", [pytest.param("plain", marks=pytest.mark.slow), "compiled"])
 def test_two_hours_need_the_memory_of_ten_minutes(folder: Path, engine: str) -> None:
     samples = resident_bytes(folder, engine)
     early = max(value for minute, value in samples if minute < 10)

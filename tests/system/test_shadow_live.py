@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from tests.system.live_market import Bot, PaperVenue, Row, Shadow, live_scenario
 from mmbot.model.notes import Happened
 from mmbot.runtime.reload import Reload
 from mmbot.runtime.run import EngineKind, Run, RunRequest
+from mmbot.runtime.shown import shown
+from mmbot.telemetry.view import RunState
+from mmbot.units import SECOND
 
 STALL_MS = 1_500
 OVERLAY = {
@@ -167,6 +171,26 @@ def test_a_live_run_reads_its_configuration_again_between_two_ticks(
     ticks(shadow.rows, 2)
     shadow.over()
     assert [(reload.changed, reload.refused) for reload in told] == [({}, None)]
+
+
+def test_a_live_run_is_shown_while_it_plays(venue: PaperVenue, tmp_path: Path) -> None:
+    shadow = Shadow(tmp_path, venue.url)
+    with shown(shadow.run, 0, "--status-port") as (_, url):
+        ticks(shadow.rows, 2)
+        first = shown_at(url)
+        ticks(shadow.rows, 2)
+        assert shown_at(url).ticks > first.ticks > 0
+        shadow.over()
+        last = shown_at(url)
+    assert (first.facts.mode, first.facts.clock, first.facts.planned_ns) == ("shadow", "wall", 30 * SECOND)
+    assert first.state in ("quoting", "pulled")
+    assert (last.state, last.reason) == ("halted", "seen enough")
+    assert last.ticks == len(read(shadow.directory, "pipeline_ticks"))
+
+
+def shown_at(url: str) -> RunState:
+    with urllib.request.urlopen(f"{url}status.json", timeout=60) as reply:  # noqa: S310 (ours)
+        return msgspec.json.decode(reply.read(), type=RunState)
 
 
 def test_a_halted_run_replays_halted(venue: PaperVenue, tmp_path: Path) -> None:

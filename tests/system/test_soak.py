@@ -1,5 +1,7 @@
 """`pytest -m soak` over the shipped repository: what it starts from is said before it plays, as it is."""
 
+import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -32,14 +34,23 @@ def run(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
 
 
+def mmbot(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    script = Path(sys.executable).with_name("mmbot")
+    return subprocess.run([script, *arguments], cwd=project, capture_output=True, text=True, check=False)
+
+
 def report(project: Path, name: str) -> str:
     return (project / "artifacts" / "reports" / name).read_text(encoding="utf-8")
 
 
 def test_a_soak_that_nothing_went_before_says_so_and_plays(project: Path) -> None:
-    done = run(project, "-m", "soak", "--mmgates-duration", "2m")
-    assert "duration is 2m, asked for >= 24h" in done.stdout
+    files = ("--config", "config.yaml", "--config-override", "config.soak_overrides.yaml")
+    done = mmbot(project, "run", *files, "--mode", "soak", "--duration", "0.05", "--scenario", "demo")
+    assert done.returncode == 1
+    reason = "duration is 3m, asked for >= 24h; ticks is 180, asked for >= 10000"
+    assert done.stdout.endswith(f"soak: NO_DATA (SYNTHETIC): {reason} (artifacts/verdicts/soak.json)\n")
     assert report(project, "SOAK_START.md").startswith("# Soak: NOT READY\n")
+    assert "- status page: none: `--mmgates-status-port PORT` shows" in report(project, "SOAK_START.md")
     assert "| NOT KNOWN | prep verdict | never run | PASS |" in report(project, "PRE_SOAK_REPORT.md")
     manifest = (project / "artifacts/runs/soak-demo/manifest.json").read_text(encoding="utf-8")
     assert '"max_position_quote": 2500' in manifest  # config.soak_overrides.yaml has the last word
@@ -49,18 +60,24 @@ def test_a_soak_says_what_it_starts_from(project: Path) -> None:
     assert run(project, "-m", "prep").returncode == 0
     shadowed = run(project, "-m", "shadow", "--mmgates-config=config.yaml")
     assert shadowed.returncode == 0, shadowed.stdout
-    run(project, "-m", "soak", "--mmgates-duration", "2m")
+    run(project, "-m", "soak", "--mmgates-duration", "2m", "--mmgates-status-port", "0")
 
     start, ready = report(project, "SOAK_START.md"), report(project, "PRE_SOAK_REPORT.md")
     assert start.startswith("# Soak: ready\n")
     assert "pytest -m soak --mmgates-scenario demo --mmgates-duration 2m" in start
-    assert "| ready | prep verdict | PASS | PASS |" in ready
-    assert "| ready | shadow verdict | PASS (SYNTHETIC) | PASS |" in ready
+    assert re.search(r"\| ready \| prep verdict \| PASS, \d min ago \| PASS \|", ready)
+    assert re.search(r"\| ready \| shadow verdict \| PASS \(SYNTHETIC\), \d min ago \| PASS \|", ready)
+    assert re.search(r"\| ready \| disk \| .+ GB free \| 0\.0 GB: 120 ticks of \d{3,4} bytes, as ", ready)
+    assert "| ready | directory | artifacts: writable | writable |" in ready
+    assert f"- pytest {pytest.__version__}\n- python {platform.python_version()}\n" in ready
+    assert "- status page: on a free port, which `artifacts/running/*.json` names" in start
     assert "NOT" not in ready
     for line in (project / "gates/soak.yaml").read_text(encoding="utf-8").splitlines():
         if "[" in line and line.startswith("  - "):
             assert line.removeprefix("  - ") in start
     checklist = report(project, "SOAK_DASHBOARD_CHECKLIST.md")
+    assert "- [ ] metrics: on a free port" in checklist
+    assert "- [ ] dashboard: none: ops/grafana/mmbot.json is not there" in checklist
     assert "| stop | deadline_miss.ratio | `deadline_miss` in pipeline_ticks |" in checklist
 
 

@@ -7,7 +7,6 @@ half of the kernel stands still; answers come through Python and say where our o
 from mmbot.book.cache import MdCacheSettings
 from mmbot.book.compiled import CompiledMarket, local_settings
 from mmbot.book.market import FeatureSettings
-from mmbot.errors import RemoteProtocolError
 from mmbot.kernels import growing
 from mmbot.kernels import layout as L  # noqa: N812 (a block of constants)
 from mmbot.kernels.growing import GrowingContext
@@ -17,19 +16,20 @@ from mmbot.model.market_rows import rows_of
 from mmbot.model.orders import order_number
 
 
-def append(context: GrowingContext, event: MarketEvent, trouble: int) -> None:
-    """Append an event to a growing recording. `trouble`: the number that a trouble gets in its table.
-
-    Raises RemoteProtocolError for numbers that no market of this instrument could have.
+def appended(context: GrowingContext, event: MarketEvent) -> BookTrouble | None:
+    """Append an event that is no trouble to a growing recording. One whose numbers no market of this
+    instrument could have is left out: the trouble that it is instead has to be appended for it, since a book
+    that lacks a message cannot be believed.
     """
     try:
-        context.append(*rows_of(event, trouble))
-    except OverflowError as error:
-        raise RemoteProtocolError(
-            f"{event.symbol}: a price or size did not fit 32 bits, in ticks and lots"
-        ) from error
+        context.append(*rows_of(event, 0))
+    except OverflowError:
+        why = "a price or size did not fit 32 bits, in ticks and lots"
     except ValueError as error:
-        raise RemoteProtocolError(f"{event.symbol}: {error}") from error
+        why = str(error)
+    else:
+        return None
+    return BookTrouble(event.symbol, event.recv_ns, event.recv_ns, Trouble.RANGE, why)
 
 
 class FedMarket(CompiledMarket):
@@ -45,14 +45,14 @@ class FedMarket(CompiledMarket):
 
     def apply(self, event: MarketEvent) -> tuple[Trouble, str] | None:
         context = self._growing
-        append(context, event, 0)
+        trouble = event if isinstance(event, BookTrouble) else appended(context, event)
+        if trouble is not None:
+            context.append(*rows_of(trouble, 0))
         why = context.advance(event.recv_ns) & L.WHY_MASK
         if why == L.CROSSED:
             self._c[L.LOCAL_SYNCED] = 0
             return Trouble.CROSSED, "bid {} ask {}".format(*self.touch)
-        if isinstance(event, BookTrouble):
-            return event.trouble, event.detail
-        return None
+        return None if trouble is None else (trouble.trouble, trouble.detail)
 
     def rest(self, client_id: str, side: Side, tick: int) -> None:
         self._growing.rest(order_number(client_id), side, tick)

@@ -80,14 +80,21 @@ class SyntheticSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LiveSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A venue to connect to. `host`: as `mmbot record --host` takes it; `depth` is of the book."""
+    """A venue to connect to. `host`: as `mmbot record --host` takes it; `depth` is of the book.
+
+    `orders_per_s`: what the venue takes of the account in a second, creates, amends and cancels each. Bybit
+    takes 10 of derivatives, of VIP accounts 20 to 60: https://bybit-exchange.github.io/docs/v5/rate-limit
+    """
 
     venue: str
     symbols: list[str]
     depth: int
     host: str
+    orders_per_s: int = 10
 
     def __post_init__(self) -> None:
+        if self.orders_per_s < 1:
+            raise ValueError(f"live orders_per_s was {self.orders_per_s}, expected at least 1")
         if not self.symbols or len(set(self.symbols)) != len(self.symbols):
             raise ValueError(f"live symbols were {self.symbols}, expected at least one, each once")
 

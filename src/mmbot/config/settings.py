@@ -9,7 +9,8 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -90,7 +91,20 @@ class SimSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TelemetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`metrics_port`: serve metrics there, on loopback; 0 takes a free port, null serves none."""
+
     sample_interval_s: float
+    checkpoint_interval_s: float
+    """Of the run's own time; 0: none, and a replay that was interrupted cannot be resumed."""
+    metrics_port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] | None
+
+
+class AlertSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`webhook_url`: where alerts of the rules that watch the run are posted; null posts none. It stands in
+    manifests like the rest of the configuration: no place for a secret.
+    """
+
+    webhook_url: str | None
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -116,6 +130,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sim: SimSettings
     trace: TraceSection
     telemetry: TelemetrySettings
+    alerts: AlertSettings
 
     def sha256(self) -> str:
         """Hash of the effective values, whatever files they came from."""
@@ -214,6 +229,7 @@ def settings_of(document: Document) -> Settings:
     """Raises ConfigError naming file, line and key."""
     settings = document.convert(Settings)
     _check(document, settings)
+    _check_alone(document, settings)
     return settings
 
 
@@ -237,8 +253,23 @@ def _check(document: Document, settings: Settings) -> None:
             raise _error(
                 document, low_key, f"was {values[low_key]}, expected at most {high_key} = {values[high_key]}"
             )
-    if values["guards.soft_widen_ratio"] < 1:
+
+
+def _check_alone(document: Document, settings: Settings) -> None:
+    """What is asked of one value alone."""
+    if settings.guards.soft_widen_ratio < 1:
         raise _error(document, "guards.soft_widen_ratio", "was below 1; a soft guard never tightens")
+    webhook = settings.alerts.webhook_url
+    if webhook is not None and not _is_web_address(webhook):
+        raise _error(document, "alerts.webhook_url", f"was {webhook!r}, expected http(s)://HOST/...")
+
+
+def _is_web_address(text: str) -> bool:
+    parts = urlsplit(text)
+    try:
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of a port that is none
+        return False
 
 
 def _error(document: Document, key: str, message: str) -> ConfigError:

@@ -18,6 +18,7 @@ from mmbot.model.quotes import Quote
 from mmbot.model.records import TraceRow
 from mmbot.strategy.guards import Level
 from mmbot.strategy.queue_aware import Preferred, Working
+from mmbot.units import BPS
 
 _NEVER = 1 << 62
 _NAMES = {level: level.name for level in Level}
@@ -79,6 +80,11 @@ class Tracer:
             symbol=self._key,
             seq=seq,
             fair=None if view is None else price(stages.fetch_md.fair_ticks),
+            touch_bps=None if view is None else (view.ask_tick - view.bid_tick) / view.mid * BPS,
+            imbalance=None if view is None else view.imbalance,
+            depth_lots=None if view is None else view.depth_lots,
+            bid_trade_lots_per_s=market.trade_rate(now_ns, Side.BUY),
+            ask_trade_lots_per_s=market.trade_rate(now_ns, Side.SELL),
             volatility_bps=None if view is None else market.volatility_bps,
             latency_ms=vitals.latency_at(now_ns),
             drawdown_quote=vitals.drawdown_quote,

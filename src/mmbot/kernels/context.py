@@ -52,6 +52,17 @@ class Snapshot(NamedTuple):
     rows: int
 
 
+class ContextState(NamedTuple):
+    """A copy of what a context knows, addresses left out: its integers, its tables and ladders by their place
+    in `layout`, and what is counted beside them.
+    """
+
+    ints: npt.NDArray[np.int64]
+    arrays: dict[int, npt.NDArray[Any]]
+    fills_answered: int
+    dropped_rows: int
+
+
 class Context:
     """A symbol's kernel: its recording, ladders, tables and features."""
 
@@ -124,6 +135,35 @@ class Context:
             if not self._columns[name].flags.c_contiguous:
                 raise ValueError(f"column {name} was not contiguous")
             self._ints[which] = self._columns[name].ctypes.data
+
+    @property
+    def owned(self) -> dict[str, object]:
+        """What others hold of this context, by name: it stays in the process, and `state` can leave it."""
+        arrays = {f"array {which}": array for which, array in self._arrays.items()}
+        views = {"ints": self.c, "floats": self.f, "advance": self.advance, "observe": self.observe}
+        return {"context": self, **views, **arrays}
+
+    def state(self) -> ContextState:
+        """Everything that a kernel over the same recording goes on from."""
+        arrays = {which: array.copy() for which, array in self._arrays.items()}
+        return ContextState(self._ints.copy(), arrays, self._fills_answered, self.dropped_rows)
+
+    def restore(self, state: ContextState) -> None:
+        """Go on from there. The context is over the same recording, and nothing moves: who holds a part of it
+        holds it still.
+        """
+        pointers = [*self._arrays, *_COLUMNS.values()]
+        addresses = self._ints[pointers].copy()
+        self._ints[:] = state.ints
+        self._ints[pointers] = addresses
+        for which, array in state.arrays.items():
+            self._arrays[which][:] = array
+        self._fills_answered, self.dropped_rows = state.fills_answered, state.dropped_rows
+        self._adjusted = None
+
+    @property
+    def _arrays(self) -> dict[int, npt.NDArray[Any]]:
+        return {**self._tables, **self.ladders}
 
     def sleep(
         self, least: int, next_tick_ns: int, touch: TouchBand, features: FeatureBand | None = None

@@ -80,10 +80,12 @@ class Trouble(StrEnum):
     DEPTH = "depth"
     DUPLICATE = "duplicate"
     BEFORE_SNAPSHOT = "before_snapshot"
+    RANGE = "range"
+    """A price or size that no market of this instrument could have."""
 
     @property
     def breaks_book(self) -> bool:
-        return self in (Trouble.GAP, Trouble.LOST, Trouble.CROSSED, Trouble.DEPTH)
+        return self in (Trouble.GAP, Trouble.LOST, Trouble.CROSSED, Trouble.DEPTH, Trouble.RANGE)
 
 
 class BookTrouble(msgspec.Struct, frozen=True, gc=False):

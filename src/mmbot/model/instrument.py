@@ -109,10 +109,11 @@ class Instrument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return _steps(ticks, self.tick)
 
     def pricer(self) -> Callable[[float], float]:
-        """The same as a function that has worked out the grid once, for the hot path."""
+        """The same as a function that has worked out the grid once, for the hot path. It is a method of a
+        number, so that whoever holds it can be put into a checkpoint, which a lambda cannot.
+        """
         per_unit = _whole_steps(self.tick)
-        tick = self.tick
-        return (lambda ticks: ticks / per_unit) if per_unit else (lambda ticks: ticks * tick)
+        return float(per_unit).__rtruediv__ if per_unit else self.tick.__rmul__
 
     def quantity(self, lots: int) -> float:
         """Base units (linear) or contracts (inverse); keeps the sign."""

@@ -71,3 +71,17 @@ def sent(request: bytes) -> bytes:
 def rest(url: str, body: bytes) -> bytes:
     """A JSON answer of REST, as a line."""
     return b'{"_rest":%s,"body":%s}' % (_encoder.encode(url), body)
+
+
+def rest_answer(asked: str, status: int, body: bytes) -> bytes:
+    """An HTTP answer whatever it is, as a line: the JSON as it came, or the text if it is none."""
+    try:
+        msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        body = _encoder.encode(body.decode("utf-8", "replace"))
+    return b'{"_rest":%s,"status":%d,"body":%s}' % (_encoder.encode(asked), status, body)
+
+
+def rest_failure(asked: str, reason: str) -> bytes:
+    """A request that got no answer, as a line."""
+    return b'{"_rest":%s,"failed":%s}' % (_encoder.encode(asked), _encoder.encode(reason))

@@ -78,15 +78,23 @@ class EventRow(msgspec.Struct, gc=False):
 class TraceRow(msgspec.Struct, gc=False):
     """What the stages thought at one tick. Prices in quote currency, sizes in lots, scores 0..1.
 
-    `spread_bps` is before the guards, `half_spread_bps` after; `soft` and `hard` are the reasons held, `held`
-    the sides that fast_cancel keeps empty; `*_ahead_lots` and `*_eta_s` are of the first-level orders that
-    rested; `quotes` are (slot, price, lots), slot 1 the first bid and -1 the first ask.
+    `touch_bps` is the market's own spread, `imbalance` the bid's share of what its touch displays,
+    `depth_lots` what stands near the touch on both sides, `*_trade_lots_per_s` how fast trades eat into a
+    side. `spread_bps` is our half spread before the guards, `half_spread_bps` after; `soft` and `hard` are
+    the reasons held, `held` the sides that fast_cancel keeps empty; `*_ahead_lots` and `*_eta_s` are of the
+    first-level orders that rested; `quotes` are (slot, price, lots), slot 1 the first bid and -1 the first
+    ask.
     """
 
     ts_ns: int
     symbol: str
     seq: int
     fair: float | None
+    touch_bps: float | None
+    imbalance: float | None
+    depth_lots: int | None
+    bid_trade_lots_per_s: float
+    ask_trade_lots_per_s: float
     volatility_bps: float | None
     latency_ms: float | None
     drawdown_quote: float

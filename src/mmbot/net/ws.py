@@ -31,7 +31,7 @@ class WsConnection:
     def __init__(self, url: str, transport: picows.WSTransport) -> None:
         self.url = url
         self._transport = transport
-        self._ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()  # noqa: TID251 (no time of it is read)
         self.error: BaseException | None = None
 
     def send(self, payload: bytes) -> None:

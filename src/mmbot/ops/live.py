@@ -22,7 +22,7 @@ from mmbot.config.scenario import LiveSpec, load_scenario
 from mmbot.config.settings import load_settings
 from mmbot.config.snapshot import SNAPSHOT, load_snapshot
 from mmbot.errors import ConfigError
-from mmbot.runtime.live_run import LiveRequest
+from mmbot.runtime.live_request import LiveRequest
 from mmbot.runtime.reload import Sources, differences
 from mmbot.venues.bybit.hosts import TESTNET, hosts
 from mmbot.venues.credentials import Credentials, Secret

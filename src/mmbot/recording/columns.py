@@ -10,6 +10,7 @@ A replay reads each row once, and maps what it reads into memory. `forget` lets 
 a long tape needs no more memory than a short one.
 """
 
+import itertools
 import mmap
 import os
 from collections.abc import Iterator, Mapping
@@ -203,6 +204,32 @@ class Columns:
             block = slice(start, start + BLOCK_ROWS)
             yield from zip(*(self._arrays[name][block].tolist() for name in DTYPES), strict=True)
             self.forget(block.stop)
+
+
+class EventReader:
+    """Reads the events of a recording one after the other. A copy of it (`pickle`) goes on at the same event,
+    which it finds by reading all before it again.
+    """
+
+    __slots__ = ("_columns", "_events", "_symbol", "_taken")
+
+    def __init__(self, columns: Columns, symbol: str, taken: int = 0) -> None:
+        """`taken`: how many to pass over."""
+        self._columns = columns
+        self._symbol = symbol
+        self._taken = taken
+        self._events = itertools.islice(columns.events(symbol), taken, None)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> MarketEvent:
+        event = next(self._events)
+        self._taken += 1
+        return event
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Columns, str, int]]:
+        return type(self), (self._columns, self._symbol, self._taken)
 
 
 def _map(path: Path, rows: int, dtype: npt.DTypeLike) -> mmap.mmap | None:

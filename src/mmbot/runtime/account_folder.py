@@ -4,6 +4,7 @@
       lock        held by the one bot that trades the account, for as long as its process lives
       halted      the kill switch's marker: one line that says why. While it is there no bot creates an order
       heartbeat   a number that the bot moves every second; `mmbot guard` watches it
+      owner       the account that the venue knows by our keys, since the first start
       orders/     the order log
 
 `mmbot kill` writes the marker before it does anything else, so a bot that cannot be reached stops by itself
@@ -32,6 +33,7 @@ class AccountFolder:
         self._lock = FileLock(self.path / "lock")
         self._marker = self.path / "halted"
         self._heartbeat = self.path / "heartbeat"
+        self._owner = self.path / "owner"
 
     @property
     def orders(self) -> Path:
@@ -52,6 +54,36 @@ class AccountFolder:
 
     def release(self) -> None:
         self._lock.release()
+
+    def belong_to(self, uid: int) -> None:
+        """From the first start on the folder is of one account of the venue's. Raises AccountError for that
+        of another one: its order log and its marker are about other orders; OutputError.
+        """
+        try:
+            with self._owner.open("x", encoding="utf-8") as file:
+                file.write(f"{uid}\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except FileExistsError:
+            self._check_owner(uid)
+        except OSError as error:
+            raise OutputError(f"{self._owner}: cannot be written: {error.strerror}") from error
+
+    def check_owner(self, uid: int) -> None:
+        """The same for who only looks: a folder that no bot has used yet belongs to nobody."""
+        if self._owner.exists():
+            self._check_owner(uid)
+
+    def _check_owner(self, uid: int) -> None:
+        try:
+            found = self._owner.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise AccountError(f"{self._owner}: cannot be read: {error}") from error
+        if found != str(uid):
+            raise AccountError(
+                f"{self.path}: belongs to the venue's account {found or 'nobody'}, the key to {uid}; "
+                "expected a folder for each account: name another by --account, or use the other key"
+            )
 
     @property
     def halted(self) -> str | None:

@@ -112,6 +112,10 @@ class KernelWorld:
     def markets(self) -> dict[str, CompiledMarket]:
         return {key: symbol.market for key, symbol in self._symbols.items()}
 
+    @property
+    def contexts(self) -> dict[str, Context]:
+        return {key: symbol.context for key, symbol in self._symbols.items()}
+
     def attach(self, engine: Engine, on_fill: FillSeen) -> Self:
         self._engine = engine
         self._on_fill = on_fill

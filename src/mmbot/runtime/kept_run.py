@@ -7,9 +7,9 @@ dies leaves a manifest that says so.
 import contextlib
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import psutil
@@ -17,12 +17,18 @@ import psutil
 from mmbot.config.settings import Settings, SimSettings
 from mmbot.engine.engine import Engine
 from mmbot.errors import MmbotError, OutputError
+from mmbot.files import write_durably
 from mmbot.model.instrument import Instrument
 from mmbot.model.records import EventRow, Row
 from mmbot.runtime import provenance
 from mmbot.runtime.player import Counts, Player
 from mmbot.runtime.reload import Reload, Reloader, Sources
 from mmbot.telemetry.feeds import Batch, FeedWriter
+from mmbot.telemetry.registry import RunMetrics
+
+if TYPE_CHECKING:
+    from mmbot.net.web import Handler, WebServer
+    from mmbot.runtime.alerting import Alerts
 
 SCHEMA = 1
 
@@ -42,6 +48,8 @@ class KeptRun(ABC):
     venue_is_simulated = True
     flushes_rows = False
     """Rows are with the system when they were written: what cannot be played again must survive a kill."""
+    resumed_ns: int | None = None
+    """The tick at which an interrupted run went on in this process."""
     planned_ns: float
     """How much time the run will cover, infinite where nobody knows."""
     _player: Player
@@ -55,6 +63,10 @@ class KeptRun(ABC):
         self._first_settings = reloader.settings
         self._reloads: list[Reload] = []
         """Those that changed something."""
+        self.metrics_port = reloader.settings.telemetry.metrics_port
+        """Where metrics are served on loopback while the run is iterated; 0: a free port, None: nowhere."""
+        self._server: WebServer | None = None
+        self._alerts: Alerts | None = None
 
     @abstractmethod
     def _rows(self) -> Iterator[list[Row]]:
@@ -68,6 +80,11 @@ class KeptRun(ABC):
     @abstractmethod
     def _ended_ns(self) -> int | None:
         """When the run ended, once it has."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the manifest says of this kind of run, and of its data."""
+        return self._facts()
 
     @property
     def sources(self) -> Sources:
@@ -95,6 +112,17 @@ class KeptRun(ABC):
         """Stop at the next tick with quotes pulled; the manifest says why."""
         self._player.halt(reason)
 
+    def suspend(self, reason: str) -> None:
+        """Stop because the process has to: a run that can be resumed leaves a checkpoint before it halts."""
+        self.halt(reason)
+
+    def alert(self, news: Mapping[str, Any]) -> None:
+        """A rule that watches the run fires or is over: tell the webhook, if there is one. Returns at once;
+        what came of it is an event.
+        """
+        if self._alerts is not None:
+            self._alerts.send(news)
+
     def reload(self, told: Callable[[Reload], None] | None = None) -> None:
         """Before the next tick, read the configuration again and put it in force, or refuse it and go on.
         `told` hears what came of it, at once; the feed of events and the manifest say it, too.
@@ -112,44 +140,103 @@ class KeptRun(ABC):
             told(reload)
         return reload.row
 
+    @property
+    def url(self) -> str | None:
+        """Where the run is served, `http://127.0.0.1:9464`; None where it is not."""
+        return None if self._server is None else self._server.url
+
     def __iter__(self) -> Iterator[Batch]:
         """Batches of (feed, bytes written), in time order. Raises OutputError for a directory that cannot be
-        written.
+        written, and ConfigError for a port that cannot be listened on, before anything is written.
         """
-        try:
-            self.directory.mkdir(parents=True)
-        except OSError as error:
-            raise OutputError(f"{self.directory}: run directory cannot be made: {error.strerror}") from error
+        with self._served():
+            yield from self._kept()
+
+    @contextlib.contextmanager
+    def _served(self) -> Iterator[None]:
+        """Metrics are served inside, if that is wanted."""
+        if self.metrics_port is None:
+            yield
+            return
+        from mmbot.net.web import serving  # noqa: PLC0415 (a web server costs 0.5 s to import)
+
+        routes = {"/metrics": self.metrics()}
+        with serving(routes, self.metrics_port, option="metrics port") as self._server:
+            yield
+
+    def metrics(self) -> "Handler":
+        """Answers with the run's metrics, added up from the rows that it writes from now on."""
+        from mmbot.net.web import Page  # noqa: PLC0415 (a web server costs 0.5 s to import)
+
+        metrics = RunMetrics(self.instruments, run_id=self.run_id, arm=self._arm, data_kind=self.data_kind)
+        self.observers.append(metrics)
+        return lambda asked: Page(*metrics.exposed(asked.headers.get("Accept", "")))
+
+    def _kept(self) -> Iterator[Batch]:
+        """Between the first manifest and the last."""
+        self._make_directory()
         self._write_manifest("running", None)
         try:
             yield from self._play()
         except BaseException as error:
             reason = str(error) if isinstance(error, MmbotError) else f"{type(error).__name__}: {error}"
-            self._write_manifest("failed", reason)
+            with contextlib.suppress(OutputError):  # on a full disk the first error is the one to tell
+                self._write_manifest("failed", reason)
             raise
         halted = self._player.halt_reason
         self._write_manifest("halted" if halted else "complete", halted)
 
+    def _make_directory(self) -> None:
+        try:
+            self.directory.mkdir(parents=True)
+        except OSError as error:
+            raise OutputError(f"{self.directory}: run directory cannot be made: {error.strerror}") from error
+
     def _play(self) -> Iterator[Batch]:
-        writer = FeedWriter(self.directory, run_id=self.run_id, arm=self._arm, data_kind=self.data_kind)
-        with contextlib.closing(writer):
-            for index, rows in enumerate(self._rows()):
-                if index == 0:
-                    writer.touch(rows[0].ts_ns)
+        with contextlib.closing(self._feed_writer()) as writer:
+            for rows in self._rows_and_alerts():
                 for observer in self.observers:
                     observer.rows(rows)
+                if not writer.begun:
+                    writer.touch(rows[0].ts_ns)
                 batches = writer.write(rows)
-                if self.flushes_rows:
-                    writer.flush()
+                self._wrote(writer)
                 yield from batches
+
+    def _feed_writer(self) -> FeedWriter:
+        return FeedWriter(self.directory, run_id=self.run_id, arm=self._arm, data_kind=self.data_kind)
+
+    def _wrote(self, writer: FeedWriter) -> None:
+        """A batch is written, and nobody has seen it yet."""
+        if self.flushes_rows:
+            writer.flush()
+
+    def _rows_and_alerts(self) -> Iterator[list[Row]]:
+        """The rows, and what came of the alerts that were sent meanwhile."""
+        url = self.settings.alerts.webhook_url
+        if url is None:
+            yield from self._rows()
+            return
+        facts = self._facts()
+        labels = {"run_id": self.run_id, "data_kind": self.data_kind, "mode": facts["mode"]}
+        from mmbot.runtime.alerting import Alerts  # noqa: PLC0415 (an HTTP client costs 0.5 s to import)
+
+        alerts = self._alerts = Alerts(url, labels)
+        now_ns, sent = 0, []
+        try:
+            for rows in self._rows():
+                now_ns = rows[-1].ts_ns if rows else now_ns
+                yield [*rows, *alerts.events(now_ns)]
+        finally:
+            sent = alerts.close(now_ns)
+        if sent:
+            yield [*sent]
 
     def _write_manifest(self, status: str, reason: str | None) -> None:
         path = self.directory / "manifest.json"
-        partial = path.with_suffix(".partial")
         text = msgspec.json.format(msgspec.json.encode(self._manifest(status, reason)), indent=1)
         try:
-            partial.write_bytes(text + b"\n")
-            partial.replace(path)
+            write_durably(path, text, b"\n")
         except OSError as error:
             raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
 
@@ -170,6 +257,7 @@ class KeptRun(ABC):
             "host": provenance.host(),
             "instruments": [_instrument(instrument) for instrument in self.instruments],
             "counts": msgspec.to_builtins(self.counts),
+            "metrics_url": None if self.url is None else f"{self.url}/metrics",
             "run_digest": self.digest,
         }
 

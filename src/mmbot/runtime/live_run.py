@@ -21,8 +21,6 @@ import queue
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -44,6 +42,7 @@ from mmbot.recording.writer import RecordingWriter
 from mmbot.runtime.assemble import build_engine, feature_settings
 from mmbot.runtime.kept_run import KeptRun, models, rss_bytes
 from mmbot.runtime.live import Live, WallTimes
+from mmbot.runtime.live_request import LiveRequest
 from mmbot.runtime.record import VENUES, kind_of, running
 from mmbot.runtime.reload import Reloader, Sources
 from mmbot.runtime.run import planned_duration_ns
@@ -57,24 +56,6 @@ if TYPE_CHECKING:
     from mmbot.recording.manifest import RecordingManifest
 
 _WRITE_EVERY_S = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class LiveRequest:
-    """What to run and where to write it. `duration_s`: None = the scenario's own, inf = until halted. `host`:
-    None = the scenario's own.
-    """
-
-    scenario: str
-    scenarios: Path
-    config: list[Path]
-    run_id: str
-    directory: Path
-    step: str = "run"
-    arm: str = "A"
-    duration_s: float | None = None
-    seed: int | None = None
-    host: str | None = None
 
 
 class _ShadowMarket(ShadowWorld):

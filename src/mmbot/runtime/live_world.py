@@ -3,7 +3,9 @@
 What was received is applied in the order in which it was received, market and account together, up to the
 tick's time. What the account says goes through the lifecycle, which tells the engine each consequence once;
 what the engine sends goes through the lifecycle into the log, and leaves when it is there, a create or amend
-when it is on the disk. Cancels go first and wait for no disk.
+when it is on the disk. Cancels go first and wait for no disk. The disk is waited for here, in the one thread:
+a thread of its own was tried and made orders later. While it stands still so does everything, the heartbeat
+too, for which the guard cancels; and what it let through too late is refused, and has not left.
 
 `refusal` says why nothing may be quoted now: the account's stream is not current, books and venue do not
 agree, or they have not been compared for too long. It passes by itself. What cannot pass presses `switch`: a
@@ -15,6 +17,7 @@ where that book could not be believed.
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -29,29 +32,69 @@ from mmbot.model.account import (
     AccountMessage,
     AccountStale,
     AccountTrouble,
+    Asked,
     LookUpOrder,
     OffOrderExecution,
+    Outcome,
+    RequestAnswer,
     VenueAccount,
     WalletReport,
 )
-from mmbot.model.commands import CancelOrder, Command, Message, OrderBatch, OrderCommand, RequestSnapshot
+from mmbot.model.commands import (
+    AmendOrder,
+    CancelOrder,
+    Command,
+    Message,
+    OrderBatch,
+    OrderCommand,
+    RequestSnapshot,
+)
 from mmbot.model.events import Fill, Funding, MarketEvent
 from mmbot.model.records import EventRow, Row, SampleRow
+from mmbot.net.intake import Batch
 from mmbot.risk.kill_switch import KillSwitch
 from mmbot.runtime.order_log_file import OrderLogFile
 from mmbot.runtime.world import FillSeen
 from mmbot.units import DAY, SECOND, Ns
-from mmbot.venues.bybit.account_connector import AccountConnector
-from mmbot.venues.bybit.connector import PublicConnector
+from mmbot.venues.bybit.account import AccountSession
 
-SURVEY_EVERY_NS = 30 * SECOND
+SURVEY_EVERY_NS = 25 * SECOND
+"""So that a fill which the stream lost is booked within 30 s, answers included."""
 _SURVEY_AGAIN_NS = SECOND
 """While something does not agree."""
 UNCOMPARED_NS = 180 * SECOND
 """How old the last agreement may be while we quote."""
+LOGGED_WITHIN_NS = SECOND
+"""From a tick until its creates and amends are on the disk; of a slower disk they do not leave."""
 _FIRST_LOOK_BACK_NS = 7 * DAY
 """Executions that a new log asks for: as many as the venue answers at once."""
 _NEVER = 1 << 63
+
+
+class PublicDoor(Protocol):
+    """Market data, as a connector hands it over."""
+
+    def drain(self) -> Batch:
+        """Everything received since the last time, in order."""
+
+    def resync(self, symbol: str) -> None:
+        """Ask for the whole book."""
+
+
+class AccountDoor(Protocol):
+    """Our account, as a connector hands it over. Orders are on their way when `send` returns."""
+
+    @property
+    def session(self) -> AccountSession: ...
+
+    def drain(self) -> list[AccountMessage]:
+        """Everything told since the last time, in order."""
+
+    def send(self, message: OrderCommand | OrderBatch) -> None: ...
+
+    def look_up(self, command: LookUpOrder) -> None: ...
+
+    def survey(self, since_ns: Ns) -> None: ...
 
 
 class LiveWorld:
@@ -60,8 +103,8 @@ class LiveWorld:
     def __init__(
         self,
         markets: Mapping[str, Market],
-        public: PublicConnector,
-        account: AccountConnector,
+        public: PublicDoor,
+        account: AccountDoor,
         lifecycle: Lifecycle,
         log: OrderLogFile,
         reconciler: Reconciler,
@@ -148,6 +191,9 @@ class LiveWorld:
                 self._write()
                 if group is others:
                     self.logged_ns = self._clock()
+                    if self.logged_ns - now_ns > LOGGED_WITHIN_NS:
+                        self._refuse(group)
+                        continue
                 self._hand_over(group)
 
     def resting(self, symbol: str) -> int:
@@ -278,6 +324,17 @@ class LiveWorld:
         if now_ns >= self._survey_ns:
             self._survey_ns = now_ns + SURVEY_EVERY_NS
             self._account.survey(Ns(self._reconciler.since_ns or now_ns - _FIRST_LOOK_BACK_NS))
+
+    def _refuse(self, messages: Sequence[OrderCommand | OrderBatch]) -> None:
+        """They never leave: their prices are of a market that is over."""
+        reason = f"the order log took longer than {LOGGED_WITHIN_NS / SECOND:g} s"
+        for message in messages:
+            for order in message.orders if isinstance(message, OrderBatch) else (message,):
+                asked = Asked.AMEND if isinstance(order, AmendOrder) else Asked.CREATE
+                answer = RequestAnswer(
+                    order.symbol, order.client_id, asked, Outcome.REFUSED, 0, reason, self.logged_ns
+                )
+                self._tell(self._lifecycle.heard(answer))
 
     def _hand_over(self, messages: Sequence[OrderCommand | OrderBatch]) -> None:
         for message in messages:

@@ -9,7 +9,6 @@ A failed write (disk full, size limit, broken disk) raises before the caller cou
 takes nothing more: only a new start, which reads what is really there, may go on.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +17,7 @@ from typing import Self
 from mmbot.errors import OutputError
 from mmbot.execution.order_log import LogContent, encoded, head, must_sync, read
 from mmbot.execution.order_records import LifecycleState, Record
+from mmbot.runtime.disk import Disk, Folder
 
 ROTATE_BYTES = 16 << 20
 KEPT_FILES = 8
@@ -29,20 +29,28 @@ class OrderLogFile:
     prefix, RecordingError when it cannot be read.
     """
 
-    def __init__(self, directory: Path, own_prefix: str, *, rotate_bytes: int = ROTATE_BYTES) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        own_prefix: str,
+        *,
+        rotate_bytes: int = ROTATE_BYTES,
+        disk: Disk | None = None,
+    ) -> None:
+        """`disk`: the machine's own unless said otherwise."""
         self._directory = directory
         self._own_prefix = own_prefix
         self._rotate_bytes = rotate_bytes
-        self._file = -1
+        self._file: int | None = None
         self._failure: str | None = None
         self.content: LogContent | None = None
         self.torn_bytes = 0
         try:
-            directory.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise self._unwritable(error) from error
-        try:
+            self._disk = disk or Folder(directory)
             self._open()
+        except OSError as error:
+            self.close()
+            raise self._unwritable(error) from error
         except BaseException:
             self.close()
             raise
@@ -65,30 +73,29 @@ class OrderLogFile:
     def checkpoint(self, state: LifecycleState) -> None:
         """Begin a new file with this state, and let go of the oldest ones. Raises OutputError."""
         self._raise_if_failed()
-        numbers = self._numbers()
-        number = max(numbers, default=0) + 1
-        path = self._path(number)
-        unfinished = path.with_suffix(".new")
-        old = self._file
+        disk, numbers = self._disk, self._numbers()
+        name = _name(max(numbers, default=0) + 1)
+        unfinished = name.removesuffix(".log") + ".new"
+        old, self._file = self._file, None
         try:
-            self._file = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+            self._file = disk.create(unfinished)
             self._length, self._lines = 0, 2
             self._write(head(self._own_prefix, state))
             self._sync()
-            unfinished.rename(path)
-            self._sync_directory()
+            disk.rename(unfinished, name)
+            disk.sync_names()
             for gone in sorted(numbers)[: max(len(numbers) + 1 - KEPT_FILES, 0)]:
-                self._path(gone).unlink()
+                disk.remove(_name(gone))
         except OSError as error:
             raise self._unwritable(error) from error
         finally:
-            if old >= 0:
-                os.close(old)
+            if old is not None:
+                disk.close(old)
 
     def close(self) -> None:
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        if self._file is not None:
+            self._disk.close(self._file)
+            self._file = None
         self._failure = self._failure or "closed"
 
     def __enter__(self) -> Self:
@@ -104,61 +111,58 @@ class OrderLogFile:
         if not numbers:
             self.checkpoint(LifecycleState(symbols={}, positions={}))
             return
-        path = self._path(max(numbers))
-        try:
-            content = read(path.read_bytes(), str(path))
-        except OSError as error:
-            raise self._unwritable(error) from error
+        name = _name(max(numbers))
+        content = read(self._disk.read(name), str(self._directory / name))
         if content.own_prefix != self._own_prefix:
             raise OutputError(
-                f"{path}: holds orders of {content.own_prefix!r}, expected {self._own_prefix!r}"
+                f"{self._directory / name}: holds orders of {content.own_prefix!r}, "
+                f"expected {self._own_prefix!r}"
             )
         self.content, self._lines, self._length = content, content.lines, content.length
-        try:
-            self._file = os.open(path, os.O_WRONLY | os.O_APPEND)
-            if content.torn:
-                self._cut_off(path, content)
-        except OSError as error:
-            raise self._unwritable(error) from error
+        self._file = self._disk.append_to(name)
+        if content.torn:
+            self._cut_off(self._file, name, content)
 
-    def _cut_off(self, path: Path, content: LogContent) -> None:
+    def _cut_off(self, file: int, name: str, content: LogContent) -> None:
         """Move the torn tail beside the log; kept before it is cut, so that a crash here loses nothing."""
-        with path.with_suffix(".torn").open("ab") as torn:
-            torn.write(content.torn)
-            torn.flush()
-            os.fsync(torn.fileno())
-        os.ftruncate(self._file, content.length)
-        os.fsync(self._file)
+        disk = self._disk
+        beside = disk.append_to(name.removesuffix(".log") + ".torn")
+        try:
+            rest = memoryview(content.torn)
+            while rest:
+                rest = rest[disk.write(beside, rest) :]
+            disk.sync(beside)
+        finally:
+            disk.close(beside)
+        disk.truncate(file, content.length)
+        disk.sync(file)
         self.torn_bytes = len(content.torn)
 
     def _write(self, lines: bytes) -> None:
         """All of it: the system may take a part and fail at the rest."""
-        rest = memoryview(lines)
+        rest, file = memoryview(lines), self._opened
         try:
             while rest:
-                rest = rest[os.write(self._file, rest) :]
+                rest = rest[self._disk.write(file, rest) :]
         except OSError as error:
             raise self._unwritable(error) from error
         self._length += len(lines)
 
     def _sync(self) -> None:
         try:
-            os.fsync(self._file)
+            self._disk.sync(self._opened)
         except OSError as error:
             raise self._unwritable(error) from error
 
-    def _sync_directory(self) -> None:
-        directory = os.open(self._directory, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+    @property
+    def _opened(self) -> int:
+        if self._file is None:
+            raise self._unwritable(OSError("it is not open"))
+        return self._file
 
     def _numbers(self) -> list[int]:
-        return [int(path.stem.removeprefix("orders-")) for path in self._directory.glob("orders-*.log")]
-
-    def _path(self, number: int) -> Path:
-        return self._directory / f"orders-{number:06d}.log"
+        names = (name for name in self._disk.names() if name.startswith("orders-") and name.endswith(".log"))
+        return [int(name[len("orders-") : -len(".log")]) for name in names]
 
     def _raise_if_failed(self) -> None:
         if self._failure is not None:
@@ -167,3 +171,7 @@ class OrderLogFile:
     def _unwritable(self, error: OSError) -> OutputError:
         self._failure = error.strerror or str(error)
         return OutputError(f"{self._directory}: order log cannot be written: {self._failure}")
+
+
+def _name(number: int) -> str:
+    return f"orders-{number:06d}.log"

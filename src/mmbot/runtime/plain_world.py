@@ -10,12 +10,11 @@ from collections.abc import Sequence
 import msgspec
 
 from mmbot.config.settings import SimSettings
-from mmbot.engine.engine import Engine
 from mmbot.engine.timeline import Rank, Timeline
 from mmbot.model.commands import Command, OrderCommand, RequestSnapshot
 from mmbot.model.events import BookDelta, BookSnapshot, Confirmed, Fill, MarketEvent, OrderEvent
 from mmbot.runtime.tape import Tape, TapeFeed
-from mmbot.runtime.world import FillSeen
+from mmbot.runtime.world import FillSeen, Hears
 from mmbot.sim.latency import Channel
 from mmbot.sim.venue import SimVenue
 from mmbot.units import Ns
@@ -104,7 +103,7 @@ class PlainWorld:
     """Delivers everything that is due to the engine, in the order of the timeline."""
 
     def __init__(
-        self, tape: Tape, engine: Engine, settings: SimSettings, seed: int, on_fill: FillSeen
+        self, tape: Tape, engine: Hears, settings: SimSettings, seed: int, on_fill: FillSeen
     ) -> None:
         self._engine = engine
         self._on_fill = on_fill

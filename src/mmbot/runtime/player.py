@@ -11,6 +11,7 @@ in a replay it is read from the recording; either way a tick is told all that wa
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mmbot.engine.engine import Engine
 from mmbot.model.commands import AmendOrder, CancelOrder, Command, Message, SubmitOrder, unpacked
@@ -62,6 +63,7 @@ class Player:
         self._digests = {symbol: RunDigest() for symbol in engine.bots}
         self._rows: list[Row] = []
         self._halt_asked: str | None = None
+        self.suspend_asked: str | None = None
         self._timing = deque(timing)
         self._between: Callable[[int], EventRow] | None = None
         self.counts = Counts()
@@ -79,6 +81,14 @@ class Player:
     def halt(self, reason: str) -> None:
         """Ask the run to stop at its next tick: quotes are pulled, their cancels awaited."""
         self._halt_asked = self._halt_asked or reason
+
+    @property
+    def engine(self) -> Engine:
+        return self._engine
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a run goes on from: not what it was asked to do next."""
+        return {**self.__dict__, "_halt_asked": None, "suspend_asked": None, "_between": None}
 
     def between_ticks(self, act: Callable[[int], EventRow]) -> None:
         """Do this before the next tick, told its time, and write down what it says; again if asked again."""

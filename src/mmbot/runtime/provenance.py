@@ -1,5 +1,7 @@
 """Where a run came from: code, host, libraries. Facts only; what cannot be read is null."""
 
+import functools
+import hashlib
 import importlib.metadata
 import os
 import platform
@@ -28,6 +30,17 @@ def host() -> dict[str, str | int | None]:
         "platform": f"{platform.system()} {platform.machine()}",
         "cpus": os.cpu_count(),
     }
+
+
+@functools.cache
+def source_sha256() -> str:
+    """Hash over every module of the package as it lies on the disk, by name: what runs, committed or not."""
+    package = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(f"{path.relative_to(package)} {path.stat().st_size}\n".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _git(*arguments: str) -> str | None:

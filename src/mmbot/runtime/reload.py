@@ -11,7 +11,7 @@ simulated venue and the sampling of the run's shell, the tick interval, the wind
 slices it counts. The scenario may change its overlay, not its market.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -109,10 +109,19 @@ class Reload:
 class Reloader:
     """The configuration of one run. `settings` are in force."""
 
-    def __init__(self, sources: Sources, fixed: str | None = None, *, only_flags: str | None = None) -> None:
+    def __init__(
+        self,
+        sources: Sources,
+        fixed: str | None = None,
+        *,
+        only_flags: str | None = None,
+        in_force: Callable[[Settings], Settings] = in_force,
+    ) -> None:
         """`fixed`: why this run cannot change its settings; None if it can. `only_flags`: why it can change
-        none but feature flags. Raises ConfigError.
+        none but feature flags. `in_force`: what the rooms get of the settings that the files hold. Raises
+        ConfigError.
         """
+        self._in_force = in_force
         self.sources = sources
         self._fixed = fixed
         self._only_flags = only_flags
@@ -128,7 +137,7 @@ class Reloader:
         changed = differences(self.settings, found)
         refused = self._refusal(scenario, changed)
         if refused is None and changed:
-            engine.reconfigure(in_force(found))
+            engine.reconfigure(self._in_force(found))
             self.settings = found
         return Reload(now_ns, before, found.sha256(), changed, refused)
 

@@ -54,12 +54,18 @@ class Replay(Player):
         self._halts = {note.at_ns: note.detail for _, note in known if note.mmbot is Happened.HALTED}
         self.end_ns = times.tape_end_ns
         """Virtual end as known now; final after the run."""
+        self.position: tuple[int, int] | None = None
+        """The next tick and the next sample, while a batch of rows is out; None before the first and at the
+        end.
+        """
 
     def run(self) -> Iterator[list[Row]]:
-        """Play to the end, a batch of rows at a time."""
+        """Play to the end, a batch of rows at a time. A copy that was made while a batch was out goes on
+        behind it.
+        """
         step_ns, sample_ns = self._times.tick_ns, self._times.sample_ns
         world, dropped = self._world, self._dropped
-        now_ns = next_sample_ns = self._start()
+        now_ns, next_sample_ns = self.position or (self._start(),) * 2
         while now_ns < self.end_ns:
             if now_ns in dropped:
                 now_ns += step_ns
@@ -75,13 +81,15 @@ class Replay(Player):
             if self._between is not None:
                 self._act(now_ns)
             self._tick(now_ns)
-            if now_ns >= next_sample_ns:
+            sampled = now_ns >= next_sample_ns
+            if sampled:
                 self._sample(now_ns)
                 next_sample_ns += sample_ns
-                yield self._take_rows()
-            elif not self.counts.ticks % _CHUNK_TICKS:
-                yield self._take_rows()
             now_ns += step_ns
+            if sampled or not self.counts.ticks % _CHUNK_TICKS or self.suspend_asked is not None:
+                self.position = now_ns, next_sample_ns
+                yield self._take_rows()
+        self.position = None
         yield self._close(self.end_ns)
 
     def _start(self) -> int:

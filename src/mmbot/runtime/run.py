@@ -1,5 +1,6 @@
 """A replay: scenario and settings in, a run directory out. What `mmbot run` and the gates both drive."""
 
+import contextlib
 import functools
 import hashlib
 import math
@@ -7,7 +8,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from mmbot.clock import Stopwatch, stopwatch
 from mmbot.config.flags import in_force
@@ -15,8 +18,9 @@ from mmbot.config.scenario import Scenario, load_scenario
 from mmbot.engine.engine import Engine
 from mmbot.errors import ConfigError
 from mmbot.model.records import Row
+from mmbot.runtime import checkpoint
 from mmbot.runtime.assemble import build_engine, feature_settings, plain_markets
-from mmbot.runtime.faults import Fault, injected
+from mmbot.runtime.faults import Fault, injected, parse_fault
 from mmbot.runtime.filtered import FilteredReplay
 from mmbot.runtime.kept_run import KeptRun, models, rss_bytes
 from mmbot.runtime.plain_world import PlainWorld
@@ -24,7 +28,12 @@ from mmbot.runtime.reload import Reloader, Sources
 from mmbot.runtime.replay import Replay, Times
 from mmbot.runtime.tape import Part, Tape, cache_folder, open_tape, parts_of
 from mmbot.runtime.world import FillSeen, World
-from mmbot.units import MS, SECOND
+from mmbot.telemetry.feeds import Batch, FeedWriter
+from mmbot.telemetry.tails import cut_tails
+from mmbot.units import DAY, MS, SECOND
+
+if TYPE_CHECKING:
+    from mmbot.kernels.context import Context
 
 _WORTH_COMPILING = 500_000
 """Rows and ticks: below, importing numba and loading the kernel take longer than they save."""
@@ -62,10 +71,17 @@ class RunRequest:
     wake_filter: bool = False
     part: str | None = None
     faults: tuple[Fault, ...] = ()
+    resume: bool = False
+    """Go on with what an interrupted run left in `directory`."""
 
 
 class Run(KeptRun):
-    """A replay, opened: everything was validated and the market is at hand. Iterate once to play it."""
+    """A replay, opened: everything was validated and the market is at hand. Iterate once to play it.
+
+    It writes checkpoints, at the first tick, at whole intervals of market time, at midnight, and when it is
+    asked to be suspended. One that is resumed is where its checkpoint was once it is opened: the rows behind
+    are out of the feeds.
+    """
 
     def __init__(self, request: RunRequest, clock: Stopwatch = stopwatch) -> None:
         sources = Sources(tuple(request.config), request.scenario, request.scenarios)
@@ -83,7 +99,9 @@ class Run(KeptRun):
         duration_ns = planned_duration_ns(request.duration_s, scenario.duration_ns)
         tape_ns = self.tape.last_ns - self.tape.first_ns
         self.planned_ns = tape_ns if duration_ns is None else min(tape_ns, duration_ns)
+        self._contexts: dict[str, Context] = {}
         self.engine, world = self._wire(clock)
+        rss = rss_bytes()
         self._player: Replay = (FilteredReplay if request.wake_filter else Replay)(
             self.engine,
             Times(
@@ -94,9 +112,18 @@ class Run(KeptRun):
                 duration_ns=duration_ns,
             ),
             world,
-            rss_bytes(),
+            rss,
             self.tape.timing,
         )
+        self._owned = self._owned_by_process(clock, rss)
+        interval_s = 0 if request.wake_filter else self.settings.telemetry.checkpoint_interval_s
+        self._checkpoint_ns = round(interval_s * SECOND)
+        self._next_checkpoint_ns = 0
+        self._written: dict[str, int] = {}
+        self._resumes: list[dict[str, Any]] = []
+        self._lock = contextlib.ExitStack()
+        if request.resume:
+            self._take_up()
 
     def _wire(self, clock: Stopwatch) -> tuple[Engine, Callable[[FillSeen], World]]:
         """Engine and world: in the kernel or in ordinary Python, which decide and trade the same."""
@@ -108,6 +135,7 @@ class Run(KeptRun):
             features = feature_settings(settings)
             cache, sim = settings.md_cache, settings.sim
             compiled = CompiledWorld(tape.feeds, cache, features, sim, self._drawing_seed)
+            self._contexts = compiled.contexts
             engine = build_engine(settings, instruments, compiled.markets, arm=arm, clock=clock)
             return engine, functools.partial(compiled.attach, engine)
         markets = plain_markets(settings, instruments)
@@ -131,8 +159,113 @@ class Run(KeptRun):
         ticks = self.planned_ns / MS / self.settings.pipeline.tick_interval_ms * len(self.tape.feeds)
         return rows + ticks > _WORTH_COMPILING and sim.market_data.model == "constant"
 
+    def suspend(self, reason: str) -> None:
+        if self._checkpoint_ns:
+            self._player.suspend_asked = self._player.suspend_asked or reason
+        else:
+            self.halt(reason)
+
+    def _make_directory(self) -> None:
+        if not self._request.resume:
+            super()._make_directory()
+            self._lock.enter_context(checkpoint.claimed(self.directory))
+
+    def __iter__(self) -> Iterator[Batch]:
+        with self._lock:
+            yield from super().__iter__()
+            if self._player.suspend_asked is None or self._player.halt_reason is None:
+                checkpoint.forget(self.directory)
+
     def _rows(self) -> Iterator[list[Row]]:
         return self._player.run()
+
+    def _feed_writer(self) -> FeedWriter:
+        return FeedWriter(
+            self.directory,
+            run_id=self.run_id,
+            arm=self._arm,
+            data_kind=self.data_kind,
+            written=self._written,
+        )
+
+    def _wrote(self, writer: FeedWriter) -> None:
+        position, reason = self._player.position, self._player.suspend_asked
+        if not self._checkpoint_ns or position is None:
+            return
+        if position[0] >= self._next_checkpoint_ns or reason is not None:
+            self._keep(writer, position[0])
+        if reason is not None:
+            self.halt(reason)
+
+    def _keep(self, writer: FeedWriter, now_ns: int) -> None:
+        """Write a checkpoint: rows first. Days that have closed are compressed after it, which needs no more
+        than the rows.
+        """
+        header = checkpoint.Header(
+            run_id=self.run_id,
+            ts_ns=now_ns,
+            facts=self._identity(),
+            request=_document(self._request),
+            feeds=writer.sync(),
+        )
+        state = {
+            "player": self._player,
+            "contexts": {key: context.state() for key, context in self._contexts.items()},
+            "reloads": self._reloads,
+            "first_settings": self._first_settings,
+        }
+        checkpoint.save(self.directory, header, state, self._owned)
+        self._next_checkpoint_ns = self._after(now_ns)
+        writer.close_days(now_ns)
+
+    def _take_up(self) -> None:
+        """Be where the checkpoint was. Nothing on the disk changes before everything was checked."""
+        directory = self.directory
+        self._lock.enter_context(checkpoint.claimed(directory))
+        header, packed = checkpoint.read(directory)
+        checkpoint.check_same(directory, header, self._identity())
+        state = checkpoint.restored(packed, self._owned)
+        self._player = state["player"]
+        self.engine = self._player.engine
+        for key, context in self._contexts.items():
+            context.restore(state["contexts"][key])
+        self._reloads, self._first_settings = state["reloads"], state["first_settings"]
+        self._written = header.feeds
+        self._next_checkpoint_ns = self._after(header.ts_ns)
+        self.resumed_ns = header.ts_ns
+        torn = cut_tails(directory, header.feeds)
+        self._resumes = [*checkpoint.resumes(directory), {"first_tick_ns": header.ts_ns, "torn_rows": torn}]
+
+    def _after(self, now_ns: int) -> int:
+        """When the next checkpoint is due: at a whole interval, or at midnight."""
+        return min((now_ns // length_ns + 1) * length_ns for length_ns in (self._checkpoint_ns, DAY))
+
+    def _identity(self) -> dict[str, str]:
+        """What must be the same for a checkpoint of this run to mean anything."""
+        request, scenario = self._request, msgspec.json.encode(self._reloader.scenario)
+        return {
+            "run": self.run_id,
+            "step": request.step,
+            "scenario": request.scenario,
+            "part": str(request.part),
+            "arm": request.arm,
+            "seed": str(self._seed),
+            "duration": f"{self.planned_ns} ns",
+            "engine": "compiled" if self._contexts else "plain",
+            "injected": " ".join(fault.text for fault in request.faults),
+            "market": f"{hashlib.sha256(scenario).hexdigest()} on {self._data()['sha256']}",
+            "configuration": self.settings.sha256(),
+            **checkpoint.code_facts(),
+        }
+
+    def _owned_by_process(self, clock: Stopwatch, rss: Callable[[], int]) -> dict[str, object]:
+        """What a checkpoint leaves out, by name."""
+        owned: dict[str, object] = {"clock": clock, "rss": rss}
+        owned |= {f"columns {feed.instrument.key}": feed.columns for feed in self.tape.feeds}
+        owned |= {f"feed {feed.instrument.key}": feed for feed in self.tape.feeds}
+        for key, context in self._contexts.items():
+            owned |= {f"{name} {key}": thing for name, thing in context.owned.items()}
+        return owned
 
     @property
     def _ended_ns(self) -> int | None:
@@ -150,6 +283,7 @@ class Run(KeptRun):
             "seed": self._seed,
             "data": self._data(),
             "models": models(sim, market_data),
+            "resumes": self._resumes,
         }
 
     def _data(self) -> dict[str, Any]:
@@ -168,6 +302,51 @@ class Run(KeptRun):
         whole = hashlib.sha256("\n".join(feed.sha256 for feed in self.tape.feeds).encode()).hexdigest()
         faults = [fault.text for fault in self._request.faults]
         return {"kind": self.tape.kind, "sha256": whole, "feeds": feeds, "injected": faults}
+
+
+def interrupted(directory: Path) -> RunRequest:
+    """How to go on with the run that was interrupted in this directory, as it was asked for. Raises
+    ConfigError.
+    """
+    header, _ = checkpoint.read(directory)
+    return _request(header.request, directory)
+
+
+def _document(request: RunRequest) -> dict[str, Any]:
+    """A request as JSON that can be read from any working directory."""
+    return {
+        "scenario": request.scenario,
+        "scenarios": str(request.scenarios.resolve()),
+        "config": [str(path.resolve()) for path in request.config],
+        "data": None if request.data is None else str(request.data.resolve()),
+        "run_id": request.run_id,
+        "step": request.step,
+        "arm": request.arm,
+        "duration_s": "all" if request.duration_s == math.inf else request.duration_s,
+        "seed": request.seed,
+        "engine": str(request.engine),
+        "part": request.part,
+        "faults": [fault.text for fault in request.faults],
+    }
+
+
+def _request(document: dict[str, Any], directory: Path) -> RunRequest:
+    return RunRequest(
+        scenario=document["scenario"],
+        scenarios=Path(document["scenarios"]),
+        config=[Path(path) for path in document["config"]],
+        data=None if document["data"] is None else Path(document["data"]),
+        run_id=document["run_id"],
+        directory=directory,
+        step=document["step"],
+        arm=document["arm"],
+        duration_s=math.inf if document["duration_s"] == "all" else document["duration_s"],
+        seed=document["seed"],
+        engine=EngineKind(document["engine"]),
+        part=document["part"],
+        faults=tuple(map(parse_fault, document["faults"])),
+        resume=True,
+    )
 
 
 def part_names(scenario: str, scenarios: Path, data: Path | None) -> list[str]:

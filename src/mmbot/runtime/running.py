@@ -39,7 +39,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """A status file. Paths are absolute."""
+    """A status file. Paths are absolute. `status_url`: of the page that shows the run, where it has one."""
 
     schema: int
     run_id: str
@@ -52,6 +52,7 @@ class Status(msgspec.Struct, frozen=True):
     scenarios: str
     config_sha256: str
     answer: Answer | None = None
+    status_url: str | None = None
 
     @property
     def sources(self) -> Sources:
@@ -92,14 +93,14 @@ def read_status(path: Path) -> Status | None:
 
 
 @contextmanager
-def announced(run: KeptRun, folder: Path) -> Iterator[None]:
+def announced(run: KeptRun, folder: Path, status_url: str | None = None) -> Iterator[None]:
     """The bot runs inside: its status file is there, and SIGHUP makes it reload. Main thread only.
 
     A bot that read its files just before they were changed, and announced itself just after somebody had
     looked for running bots, reloads by itself. Raises OutputError.
     """
     path = folder / f"{run.run_id}.json"
-    status = _status(run)
+    status = _status(run, status_url)
 
     def answered(reload: Reload) -> None:
         nonlocal status
@@ -129,7 +130,7 @@ def _changed_meanwhile(run: KeptRun) -> bool:
         return True
 
 
-def _status(run: KeptRun) -> Status:
+def _status(run: KeptRun, status_url: str | None) -> Status:
     process, sources = psutil.Process(), run.sources
     return Status(
         schema=SCHEMA,
@@ -142,6 +143,7 @@ def _status(run: KeptRun) -> Status:
         scenario=sources.scenario,
         scenarios=str(sources.scenarios.resolve()),
         config_sha256=run.settings.sha256(),
+        status_url=status_url,
     )
 
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import msgspec
 
 from mmbot.book.cache import MdCacheSettings
-from mmbot.book.fed import append
+from mmbot.book.fed import appended
 from mmbot.book.market import FeatureSettings
 from mmbot.config.settings import SimSettings
 from mmbot.errors import ConfigError
@@ -25,6 +25,7 @@ from mmbot.kernels.growing import FIRST_ROWS, GrowingContext
 from mmbot.model.commands import Command, RequestSnapshot
 from mmbot.model.events import BookTrouble, MarketEvent
 from mmbot.model.instrument import Instrument
+from mmbot.model.market_rows import rows_of
 from mmbot.runtime.compiled_world import KernelWorld, Symbol, kernel_settings, order_sizes
 
 
@@ -72,9 +73,10 @@ class _LiveSymbol(Symbol):
         super().__init__(instrument.key, self._growing, self._on_their_way, settings, seed)
 
     def push(self, event: MarketEvent) -> None:
-        if isinstance(event, BookTrouble):
-            self._tell(event)
-        append(self._growing, event, self._told)
+        trouble = event if isinstance(event, BookTrouble) else appended(self._growing, event)
+        if trouble is not None:
+            self._tell(trouble)
+            self._growing.append(*rows_of(trouble, self._told))
 
     def _tell(self, event: BookTrouble) -> None:
         """Keep what the trouble says until its row is played, and drop what was played before the last."""
@@ -110,7 +112,7 @@ class ShadowWorld(KernelWorld):
         """Take an event that was received. It reaches the engine when the world advances to its time.
 
         Raises RuntimeError for one from before the time that the world has advanced to: the queue was not
-        drained. Raises RemoteProtocolError for numbers that no market of this instrument could have.
+        drained.
         """
         if event.recv_ns <= self._advanced_ns:
             times = (

@@ -3,16 +3,14 @@
 import datetime as dt
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mmbot.config.scenario import FeedSpec, Scenario, SyntheticSpec
 from mmbot.errors import ConfigError, RecordingError
-from mmbot.model.events import MarketEvent
 from mmbot.model.instrument import Instrument
 from mmbot.model.notes import Happened, Note
-from mmbot.recording.columns import Columns
+from mmbot.recording.columns import Columns, EventReader
 from mmbot.recording.importer import columns_of, timing
 from mmbot.recording.manifest import made_by_us
 from mmbot.recording.synthetic import synthetic_columns
@@ -34,8 +32,8 @@ class TapeFeed:
     sha256: str
     exchange_clock: bool
 
-    def events(self) -> Iterator[MarketEvent]:
-        return self.columns.events(self.instrument.key)
+    def events(self) -> EventReader:
+        return EventReader(self.columns, self.instrument.key)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,18 +13,21 @@ from typing import Any
 
 import msgspec
 
-from mmbot.clock import Stopwatch, sleep_until, stopwatch
+from mmbot.clock import Stopwatch, sleep_until, stopwatch, wall_ns
 from mmbot.config.flags import in_force
+from mmbot.config.settings import Settings
 from mmbot.errors import ConfigError, OrdersLeftError
 from mmbot.execution.lifecycle import Lifecycle
 from mmbot.execution.reconcile import Reconciler
 from mmbot.model.instrument import Instrument
 from mmbot.model.records import Row
 from mmbot.net.http import HttpClient
+from mmbot.risk.throttle import ThrottleSettings
 from mmbot.runtime.account_folder import AccountFolder
 from mmbot.runtime.assemble import build_engine, fed_markets, own_prefix
 from mmbot.runtime.kept_run import rss_bytes
-from mmbot.runtime.live_run import LiveRequest, LiveRun
+from mmbot.runtime.live_request import LiveRequest
+from mmbot.runtime.live_run import LiveRun
 from mmbot.runtime.live_world import LiveWorld
 from mmbot.runtime.order_log_file import OrderLogFile
 from mmbot.runtime.private_lines import PrivateLines
@@ -33,7 +36,8 @@ from mmbot.runtime.reload import Reloader, Sources
 from mmbot.runtime.sweep import sweep
 from mmbot.runtime.trading import Trading
 from mmbot.units import MS, SECOND, Ns
-from mmbot.venues.bybit.account_connector import AccountConnector, AccountConnectorSettings, fetch_fees
+from mmbot.venues.bybit.account_connector import AccountConnector, fetch_fees
+from mmbot.venues.bybit.account_talk import AccountConnectorSettings
 from mmbot.venues.bybit.cancel_only import CancelOnly
 from mmbot.venues.bybit.connector import fetch_instruments
 from mmbot.venues.bybit.instruments import PUBLISHED_FEES
@@ -44,7 +48,7 @@ from mmbot.venues.credentials import Credentials
 
 _SWEEP_NS = 5 * SECOND
 """How long the end of a run asks for what is left."""
-_CONNECTIONS = ConnectionSettings(ping_every_s=3.0, silence_s=8.0)
+CONNECTIONS = ConnectionSettings(ping_every_s=3.0, silence_s=8.0)
 """A user stream that died is noticed within 8 s."""
 
 
@@ -74,8 +78,14 @@ class TradeRun(LiveRun):
     def _reloader_of(self, sources: Sources) -> Reloader:
         """The red button works; anything else needs a prep of its own and a start."""
         return Reloader(
-            sources, only_flags="real orders are out: only feature flags may change while running"
+            sources,
+            only_flags="real orders are out: only feature flags may change while running",
+            in_force=self._in_force,
         )
+
+    def _in_force(self, settings: Settings) -> Settings:
+        """What the files hold, and of the throttle no more than the venue takes."""
+        return live_in_force(settings, self._live.orders_per_s)
 
     async def _instruments(self) -> list[Instrument]:
         """With the fees that this account pays."""
@@ -90,6 +100,7 @@ class TradeRun(LiveRun):
             found = await fetch_instruments(http, category, live.symbols, PUBLISHED_FEES[category])
             query = Query(Ask.TIME)
             server_ms = server_ns(query, rest_reply((await http.get(query.path)).body)) // MS
+            self._account.folder.belong_to(await self._door(http).uid())
             return [await self._with_fees(http, one, server_ms) for one in found]
 
     async def _with_fees(self, http: HttpClient, one: Instrument, server_ms: int) -> Instrument:
@@ -99,11 +110,11 @@ class TradeRun(LiveRun):
         return msgspec.structs.replace(one, fees=fees)
 
     def _wire(self, duration_ns: int | None, clock: Stopwatch) -> Trading:
-        settings = in_force(self.settings)
+        settings = self._in_force(self.settings)
         prefix = own_prefix(self._request.arm)
-        self._private = PrivateLines(self.directory)
+        self._private = PrivateLines(self.directory, self._account.credentials.key)
         self._log = OrderLogFile(self._account.folder.orders, prefix)
-        lifecycle = _restored(self.instruments, prefix, self._log)
+        lifecycle = restored(self.instruments, prefix, self._log)
         reconciler = Reconciler(lifecycle, self._account.adopt)
         self._entry = AccountConnector(
             self.instruments,
@@ -112,7 +123,7 @@ class TradeRun(LiveRun):
             self._private.add,
             clock=self._clock,
             since_ns=Ns(reconciler.since_ns or self._clock()),
-            settings=AccountConnectorSettings(connections=_CONNECTIONS),
+            settings=AccountConnectorSettings(connections=CONNECTIONS),
             seed=self._seed + 1,
         )
         markets = fed_markets(settings, self.instruments)
@@ -151,19 +162,18 @@ class TradeRun(LiveRun):
         """Raises OrdersLeftError."""
         said: list[str] = []
         async with HttpClient(self._hosts.rest) as http:
-            door = CancelOnly(
-                http,
-                self._account.credentials,
-                VENUES[self._live.venue],
-                own_prefix(self._request.arm),
-                self._clock,
-            )
+            door = self._door(http, banned_until_ns=self._entry.session.stopped_until_ns)
             left = await sweep(door, said.append, settled_ns=0, give_up_ns=_SWEEP_NS)
         self.left = None if left is None else [order.client_id for order in left]
         if self.left is None:
             raise OrdersLeftError(f"orders may be left at {self._hosts.rest}: {said[-1]}")
         if self.left:
             raise OrdersLeftError(f"orders are left at {self._hosts.rest}: {', '.join(self.left)}")
+
+    def _door(self, http: HttpClient, banned_until_ns: int = 0) -> CancelOnly:
+        category, prefix = VENUES[self._live.venue], own_prefix(self._request.arm)
+        credentials = self._account.credentials
+        return CancelOnly(http, credentials, category, prefix, wall_ns, banned_until_ns=banned_until_ns)
 
     async def _write(self) -> None:
         await super()._write()
@@ -176,11 +186,30 @@ class TradeRun(LiveRun):
             "mode": "live",
             "models": {"market_impact": "real"},
             "account": self._account.folder.path.name,
+            "throttle": msgspec.to_builtins(self._in_force(self.settings).throttle),
             "orders_left": None if self.left is None else len(self.left),
         }
 
 
-def _restored(instruments: list[Instrument], prefix: str, log: OrderLogFile) -> Lifecycle:
+def live_in_force(settings: Settings, orders_per_s: int) -> Settings:
+    """What the rooms of a live run get of the settings that the files hold."""
+    within = within_budget(settings.throttle, orders_per_s)
+    return msgspec.structs.replace(in_force(settings), throttle=within)
+
+
+def within_budget(throttle: ThrottleSettings, orders_per_s: int) -> ThrottleSettings:
+    """A throttle that makes wait what the venue would refuse: creates and amends together at most as many a
+    second as it takes of either, and as many again for cancels alone.
+
+    More cancels than that in one second, which takes more orders than that, are refused by the budget of the
+    connection and repeated.
+    """
+    reserved = min(throttle.reserved_for_cancels, orders_per_s)
+    others = min(throttle.messages_per_s - throttle.reserved_for_cancels, orders_per_s)
+    return ThrottleSettings(messages_per_s=others + reserved, reserved_for_cancels=reserved)
+
+
+def restored(instruments: list[Instrument], prefix: str, log: OrderLogFile) -> Lifecycle:
     """The lifecycle where the log ends. Raises LocalProtocolError for a log of other symbols."""
     content = log.content
     if content is None:

@@ -12,13 +12,13 @@ tick's orders took from the newest frame that it knew: `wait` for the tick, `dec
 
 import math
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 from mmbot.engine.engine import Engine
 from mmbot.model.commands import Message, unpacked
 from mmbot.model.instrument import Instrument
 from mmbot.model.notes import Note
 from mmbot.model.records import EventRow, Row, SampleRow
-from mmbot.runtime.account_folder import AccountFolder
 from mmbot.runtime.live import Live, WallTimes
 from mmbot.runtime.live_world import LiveWorld
 from mmbot.runtime.player import HALT_GRACE_NS
@@ -27,6 +27,17 @@ from mmbot.units import SECOND, Ns
 BEAT_EVERY_NS = SECOND
 _SPARE_RATIO = 2
 """Room that the watch over the order path leaves above the limits: the price that values a cap may halve."""
+
+
+class Ground(Protocol):
+    """Where the run stands: the account's folder."""
+
+    @property
+    def halted(self) -> str | None:
+        """Why no order may be created; None if one may."""
+
+    def beat(self, number: int) -> None:
+        """Move the heartbeat. Raises OutputError."""
 
 
 class Trading(Live):
@@ -39,7 +50,7 @@ class Trading(Live):
         engine: Engine,
         times: WallTimes,
         world: LiveWorld,
-        folder: AccountFolder,
+        folder: Ground,
         most_position_quote: float,
         rss_bytes: Callable[[], int],
         clock: Callable[[], Ns],

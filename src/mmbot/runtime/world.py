@@ -1,11 +1,19 @@
 """What a replay shell needs of the world outside the engine."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from mmbot.engine.quiet import Band
-from mmbot.model.commands import Command
-from mmbot.model.events import Fill
+from mmbot.model.commands import Command, Message
+from mmbot.model.events import Event, Fill
+
+
+class Hears(Protocol):
+    """Whom a world delivers to: an engine, or who listens before one."""
+
+    def step(self, event: Event) -> Sequence[Message]:
+        """Take an event; only a tick, which no world delivers, is answered with commands."""
+
 
 FillSeen = Callable[[Fill], None]
 

@@ -6,8 +6,9 @@ received decides the same.
 
 **Latency** is the worse of two decayed means: order round trips (from the tick that sent a request to its
 answer; a request that was given up counts for as long as it was waited for), and `LatencySample` events, what
-only a live shell can measure. A mean that nothing renews is forgotten after four half-lives: a bot whose
-quotes were pulled for its latency has no round trips, and would wait for ever.
+only a live shell can measure. A mean that nothing renews is forgotten after one half-life, however slow the
+answers were that made it, and the next sample stands alone: a bot whose quotes were pulled for its latency
+has no round trips, and one answer of a minute must not hold it off for several.
 
 **Drawdown** is how far the marked profit is below its highest mark within the window, in quote currency.
 **Taker share** is that of the taker cap's own window. Both are judged when the account is assessed, once a
@@ -25,8 +26,6 @@ from typing import NamedTuple
 import msgspec
 
 from mmbot.units import MS, SECOND
-
-_FORGOTTEN_HALFLIVES = 4
 
 
 class VitalsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,18 +46,17 @@ class Rest(NamedTuple):
 class LatencyMean:
     """Mean of samples, each worth half as much a half-life later."""
 
-    __slots__ = ("_forget_ns", "_halflife_ns", "_last_ns", "_ms", "_weight")
+    __slots__ = ("_halflife_ns", "_last_ns", "_ms", "_weight")
 
     def __init__(self, halflife_s: float) -> None:
         self._halflife_ns = halflife_s * SECOND
-        self._forget_ns = _FORGOTTEN_HALFLIVES * self._halflife_ns
-        self._last_ns = -math.ceil(self._forget_ns) - 1  # forgotten at any time
+        self._last_ns = -math.ceil(self._halflife_ns) - 1  # forgotten at any time
         self._weight = 0.0
         self._ms = 0.0
 
     def add(self, now_ns: int, latency_ns: int) -> None:
         elapsed_ns = now_ns - self._last_ns
-        if elapsed_ns > self._forget_ns:
+        if elapsed_ns > self._halflife_ns:
             self._weight = 0.0
         self._weight = 1.0 + self._weight * math.exp2(-elapsed_ns / self._halflife_ns)
         self._ms += (latency_ns / MS - self._ms) / self._weight
@@ -66,7 +64,7 @@ class LatencyMean:
 
     def at(self, now_ns: int) -> float | None:
         """Milliseconds; None before any sample, and when the last is forgotten."""
-        return None if now_ns - self._last_ns > self._forget_ns else self._ms
+        return None if now_ns - self._last_ns > self._halflife_ns else self._ms
 
 
 class Drawdown:

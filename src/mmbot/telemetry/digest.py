@@ -3,6 +3,9 @@
 The digest of a run is a hash over its symbols' digests, so that symbols may be played apart and put together
 again. Measured durations are left out: two runs with equal digests decided the same and traded the same, on
 whatever machine.
+
+A digest is a chain: each block of lines is hashed behind the hash of what came before, so that a run can be
+continued from 32 bytes and the lines of the last block (`runtime.checkpoint`).
 """
 
 import hashlib
@@ -15,10 +18,10 @@ _LINES = 512
 
 
 class RunDigest:
-    """Running SHA-256, over many lines at a time."""
+    """Running chain of SHA-256, over many lines at a time."""
 
     def __init__(self) -> None:
-        self._hash = hashlib.sha256()
+        self._head = b""
         self._lines: list[str] = []
 
     def command(self, now_ns: int, command: Command) -> None:
@@ -39,17 +42,16 @@ class RunDigest:
         self._line(f"{fill.venue_ns} {fill.recv_ns} fill {fill.symbol} {what}\n")
 
     def hexdigest(self) -> str:
-        self._flush()
-        return self._hash.hexdigest()
+        return self._chained().hex()
 
     def _line(self, text: str) -> None:
         self._lines.append(text)
         if len(self._lines) >= _LINES:
-            self._flush()
+            self._head = self._chained()
+            self._lines.clear()
 
-    def _flush(self) -> None:
-        self._hash.update("".join(self._lines).encode())
-        self._lines.clear()
+    def _chained(self) -> bytes:
+        return hashlib.sha256(self._head + "".join(self._lines).encode()).digest()
 
 
 def combined(digests: Mapping[str, RunDigest]) -> str:

@@ -3,10 +3,16 @@
 Every line starts with what is constant over the run (run_id, arm, data_kind), so that a line cut out of its
 file still says where it is from. Lines are written in batches; a batch is handed back as the very bytes that
 went to disk.
+
+A day that has closed is also kept compressed, beside its JSON lines (`close_days`). A row that comes after
+that (a fill is of the day on which the venue matched it) takes the compressed file away until the day is
+closed again: it is never behind the rows.
 """
 
+import contextlib
 import datetime as dt
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import IO
@@ -14,6 +20,7 @@ from typing import IO
 import msgspec
 
 from mmbot.errors import OutputError
+from mmbot.files import compress_beside, sync_directory
 from mmbot.model.records import EventRow, FillRow, Row, SampleRow, TickRow, TraceRow
 from mmbot.units import SECOND
 
@@ -49,11 +56,26 @@ def _by_day(rows: list[Row]) -> Iterator[tuple[int, list[Row]]]:
 class FeedWriter:
     """Writes the feeds of one run directory. Raises OutputError when the directory cannot be written."""
 
-    def __init__(self, directory: Path, *, run_id: str, arm: str, data_kind: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        run_id: str,
+        arm: str,
+        data_kind: str,
+        written: Mapping[str, int] | None = None,
+    ) -> None:
+        """`written`: bytes by file of a run that goes on, as `sync` returned them."""
         self._directory = directory
         self._head = msgspec.json.encode({"run_id": run_id, "arm": arm, "data_kind": data_kind})[:-1] + b","
         self._encode = msgspec.json.Encoder().encode_lines
         self._files: dict[tuple[str, int], IO[bytes]] = {}
+        self._written = dict(written or {})
+
+    @property
+    def begun(self) -> bool:
+        """Whether any of the files is there."""
+        return bool(self._files or self._written)
 
     def write(self, rows: Sequence[Row]) -> list[Batch]:
         """Append rows; returns the bytes per feed and day."""
@@ -84,29 +106,64 @@ class FeedWriter:
 
     def flush(self) -> None:
         """Hand everything to the system: a process that is killed from here on loses nothing of it."""
-        try:
+        with self._writing():
             for file in self._files.values():
                 file.flush()
-        except OSError as error:
-            raise OutputError(f"{self._directory}: feed cannot be written: {error.strerror}") from error
+
+    def sync(self) -> dict[str, int]:
+        """Have everything on the disk; returns how many bytes each file of the run holds, by name."""
+        with self._writing():
+            for key, file in self._files.items():
+                file.flush()
+                os.fsync(file.fileno())
+                self._written[_name(*key)] = file.tell()
+            sync_directory(self._directory)
+        return dict(self._written)
+
+    def close_days(self, now_ns: int) -> None:
+        """Compress every file of an earlier day that is not yet, or no longer. Call it after `sync`."""
+        with self._writing():
+            for key in [key for key in self._files if key[1] < now_ns // _DAY_NS]:
+                self._files.pop(key).close()
+            today = _stamp(now_ns // _DAY_NS)
+            for path in (self._directory / name for name in self._written):
+                if path.stem.rpartition("_")[2] < today and not compressed(path).exists():
+                    compress_beside(path, compressed(path))
 
     def close(self) -> None:
-        try:
+        """Close every file, whatever becomes of another."""
+        with self._writing(), contextlib.ExitStack() as files:
             for file in self._files.values():
-                file.close()
-        except OSError as error:
-            raise OutputError(f"{self._directory}: feed cannot be written: {error.strerror}") from error
+                files.callback(file.close)
 
     def _append(self, key: tuple[str, int], lines: bytes) -> bytes:
-        try:
+        with self._writing(key[0]):
             file = self._files.get(key)
             if file is None:
-                day = dt.datetime.fromtimestamp(key[1] * _DAY_S, dt.UTC)
-                path = self._directory / f"{key[0]}_{day:%Y%m%d}.jsonl"
+                path = self._directory / _name(*key)
+                compressed(path).unlink(missing_ok=True)
                 file = self._files[key] = path.open("ab")
             file.write(lines)
-        except OSError as error:
-            raise OutputError(
-                f"{self._directory}: feed {key[0]} cannot be written: {error.strerror}"
-            ) from error
         return lines
+
+    @contextlib.contextmanager
+    def _writing(self, feed: str = "") -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            what = f"feed {feed}" if feed else "feed"
+            raise OutputError(f"{self._directory}: {what} cannot be written: {error.strerror}") from error
+
+
+def compressed(path: Path) -> Path:
+    """Where the same rows lie compressed."""
+    return path.with_name(f"{path.name}.zst")
+
+
+def _name(feed: str, day: int) -> str:
+    return f"{feed}_{_stamp(day)}.jsonl"
+
+
+def _stamp(day: int) -> str:
+    """Days since the epoch -> `20260131`."""
+    return f"{dt.datetime.fromtimestamp(day * _DAY_S, dt.UTC):%Y%m%d}"

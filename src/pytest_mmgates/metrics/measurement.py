@@ -10,8 +10,8 @@ for p99) would be the maximum in disguise: it is not measured.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Literal
 
-from pytest_mmgates.runlog import RunLog
 from pytest_mmgates.tally import Histogram
 from pytest_mmgates.units import Dimension
 
@@ -38,13 +38,16 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One line of the metric table. `measure` takes a run and the full name of a symbol, or None for all."""
+    """One line of the metric table. `measure` takes what is judged, a RunLog or a DatasetLog by `source`, and
+    the full name of a symbol, or None for all.
+    """
 
     name: str
     dimension: Dimension
     what: str
-    measure: Callable[[RunLog, str | None], Measurement]
+    measure: Callable[[Any, str | None], Measurement]
     per_symbol: bool = True
+    source: Literal["run", "dataset"] = "run"
 
 
 def observed(value: float, n: int) -> Measurement:

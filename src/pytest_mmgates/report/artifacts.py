@@ -12,9 +12,11 @@ from types import MappingProxyType
 from typing import Any
 
 from pytest_mmgates.report.budgets import stage_budgets
+from pytest_mmgates.report.pull_request import pull_request_report
 from pytest_mmgates.report.result import RunResult
 from pytest_mmgates.report.run_report import run_report
 from pytest_mmgates.report.verdicts import verdict_json
+from pytest_mmgates.steps import DATASET
 
 
 def _budgets_text(result: RunResult) -> str:
@@ -25,6 +27,7 @@ STEP_ARTIFACTS: Mapping[str, Mapping[str, Callable[[RunResult], str]]] = Mapping
     {
         "shadow": {"baseline/stage_budgets.json": _budgets_text, "md_cache/shadow_report.md": run_report},
         "soak": {"reports/SOAK_REPORT.md": run_report},
+        "ci": {"reports/PULL_REQUEST_REPORT.md": pull_request_report},
     }
 )
 
@@ -33,7 +36,7 @@ def artifacts(results: Sequence[RunResult], first: str, out_dir: Path) -> dict[P
     """Every file with its text. `first` is the name of the run that owns the workflow's names."""
     files: dict[Path, str] = {}
     for result in results:
-        suffix = "" if result.name == first else f".{result.name}"
+        suffix = "" if result.name == first or result.step == DATASET else f".{result.name}"
         for verdict in result.verdicts:
             path = out_dir / "verdicts" / f"{verdict.gate.name}{suffix}.json"
             files[path] = _json(verdict_json(result, verdict))

@@ -3,6 +3,7 @@
     edge/feeds/manifest.json                     of the run: which one it is, how it ended
     edge/feeds/fills_YYYYMMDD.jsonl
     edge/feeds/pipeline_ticks_YYYYMMDD.jsonl
+    edge/feeds/trace_YYYYMMDD.jsonl                   where anything was traced
 
 Decided: a file of a run that was played whole is hard-linked (no second gigabyte; what is published stays
 when the run directory is replaced by the next session), or copied where the file system cannot link. Files of
@@ -21,9 +22,10 @@ from typing import IO
 import msgspec
 
 from pytest_mmgates.errors import OutputError
+from pytest_mmgates.rows import feed_files, open_feed
 from pytest_mmgates.runlog import RunLog
 
-FEEDS = ("fills", "pipeline_ticks")
+FEEDS = ("fills", "pipeline_ticks", "trace")
 
 
 class _Stamp(msgspec.Struct):
@@ -56,8 +58,8 @@ def _files(run: RunLog) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for one in run.parts or (run,):
         for feed in FEEDS:
-            for path in sorted(one.directory.glob(f"{feed}_????????.jsonl")):
-                found.setdefault(path.name, []).append(path)
+            for path in feed_files(one.directory, feed):
+                found.setdefault(path.name.removesuffix(".zst"), []).append(path)
     return found
 
 
@@ -66,14 +68,18 @@ def _write(sources: list[Path], target: Path) -> None:
         _merge(sources, target)
         return
     try:
-        os.link(sources[0], target)
+        if sources[0].name == target.name:
+            os.link(sources[0], target)
+            return
     except OSError:
-        shutil.copyfile(sources[0], target)
+        pass  # a file system that cannot link
+    with open_feed(sources[0]) as rows, target.open("wb") as copy:
+        shutil.copyfileobj(rows, copy)
 
 
 def _merge(sources: Iterable[Path], target: Path) -> None:
     with ExitStack() as files:
-        rows = [_stamped(files.enter_context(path.open("rb"))) for path in sources]
+        rows = [_stamped(files.enter_context(open_feed(path))) for path in sources]
         out = files.enter_context(target.open("wb"))
         out.writelines(line for _, line in heapq.merge(*rows, key=lambda row: row[0]))
 

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_mmgates.dataset import DatasetLog
 from pytest_mmgates.judge import GateVerdict, Verdict, label
 from pytest_mmgates.runlog import RunLog
 from pytest_mmgates.tally import RELATIVE_ERROR
 
+_NO_RUN = dict.fromkeys(("run_id", "run_digest", "config_sha256", "data_sha256", "parts"))
 QUANTILES = {"never_below_exact": True, "relative_error_at_most": RELATIVE_ERROR}
 
 
@@ -24,6 +26,7 @@ class RunResult:
     log: RunLog | None
     failure: str | None
     verdicts: Sequence[GateVerdict]
+    dataset: DatasetLog | None = None
 
     @property
     def headline(self) -> GateVerdict:
@@ -33,7 +36,8 @@ class RunResult:
 
     @property
     def data_kind(self) -> str | None:
-        return self.log.data_kind if self.log else None
+        judged = self.log or self.dataset
+        return judged.data_kind if judged else None
 
     @property
     def label(self) -> str:
@@ -45,19 +49,11 @@ class RunResult:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Which run made these numbers, and how near they are. `parts` is empty for a run that was played
-        whole.
-        """
-        manifest = self.log.manifest if self.log else None
+        """Which run or dataset made these numbers, and how near they are."""
+        judged = self.log or self.dataset
         return {
             "scenario": self.scenario,
-            "run_id": manifest and manifest.run_id,
-            "run_digest": manifest and manifest.run_digest,
-            "config_sha256": manifest and manifest.config_sha256,
-            "data_sha256": manifest and manifest.data.sha256,
-            "parts": [{"name": part.name, "run_digest": part.run_digest} for part in manifest.parts]
-            if manifest
-            else None,
+            **(_NO_RUN if judged is None else judged.identity),
             "quantiles": QUANTILES,
             "failure": self.failure,
         }

@@ -6,7 +6,7 @@ said by who does. A start that is not ready is said in the first line, and plays
 verdict does not rest on what came before it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -38,7 +38,9 @@ class Readiness:
 
 @dataclass(frozen=True, slots=True)
 class SoakStart:
-    """The facts. `launch`: by scenario, the command that makes its run; `runs`: where its rows will lie."""
+    """The facts. `launch`: by scenario, the command that makes its run; `runs`: where its rows will lie;
+    `versions` and `links`: by name.
+    """
 
     gate: Gate
     at: str
@@ -49,6 +51,8 @@ class SoakStart:
     config: Sequence[str]
     readiness: Sequence[Readiness]
     rollback: Sequence[str]
+    versions: Mapping[str, str]
+    links: Mapping[str, str]
 
     @property
     def ready(self) -> bool:

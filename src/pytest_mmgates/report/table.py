@@ -51,7 +51,7 @@ def _cells(name: str, rule: RuleVerdict) -> tuple[str, ...]:
         rule.label,
         rule.gate,
         name,
-        rule.rule if rule.section == "require" else f"{rule.section} {rule.rule}",
+        f"stop {rule.rule}" if rule.section == "stop" else rule.rule,
         figure(rule.value, rule),
         figure(rule.measured, rule),
         figure(rule.modelled, rule),

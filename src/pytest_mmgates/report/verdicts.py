@@ -24,8 +24,14 @@ def verdict_json(result: RunResult, verdict: GateVerdict) -> dict[str, Any]:
         "evidence": [asdict(line) for line in verdict.evidence],
         "rules": [rule_json(rule) for rule in verdict.rules],
         "warnings": [msgspec.to_builtins(record) for record in verdict.warnings],
+        "comparison": _comparison(result, verdict),
         **result.identity,
     }
+
+
+def _comparison(result: RunResult, verdict: GateVerdict) -> Any:
+    """What the run came to beside the locked baseline; null for a gate that does not ask."""
+    return msgspec.to_builtins(result.log.comparison) if result.log and verdict.gate.regress else None
 
 
 def rule_json(rule: RuleVerdict) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Then the ticks pass by once. A block's tally is merged like any other.
 """
 
 from collections import Counter
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from pytest_mmgates.rows import Instrument, Manifest
 from pytest_mmgates.tables import CACHE_CODES, DURATIONS, NO_SYMBOL, Fills, Floats, Ints, Samples, Ticks
 from pytest_mmgates.tally.edge import Markouts, edge_tally
 from pytest_mmgates.tally.exact import exact_sum
-from pytest_mmgates.tally.growth import Floors
+from pytest_mmgates.tally.growth import LEAST_FLOORS, Floor, Floors
 from pytest_mmgates.tally.histogram import Histogram
 from pytest_mmgates.tally.tally import (
     AGE,
@@ -50,15 +51,30 @@ def _process_tally(
 ) -> ProcessTally:
     times, rss_bytes = samples.series("rss_bytes")
     ended_ns = manifest.started_ns + manifest.duration_ns
-    floors = Floors(manifest.started_ns)
-    for ts_ns, value in zip(times.tolist(), rss_bytes.tolist(), strict=True):
-        floors.add(ts_ns, value)
     return ProcessTally(
         rss_bytes=Histogram.of(rss_bytes),
         events=None if events is None else _events_of(events, NO_SYMBOL),
         breaker_open_ns=feeds.breaker_open_ns(ended_ns),
-        rss_floors=[floors.complete(ended_ns)],
+        rss_floors=list(floors_by_process(manifest, times, rss_bytes, ended_ns)),
     )
+
+
+def floors_by_process(
+    manifest: Manifest, times: Ints, rss_bytes: Floats, ended_ns: int
+) -> Iterator[list[Floor]]:
+    """Of each process that played the run: memory begins anew where it was resumed. Of several processes,
+    those that lasted too short to say anything say nothing.
+    """
+    starts = [manifest.started_ns, *(resume.first_tick_ns for resume in manifest.resumes)]
+    ends = [*starts[1:], ended_ns]
+    for start_ns, end_ns in zip(starts, ends, strict=True):
+        floors = Floors(start_ns)
+        own = (times >= start_ns) & ((times < end_ns) | (end_ns == ended_ns))
+        for ts_ns, value in zip(times[own].tolist(), rss_bytes[own].tolist(), strict=True):
+            floors.add(ts_ns, value)
+        found = floors.complete(end_ns)
+        if len(starts) == 1 or len(found) >= LEAST_FLOORS:
+            yield found
 
 
 def ticks_tally(ticks: Ticks, manifest: Manifest) -> SymbolTally:

@@ -13,6 +13,8 @@ import numpy as np
 
 WARM_UP_NS = 3_600_000_000_000
 FLOOR_NS = 600_000_000_000
+LEAST_FLOORS = 12
+"""Of a process that played only a piece of a run: two hours behind its warm-up."""
 _NS_PER_H = 3_600_000_000_000
 _MOST_FLOORS = 1024
 

@@ -10,13 +10,15 @@ import msgspec
 from pytest_mmgates.units import NS_PER_S
 
 Section = Literal["stop", "warn"]
+By = Literal["slow", "fast", "no_data"]
+"""What of a rule fired: its condition, the fast twin, or the want of data."""
 
 
 class Fired(msgspec.Struct, frozen=True):
     """The first time that a rule fired. `value` is None where it fired for want of data."""
 
     at_ns: int
-    by: Literal["slow", "fast", "no_data"]
+    by: By
     value: float | None
     n: int
     why: str

@@ -6,15 +6,18 @@ comes round again, so that all feeds of a time are in before it is judged. After
 look of it is made up for, up to a day: no data is judged as if it had been looked at in time.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 
 from pytest_mmgates.errors import RunlogError
 from pytest_mmgates.metrics.measurement import Measurement, absent
 from pytest_mmgates.metrics.windowed import Fresh
 from pytest_mmgates.rows import Markets
 from pytest_mmgates.units import Dimension, in_unit, show
+from pytest_mmgates.watch.changes import Change
 from pytest_mmgates.watch.hold import Hold, Now
-from pytest_mmgates.watch.record import Fired, Section, WatchRecord, clock_text, moment_text
+from pytest_mmgates.watch.record import By, Fired, Section, WatchRecord, clock_text, moment_text
 from pytest_mmgates.watch.sources import LATEST_BUCKETS, Sources
 from pytest_mmgates.watchrules import LONGEST_NS, STEP_NS, Condition, WatchRule
 
@@ -33,15 +36,19 @@ class Watch:
         markets: Callable[[], Markets],
         tell: Callable[[str], None],
     ) -> None:
+        self._tell = tell
+        self._changes: list[Change] = []
+        changed = self._changes.append
         self._rules = [
-            *(WatchedRule(rule, "stop", tell) for rule in stop),
-            *(WatchedRule(rule, "warn", tell) for rule in warn),
+            *(WatchedRule(rule, "stop", self._told, changed) for rule in stop),
+            *(WatchedRule(rule, "warn", self._told, changed) for rule in warn),
         ]
         conditions = [condition for rule in self._rules for condition in rule.conditions]
         self._longest_ns = max((condition.window_ns for condition in conditions), default=0)
         self._markets = markets
         self._sources: Sources | None = None
         self._started: int | None = None
+        self._restarted: int | None = None
         self._looked = 0
         self._newest = 0
         self._round: set[str] = set()
@@ -50,6 +57,29 @@ class Watch:
     @property
     def records(self) -> tuple[WatchRecord, ...]:
         return tuple(rule.record for rule in self._rules)
+
+    @property
+    def looked_ns(self) -> int:
+        """Until when it has looked, by the run's clock; 0 before the first row."""
+        return self._looked * STEP_NS
+
+    def says(self) -> list[dict[str, object]]:
+        """What every rule said at the last look, as `pytest_mmgates.sut` hands it to the run."""
+        return [
+            {
+                "rule": rule.record.rule,
+                "section": rule.record.section,
+                "says": rule.says(),
+                "fired": rule.record.fired is not None,
+            }
+            for rule in self._rules
+        ]
+
+    def take_changes(self) -> list[Change]:
+        """Which rules fired or ended since it was asked last."""
+        changes = self._changes.copy()
+        self._changes.clear()
+        return changes
 
     def batch(self, feed: str, lines: bytes) -> None:
         """Take a batch of rows. Raises RunlogError for rows that cannot be believed."""
@@ -62,6 +92,24 @@ class Watch:
         sources = self._sources = self._sources or Sources(self._markets(), self._longest_ns)
         for number in sources.take(feed, lines):
             self._arrive(sources, feed, number)
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Nothing is told meanwhile."""
+        tell, self._tell = self._tell, _nothing
+        try:
+            yield
+        finally:
+            self._tell = tell
+
+    def _told(self, line: str) -> None:
+        self._tell(line)
+
+    def restart(self) -> None:
+        """Rows from here on are another process's: its memory is measured from its own beginning."""
+        if self._sources is not None:
+            self._sources.start(self._newest)
+            self._restarted = self._newest
 
     def finish(self) -> None:
         """The run has ended: judge what is still to be judged."""
@@ -92,16 +140,27 @@ class Watch:
         if self._sources is None or self._started is None:
             return
         for rule in self._rules:
-            rule.look(self._sources, self._started, end)
+            of_process = self._restarted is not None and rule.rule.windowed.warm_up_ns
+            rule.look(self._sources, self._restarted or 0 if of_process else self._started, end)
             fired = rule.record.fired
             if fired is not None and rule.record.section == "stop" and self.halt_reason is None:
                 self.halt_reason = f"stop rule {rule.rule}: {fired.why}"
 
 
+def _nothing(_line: str) -> None:
+    pass
+
+
 class WatchedRule:
     """One rule and what became of it so far."""
 
-    def __init__(self, rule: WatchRule, section: Section, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        rule: WatchRule,
+        section: Section,
+        tell: Callable[[str], None],
+        changed: Callable[[Change], None] = lambda _: None,
+    ) -> None:
         self.rule = rule
         self.conditions = [rule.slow] if rule.fast is None else [rule.slow, rule.fast]
         self.record = WatchRecord(str(rule), section, above=rule.above)
@@ -110,7 +169,32 @@ class WatchedRule:
         self._told = [0 for _ in self.conditions]
         self._fired = [False for _ in self.conditions]
         self._missing_ns = 0
+        self._found: Measurement | None = None
+        """By the slow condition at the last look."""
         self._tell = tell
+        self._changed = changed
+        self._firing: dict[By, Change] = {}
+
+    def says(self) -> str | None:
+        """The last value, and how long what holds has held; None before the first look.
+
+        `7.1%, > 5% since 08:40 of 10:00`
+        """
+        found = self._found
+        if found is None:
+            return None
+        said = [
+            f"{self._missing()}: {found.reason}"
+            if found.value is None
+            else self._value(self.rule.slow, found)
+        ]
+        for hold, condition in zip(self._holds, self.conditions, strict=True):
+            if hold.held_ns is not None and condition.hold is not None:
+                window = "" if condition is self.rule.slow else f" in {condition.window}"
+                said.append(f"{condition.bound}{window} {self._since(hold.held_ns, condition)}")
+        if self.record.fired is not None:
+            said.append(f"fired {self.record.times}x, first {self.record.fired.why}")
+        return ", ".join(said)
 
     def look(self, sources: Sources, started: int, end: int) -> None:
         """Measure and step every condition whose window is full."""
@@ -119,6 +203,7 @@ class WatchedRule:
                 continue
             found = self._measured(sources, condition, end)
             if index == 0:
+                self._found = found
                 self._count(found, end * STEP_NS)
             self._step(index, found, end * STEP_NS)
 
@@ -147,6 +232,7 @@ class WatchedRule:
             self._miss(found, now_ns)
             return
         self._missing_ns = 0
+        self._over("no_data", now_ns)
         record.judged += 1
         if record.is_worse(found.value):
             record.worst, record.worst_n, record.worst_ns = found.value, found.n, now_ns
@@ -160,8 +246,12 @@ class WatchedRule:
         if self._missing_ns == fires_ns:
             self._fire(Fired(now_ns, "no_data", None, found.n, f"{why} at {moment_text(now_ns)}"))
         elif self._missing_ns == _TELL_AFTER_NS:
-            since = f"since {clock_text(_TELL_AFTER_NS)} of {clock_text(fires_ns)}"
-            self._tell(f"{self.rule.subject}[{self.rule.slow.window}] no data: {since}")
+            self._tell(f"{self.rule.subject}[{self.rule.slow.window}] {self._missing()}")
+
+    def _missing(self) -> str:
+        fires_ns = self.rule.no_data_ns
+        of = "" if fires_ns is None else f" of {clock_text(fires_ns)}"
+        return f"no data: since {clock_text(self._missing_ns)}{of}"
 
     def _step(self, index: int, found: Measurement, now_ns: int) -> None:
         hold, condition = self._holds[index], self.conditions[index]
@@ -174,6 +264,7 @@ class WatchedRule:
             if self._told[index]:
                 self._tell(f"{self._shown(condition, found)}: cleared")
             self._told[index], self._fired[index] = 0, False
+            self._over("fast" if index else "slow", now_ns)
         elif now is Now.HOLDS and hold.fires and not self._fired[index]:
             self._fired[index] = True
             for_ = "" if condition.hold is None else f" for {condition.hold}"
@@ -181,17 +272,32 @@ class WatchedRule:
             self._fire(Fired(now_ns, "fast" if index else "slow", found.value, found.n, why))
         elif now is Now.HOLDS and hold.quarters > self._told[index]:
             self._told[index] = hold.quarters
-            since = f"since {clock_text(hold.held_ns or 0)} of {clock_text(condition.hold_ns)}"
-            self._tell(f"{self._shown(condition, found)}: {since}")
+            self._tell(f"{self._shown(condition, found)}: {self._since(hold.held_ns or 0, condition)}")
 
     def _fire(self, fired: Fired) -> None:
         self.record.times += 1
         self.record.fired = self.record.fired or fired
         self._tell(f"{self.record.section}: {fired.why}")
+        change = Change(self.rule, self.record.section, fired.by, fired.at_ns, fired.why)
+        self._firing[fired.by] = change
+        self._changed(change)
+
+    def _over(self, by: By, now_ns: int) -> None:
+        """It fires no longer, if it did."""
+        change = self._firing.pop(by, None)
+        if change is not None:
+            self._changed(replace(change, until_ns=now_ns))
 
     def _shown(self, condition: Condition, found: Measurement) -> str:
         """`deadline_miss.ratio[5m] 7.1% > 5%`."""
+        return f"{self.rule.subject}[{condition.window}] {self._value(condition, found)} {condition.bound}"
+
+    def _value(self, condition: Condition, found: Measurement) -> str:
+        """In the unit of the limit."""
         limit = condition.bound.limit
         value = in_unit(found.value or 0.0, self._dimension, limit.unit)
-        figure = show(value, near=float(limit.number))
-        return f"{self.rule.subject}[{condition.window}] {figure}{limit.unit} {condition.bound}"
+        return f"{show(value, near=float(limit.number))}{limit.unit}"
+
+    @staticmethod
+    def _since(held_ns: int, condition: Condition) -> str:
+        return f"since {clock_text(held_ns)} of {clock_text(condition.hold_ns)}"

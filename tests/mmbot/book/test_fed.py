@@ -4,31 +4,48 @@ The markets are made to be unpleasant, and so is the buffer: a few rows, so that
 time.
 """
 
+import re
 from collections.abc import Sequence
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.mmbot.builders import KEY, START_NS, confirmed, delta, ms, shipped_settings, snapshot, trade
+from tests.mmbot.builders import (
+    KEY,
+    START_NS,
+    confirmed,
+    delta,
+    linear,
+    ms,
+    shipped_settings,
+    snapshot,
+    trade,
+)
 
 from mmbot.book.cache import Read
 from mmbot.book.fed import FedMarket
 from mmbot.book.market import EventMarket, PlainMarket
-from mmbot.errors import RemoteProtocolError
 from mmbot.kernels import growing
 from mmbot.kernels import layout as L  # noqa: N812 (a block of constants)
+from mmbot.model.commands import CancelOrder, RequestSnapshot, SubmitOrder, unpacked
 from mmbot.model.events import (
     BookDelta,
     BookSnapshot,
     BookTrouble,
     Confirmed,
     MarketEvent,
+    OrderAck,
+    OrderCancelled,
+    Tick,
     TopOfBook,
     Trouble,
 )
 from mmbot.model.instrument import Side
-from mmbot.runtime.assemble import feature_settings
+from mmbot.model.records import EventRow
+from mmbot.runtime.assemble import build_engine, feature_settings, fed_markets
+from mmbot.runtime.shadow_world import ShadowWorld
+from mmbot.sim.latency import LatencySettings
 from mmbot.units import MS, Lots, Ns, Ticks
 
 SETTINGS = shipped_settings(
@@ -189,31 +206,80 @@ def test_a_snapshot_larger_than_the_buffer_is_taken_whole() -> None:
     assert numbers(fed, START_NS, range(2_100), ()) == numbers(plain, START_NS, range(2_100), ())
 
 
-def test_a_price_that_makes_a_ladder_absurd_is_an_error_and_changes_nothing() -> None:
+FAR = delta([], [(1 << 26, 1)], ns=ms(1))
+WIDE = delta([(1, 1 << 31)], [], ns=ms(1))
+
+
+@pytest.mark.parametrize(
+    ("event", "why"),
+    [
+        (FAR, rf"prices were from \d+ to {1 << 26} ticks, expected at most {1 << 25} of them"),
+        (WIDE, "a price or size did not fit 32 bits, in ticks and lots"),
+    ],
+)
+def test_numbers_that_no_market_could_have_break_the_book_until_the_next_snapshot(
+    event: BookDelta, why: str
+) -> None:
     _, fed = pair()
     fed.apply(first)
     before = numbers(fed, START_NS, range(990, 1_010), ())
-    with pytest.raises(
-        RemoteProtocolError,
-        match=rf"{KEY}: prices were from \d+ to {1 << 26} ticks, expected at most {1 << 25}",
-    ):
-        fed.apply(delta([], [(1 << 26, 1)], ns=ms(1)))
-    assert numbers(fed, START_NS, range(990, 1_010), ())[1:4] == before[1:4]
+    found = fed.apply(event)
+    assert found is not None
+    assert (found[0], bool(re.fullmatch(why, found[1]))) == (Trouble.RANGE, True)
+    assert not fed.synced
+    assert fed.observe(ms(2)) is Read.MISS
+    fed.apply(delta([(1_001, 7)], [], ns=ms(3)))
+    assert not fed.synced
+    fed.apply(msgspec.structs.replace(first, recv_ns=ms(4)))
+    assert fed.synced
+    assert numbers(fed, ms(4), range(990, 1_010), ())[1] == before[1]
 
 
 def test_the_longest_ladder_still_opens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(growing, "MAX_SPAN", 1 << 12)
     _, fed = pair()
-    fed.apply(snapshot([(1, 5)], [(1 << 12, 6)]))
+    assert fed.apply(snapshot([(1, 5)], [(1 << 12, 6)])) is None
     assert (fed.displayed(Side.BUY, 1), fed.displayed(Side.SELL, 1 << 12)) == (5, 6)
-    with pytest.raises(RemoteProtocolError, match="expected at most 4096"):
-        fed.apply(delta([], [((1 << 12) + 1, 1)]))
+    found = fed.apply(delta([], [((1 << 12) + 1, 1)]))
+    assert found is not None
+    assert "expected at most 4096" in found[1]
 
 
-def test_what_does_not_fit_32_bits_is_an_error() -> None:
-    _, fed = pair()
-    with pytest.raises(RemoteProtocolError, match=f"{KEY}: a price or size did not fit 32 bits"):
-        fed.apply(delta([(1, 1 << 31)], []))
+def test_a_bot_whose_book_holds_such_a_price_asks_for_it_anew_and_quotes_nothing_meanwhile() -> None:
+    instrument = linear()
+    engine = build_engine(SETTINGS, [instrument], fed_markets(SETTINGS, [instrument]), arm="A")
+    whole = snapshot([(9_999, 500)], [(10_001, 500)], ns=ms(0))
+    engine.step(whole)
+    quoted = list(unpacked(engine.step(Tick(ms(0)))))
+    assert [type(one) for one in quoted] == [SubmitOrder, SubmitOrder]
+    for order in quoted:
+        engine.step(OrderAck(KEY, order.client_id, ms(1)))
+    engine.step(msgspec.structs.replace(FAR, recv_ns=ms(50)))
+    pulled = [type(one) for one in unpacked(engine.step(Tick(ms(100))))]
+    assert sorted(pulled, key=str) == [CancelOrder, CancelOrder, RequestSnapshot]
+    events = [row.kind for row in engine.drain() if isinstance(row, EventRow)]
+    assert events == ["range", "resync_request"]
+    for order in quoted:
+        engine.step(OrderCancelled(KEY, order.client_id, ms(150), Lots(order.lots)))
+    assert [type(one) for one in engine.step(Tick(ms(200)))] == []
+    engine.step(msgspec.structs.replace(whole, recv_ns=ms(250)))
+    assert [type(one) for one in unpacked(engine.step(Tick(ms(300))))] == [SubmitOrder, SubmitOrder]
+
+
+def test_a_shadow_market_takes_the_trouble_in_its_place() -> None:
+    features = feature_settings(SETTINGS)
+    at_once = LatencySettings(model="constant", median_ms=0.0)
+    sim = msgspec.structs.replace(SETTINGS.sim, market_data=at_once)
+    world = ShadowWorld([linear()], SETTINGS.md_cache, features, sim, seed=1)
+    engine = build_engine(SETTINGS, [linear()], world.markets, arm="A")
+    world.attach(engine, lambda _fill: None)
+    world.push(snapshot([(9_999, 500)], [(10_001, 500)], ns=ms(0)))
+    world.push(msgspec.structs.replace(FAR, recv_ns=ms(50)))
+    world.advance(ms(500))
+    rows = [row for row in engine.drain() if isinstance(row, EventRow)]
+    assert [row.kind for row in rows] == ["range"]
+    assert "expected at most" in str(rows[0].detail["detail"])
+    assert not engine.bots[KEY].market.synced
 
 
 def test_more_orders_than_the_kernel_holds_are_an_error() -> None:

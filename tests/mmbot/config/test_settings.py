@@ -70,7 +70,8 @@ def test_a_value_of_the_wrong_type_is_an_error_naming_file_line_and_key(
     tmp_path: Path, path: tuple[str, ...]
 ):
     is_text = isinstance(LEAVES[path], str)
-    for wrong in ("null", "[1, 2]", *(("7", "true") if is_text else ("seven", "0.5x", '"1"'))):
+    null = () if LEAVES[path] is None else ("null",)
+    for wrong in (*null, "[1, 2]", *(("7", "true") if is_text else ("seven", "0.5x", '"1"'))):
         message = refused(tmp_path, path, wrong)
         assert message.startswith(f"{tmp_path}/top.yaml:{len(path)}: {'.'.join(path)}: ")
         assert "xpected" in message or "nvalid enum" in message
@@ -262,6 +263,7 @@ OTHER: dict[type, Any] = {
     int: lambda value: value + 1,
     float: lambda value: value * 1.01,
 }
+OTHER_NULL = {"metrics_port": 9464, "webhook_url": "http://127.0.0.1:9093/hook"}
 OTHER_WORD = {"fair_value": "mid", "model": "lognormal"}
 
 
@@ -276,10 +278,20 @@ def test_no_value_can_be_changed_without_changing_the_hash(tmp_path: Path, path:
         other = "glft"
     elif path[-1] == "model":
         path, other = path[:-1], {"model": "constant", "median_ms": 5, "sigma": 0.0}
+    elif value is None:
+        other = OTHER_NULL[path[-1]]
     else:
         other = OTHER_WORD[path[-1]] if isinstance(value, str) else OTHER[type(value)](value)
     changed = load_settings([SHIPPED, overlay(tmp_path, path, msgspec.json.encode(other).decode())])
     assert changed.sha256() != load_settings([SHIPPED]).sha256()
+
+
+@pytest.mark.parametrize(
+    "url", ["localhost:9093", "ftp://127.0.0.1/hook", "http://", "https:///hook", "http://h:99999/"]
+)
+def test_a_webhook_that_is_no_address_is_refused_with_its_place(tmp_path: Path, url: str):
+    message = refused(tmp_path, ("alerts", "webhook_url"), url)
+    assert message == f"{tmp_path}/top.yaml:2: alerts.webhook_url: was {url!r}, expected http(s)://HOST/..."
 
 
 def test_every_section_is_a_frozen_type_that_forbids_unknown_fields():

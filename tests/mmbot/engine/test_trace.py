@@ -93,6 +93,17 @@ def test_a_row_says_what_each_stage_thought():
     assert (trace.bid_ahead_lots, trace.bid_eta_s) == (None, None)
 
 
+def test_a_row_says_what_the_market_shows():
+    engine = opened()
+    engine.step(snapshot([(9_990, 300), (9_989, 50)], [(10_010, 100)], ns=ms(10)))
+    engine.step(trade(Side.BUY, 10_010, 40, ns=ms(50)))
+    _, trace = ticked(engine, 50)
+    assert trace.touch_bps == pytest.approx(20.0)
+    assert (trace.imbalance, trace.depth_lots) == (0.75, 450)
+    assert trace.ask_trade_lots_per_s == pytest.approx(40 * math.log(2) / 60)
+    assert trace.bid_trade_lots_per_s == 0.0
+
+
 def test_scores_and_guards_are_named_with_what_they_were_made_of():
     engine = opened()
     engine.step(LatencySample(KEY, Ns(ms(0)), 300 * MS))
@@ -140,6 +151,7 @@ def test_without_a_book_nothing_is_made_up():
     _, trace = ticked(engine, 100)
     assert (trace.fair, trace.spread_bps, trace.half_spread_bps, trace.quotes) == (None, None, None, [])
     assert (trace.volatility_bps, trace.volatility_score, trace.liquidity_score) == (None, None, None)
+    assert (trace.touch_bps, trace.imbalance, trace.depth_lots) == (None, None, None)
     assert trace.hard == ("no_book",)
 
 

@@ -68,6 +68,19 @@ def test_a_request_that_is_given_up_counts_as_long_as_it_was_waited_for():
     assert (row.guard, row.reasons) == ("SOFT", ("latency",))
 
 
+def test_an_answer_of_a_minute_holds_the_bot_off_for_a_half_life_and_a_recovery():
+    """Pulled, it has no round trips: nothing else could prove that the venue answers again."""
+    desk = Desk()
+    desk.tick(0)
+    desk.acked(60_000, BID, ASK)
+    assert desk.tick(60_100)[0].guard == "HARD"
+    for client_id in (BID, ASK):
+        desk.engine.step(OrderCancelled(KEY, client_id, Ns(ms(60_150)), Lots(500)))
+    levels = {second: desk.tick(60_150 + second * 1_000)[0].guard for second in range(1, 37)}
+    assert [second for second, level in levels.items() if level == "HARD"] == list(range(1, 35 + 1))
+    assert levels[36] == "NONE"
+
+
 def test_latency_that_a_shell_measured_widens_shrinks_and_pulls():
     desk = Desk()
     calm, sent = desk.tick(0)

@@ -278,6 +278,13 @@ class TestACancel:
         assert len(repeats) > 10
         assert phase(cancelling) is Phase.PENDING_CANCEL
 
+    def test_whose_end_comes_after_its_repeat_was_scheduled_is_not_repeated(self, cancelling: Lifecycle):
+        cancelling.heard(answer(Asked.CANCEL, Outcome.UNKNOWN, s=1.1))
+        assert cancelling.next_ns == at(1.6)
+        cancelling.heard(report(VenueStatus.CANCELLED, s=1.5))
+        assert [s for s in range(2, 60) if cancelling.due(at(s))] == []
+        assert cancelling.next_ns is None
+
     def test_refused_proves_nothing(self, cancelling: Lifecycle):
         refused = answer(Asked.CANCEL, Outcome.REFUSED, s=1.1, reason="too many requests")
         assert cancelling.heard(refused) == [CancelReject(KEY, ID, at(1.1), "too many requests")]

@@ -72,3 +72,22 @@ def test_a_place_that_cannot_be_made_is_said(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be made"):
         AccountFolder("a", tmp_path / "file")
+
+
+def test_a_folder_belongs_to_one_account_of_the_venue_from_its_first_start_on(tmp_path: Path):
+    folder = AccountFolder("a", tmp_path)
+    folder.check_owner(8)
+    folder.belong_to(7)
+    AccountFolder("a", tmp_path).belong_to(7)
+    for check in (folder.belong_to, folder.check_owner):
+        with pytest.raises(AccountError, match="belongs to the venue's account 7, the key to 8; expected"):
+            check(8)
+    AccountFolder("b", tmp_path).belong_to(8)
+
+
+@pytest.mark.parametrize("spoiled", [b"", b"\xff", b"seven"])
+def test_a_folder_whose_owner_cannot_be_read_is_nobodys_to_trade(tmp_path: Path, spoiled: bytes):
+    folder = AccountFolder("a", tmp_path)
+    (folder.path / "owner").write_bytes(spoiled)
+    with pytest.raises(AccountError, match=r"owner: cannot be read|belongs to"):
+        folder.belong_to(7)

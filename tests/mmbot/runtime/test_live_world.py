@@ -24,6 +24,7 @@ from mmbot.model.account import (
 from mmbot.model.commands import CancelOrder, SubmitOrder
 from mmbot.model.events import Fill
 from mmbot.model.instrument import Side
+from mmbot.model.records import EventRow
 from mmbot.runtime.assemble import build_engine, own_prefix, plain_markets
 from mmbot.runtime.live_world import UNCOMPARED_NS, LiveWorld
 from mmbot.runtime.order_log_file import OrderLogFile
@@ -44,7 +45,8 @@ class Venue:
     """What a test says, at the two doors of a live world, and what the engine came to know."""
 
     def __init__(self, folder: Path) -> None:
-        instruments, clock = [linear()], lambda: at(0)
+        self.now_ns = at(0)
+        instruments, clock = [linear()], lambda: self.now_ns
         self.lifecycle = Lifecycle(instruments, own_prefix("A"))
         nowhere = hosts("http://127.0.0.1:1")
         self.public = PublicConnector(instruments, nowhere, lambda *_: None, clock=clock, depth=1)
@@ -189,6 +191,28 @@ def test_what_moved_before_the_start_is_in_the_position_that_is_compared(venue: 
     venue.says(OffOrderExecution(KEY, "x1", "BustTrade", Side.SELL, 100.0, Lots(3), None, at(-5), at(5)))
     venue.world.advance(at(6))
     assert not venue.world.switch.off
+
+
+@pytest.mark.parametrize(("logged_ms", "leaves"), [(1_000, True), (1_001, False)])
+def test_what_the_disk_let_through_too_late_does_not_leave(
+    venue: Venue, logged_ms: int, *, leaves: bool
+) -> None:
+    venue.agrees(1)
+    venue.book(10, "100.00", "100.02")
+    venue.world.advance(at(20))
+    wanted = venue.engine.tick(at(20))
+    assert wanted
+    venue.now_ns = at(20 + logged_ms)
+    if leaves:
+        with pytest.raises(RuntimeError, match="orders have nowhere to go"):
+            venue.world.send_all(at(20), wanted)
+        return
+    venue.world.send_all(at(20), wanted)
+    assert not venue.engine.working
+    assert not venue.lifecycle.open
+    rows = [row for row in venue.engine.drain() if isinstance(row, EventRow)]
+    reasons = [row.detail["reason"] for row in rows if row.kind == "order_reject"]
+    assert reasons == ["the order log took longer than 1 s"] * 2
 
 
 def test_orders_of_others_are_told_once_and_left_alone(venue: Venue) -> None:

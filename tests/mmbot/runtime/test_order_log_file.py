@@ -13,9 +13,11 @@ from tests.mmbot.builders import KEY, REPO
 from mmbot.errors import OutputError, RecordingError
 from mmbot.execution.order_log import read
 from mmbot.execution.order_records import Agreed, CancelSent, CreateSent, LifecycleState, Record
+from mmbot.model.account import Asked, Outcome, RequestAnswer
 from mmbot.model.commands import SubmitOrder
 from mmbot.model.instrument import Side
 from mmbot.runtime.order_log_file import KEPT_FILES, OrderLogFile
+from mmbot.sim.disk import SimDisk
 from mmbot.units import Lots, Ns, Ticks
 
 PREFIX = "mmA-"
@@ -86,6 +88,35 @@ def test_a_torn_tail_is_moved_aside_and_counted(tmp_path: Path, torn: bytes):
         assert (tmp_path / "orders-000001.torn").read_bytes() == torn
         log.append([create(2)])
     assert records(tmp_path) == [create(1), create(2)]
+
+
+def test_a_log_cut_at_any_byte_goes_on_where_its_last_whole_line_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Of a hundred records, through the last one, in the middle of a letter too; `test_order_log.py` cuts the
+    whole file at every byte.
+    """
+    monkeypatch.setattr(os, "fsync", lambda _file: None)  # a cut stands for the machine's end, not its disk
+    reason = "tiempo agotado ñ ✗"
+    said = [
+        RequestAnswer(KEY, f"mmA-SYNTHUSDT-{number}", Asked.CREATE, Outcome.UNKNOWN, 0, reason, Ns(number))
+        for number in range(98)
+    ]
+    with opened(tmp_path) as log:
+        log.append([create(1), create(2), *said])
+    path = tmp_path / FIRST
+    whole = path.read_bytes()
+    ends = [place + 1 for place, byte in enumerate(whole) if byte == ord("\n")]
+    assert len(ends) == 102
+    for cut in range(ends[-2] - 1, len(whole)):
+        path.write_bytes(whole[:cut])
+        kept = max(end for end in ends if end <= cut)
+        with opened(tmp_path) as log:
+            assert log.content is not None
+            assert (log.torn_bytes, len(log.content.records)) == (cut - kept, ends.index(kept) - 1)
+            log.append([Agreed(Ns(1))])
+        assert path.read_bytes().startswith(whole[:kept])
+        assert records(tmp_path)[-1] == Agreed(Ns(1))
 
 
 def test_corruption_is_an_error_that_names_file_and_offset_and_leaves_all_as_it_is(tmp_path: Path):
@@ -199,3 +230,19 @@ def test_what_left_before_a_kill_is_in_the_log(tmp_path: Path):
     assert written[:last] == [create(number) for number in range(1, last + 1)]
     assert len(written) <= last + 1
     assert read((tmp_path / FIRST).read_bytes(), FIRST).torn == b""
+
+
+def test_a_log_whose_next_file_cannot_be_begun_closes_what_it_had_once():
+    """A second close of a file's number may close what somebody else has opened by then."""
+    disk = SimDisk()
+    with OrderLogFile(Path("orders"), PREFIX, disk=disk) as log:
+        log.append([create(1)])
+        disk.full = True
+        with pytest.raises(OutputError, match="No space left on device"):
+            log.checkpoint(LifecycleState(symbols={}, positions={}))
+        with pytest.raises(OutputError, match="takes nothing more"):
+            log.append([create(2)])
+    disk.full = False
+    again = OrderLogFile(Path("orders"), PREFIX, disk=disk)
+    assert again.content is not None
+    assert again.content.records == [create(1)]

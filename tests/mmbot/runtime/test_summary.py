@@ -1,9 +1,6 @@
 """The closing lines of a run: figures that can be checked by hand, and NO_DATA where there is none."""
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tests.mmbot.builders import (
     START_NS,
     engine_of,
@@ -18,7 +15,7 @@ from tests.mmbot.builders import (
 from mmbot.model.events import Funding
 from mmbot.model.instrument import Instrument, Side
 from mmbot.model.records import EventRow
-from mmbot.runtime.summary import Durations, Summary
+from mmbot.runtime.summary import Summary
 from mmbot.units import MS, SECOND, Ns
 
 
@@ -60,25 +57,6 @@ def test_the_p95_is_a_value_that_occurred_and_is_split_into_measured_and_modelle
         dict(summary_of(*rows).market())["tick_total p95"]
         == "61.000 ms (measured 1.000, modelled wait 60.000)"
     )
-
-
-@given(st.lists(st.integers(0, 10**12), min_size=1, max_size=300), st.floats(0.01, 1.0))
-def test_a_quantile_occurred_and_is_a_thousandth_off_at_most(times_ns: list[int], share: float):
-    times = Durations()
-    for time_ns in times_ns:
-        times.add(time_ns)
-    exact = int(np.quantile(times_ns, share, method="inverted_cdf"))
-    found = times.quantile(share)
-    assert found in times_ns
-    assert exact <= found <= exact * (1 + 1 / 1024)
-
-
-def test_a_long_run_has_no_more_buckets_than_a_short_one():
-    times = Durations()
-    for time_ns in range(2**20, 2**21, 7):
-        times.add(time_ns)
-    assert len(times._counts) == len(times._longest) == 1024
-    assert sum(times._counts.values()) == len(range(2**20, 2**21, 7))
 
 
 def test_deadline_misses_are_counted():

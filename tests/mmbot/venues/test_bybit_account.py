@@ -414,6 +414,22 @@ def test_a_ban_silences_everything_for_ten_minutes():
     assert kinds(bench.until(bench.now_ms + 10_000)) == [OrderAbsent]
 
 
+def test_retry_after_is_waited_for_by_every_question():
+    bench = Bench()
+    bench.settle()
+    (query, *_) = asked = [Query(Ask.ORDER, "linear", "BTCUSDT", "mmA-1")]
+    bench.asked.clear()
+    look_up(bench)
+    assert bench.session.queries(bench.now) == asked
+    sent_ns = bench.now
+    bench.session.answered(query, 429, b"", sent_ns=sent_ns, now_ns=bench.now, retry_ns=7_000 * MS)
+    look_up(bench, "mmA-2")
+    began_ms = bench.now_ms
+    assert bench.until(began_ms + 6_900) == []
+    assert bench.asked == []
+    assert kinds(bench.until(began_ms + 14_000)) == [OrderAbsent, OrderAbsent]
+
+
 @pytest.mark.parametrize("code", [10003, 10004, 10005, 10010])
 def test_a_refused_key_is_told(code):
     bench = Bench()

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from tests.mmbot.builders import START_NS, linear
@@ -32,7 +33,8 @@ from mmbot.model.instrument import Fees, Side
 from mmbot.net.http import HttpClient
 from mmbot.units import MS, Lots, Ns, Ticks
 from mmbot.venues.bybit.account import AccountSettings
-from mmbot.venues.bybit.account_connector import AccountConnector, AccountConnectorSettings, fetch_fees
+from mmbot.venues.bybit.account_connector import AccountConnector, fetch_fees
+from mmbot.venues.bybit.account_talk import AccountConnectorSettings
 from mmbot.venues.bybit.hosts import hosts
 from mmbot.venues.credentials import Credentials, Secret
 from mmbot.venues.paper.faults import FaultSettings
@@ -48,10 +50,12 @@ PATIENCE_S = 20.0
 class Client:
     """A connector that runs, and all that it has told."""
 
-    def __init__(self, connector: AccountConnector, server: PaperServer) -> None:
+    def __init__(self, connector: AccountConnector, server: PaperServer, recorded: list[Any]) -> None:
         self.connector = connector
         self.server = server
         self.told: list[Any] = []
+        self.recorded = recorded
+        """Every message and every answer of REST, as the connector recorded it."""
         self.answered: list[str] = []
         """Client ids of all answers to requests, ever."""
 
@@ -106,11 +110,12 @@ async def trading(key: str = "alice", limit_factor: int = 1, **faults: Any) -> A
     clock = clock_from_start()
     floor = Floor(faults=FaultSettings(**faults), settings=PaperSettings(limit_factor=limit_factor))
     async with PaperServer(floor.exchange, "stepped", clock).running(0) as server:
+        recorded: list[Any] = []
         connector = AccountConnector(
             [BTC],
             hosts(f"http://127.0.0.1:{server.port}"),
             Credentials(key, Secret("alice-secret")),
-            lambda _ns, _payload: None,
+            lambda _ns, payload: recorded.append(msgspec.json.decode(payload)),
             clock=clock,
             since_ns=Ns(START_NS),
             settings=WINDOW,
@@ -118,7 +123,7 @@ async def trading(key: str = "alice", limit_factor: int = 1, **faults: Any) -> A
         )
         running = asyncio.create_task(connector.run())
         try:
-            yield Client(connector, server)
+            yield Client(connector, server, recorded)
         finally:
             running.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -219,6 +224,10 @@ async def test_an_order_by_rest_whose_answer_was_lost_is_unknown_and_is_found():
         assert (answer.outcome, answer.reason) == (Outcome.UNKNOWN, "HTTP 502")
         client.connector.look_up(LookUpOrder(BTC.key, "mmA-1"))
         assert (await client.until(one(OrderReport, client_id="mmA-1"))).status is VenueStatus.WORKING
+        answers = {line["_rest"].split("?")[0]: line for line in client.recorded if "_rest" in line}
+        assert answers["POST /v5/order/create mmA-1"]["status"] == 502
+        assert answers["GET /v5/order/realtime"]["body"]["retCode"] == 0
+        assert any(line.get("op") == "auth" for line in client.recorded)
 
 
 async def test_a_venue_whose_clock_is_ahead_is_told_and_traded_with():

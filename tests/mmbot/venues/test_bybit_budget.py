@@ -9,8 +9,8 @@ from tests.mmbot.builders import linear, ms
 
 from mmbot.errors import RemoteProtocolError
 from mmbot.model.commands import CancelOrder, OrderBatch
-from mmbot.units import Ns
-from mmbot.venues.bybit.budget import Budget, BudgetSettings, LimitState, limit_state
+from mmbot.units import SECOND, Ns
+from mmbot.venues.bybit.budget import Budget, BudgetSettings, LimitState, limit_state, retry_after_ns
 from mmbot.venues.bybit.orders import Operation, OrderRequest, OrderWriter
 
 BTC = linear(symbol="BTCUSDT")
@@ -132,3 +132,29 @@ def test_no_second_holds_more_than_the_limit(steps):
             sent.append((now, count))
     for first, _ in sent:
         assert sum(count for when, count in sent if first <= when < first + 1000) <= 10
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1", 1),
+        ("0", 0),
+        ("601", 600),
+        ("9" * 17, 0),
+        ("-1", 0),
+        ("1.5", 0),
+        ("²", 0),
+        ("Mon, 1 Jan", 0),
+    ],
+)
+def test_an_answer_may_ask_for_patience(text, seconds):
+    assert retry_after_ns({"retry-AFTER": text}) == seconds * SECOND
+    assert retry_after_ns({}) == 0
+
+
+def test_patience_keeps_questions_and_not_orders():
+    asked = budget()
+    asked.pause_queries(at(2_000))
+    asked.pause_queries(at(1_000))
+    assert (asked.query_room(at(1_999)), asked.query_room(at(2_000))) == (0, 420)
+    assert room(asked, 0, http=True) == 10

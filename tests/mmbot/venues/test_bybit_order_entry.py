@@ -370,6 +370,18 @@ def test_http_429_refuses_for_a_second():
     assert bench.send(submit(3)).client_ids == ("mmA-3",)
 
 
+def test_retry_after_is_waited_for_by_that_kind_alone():
+    bench = Bench()
+    bench.entry.rest_answered(bench.send(submit(1)), 429, {"Retry-After": "7"}, b"", bench.now)
+    assert bench.told() == [("mmA-1", REFUSED, 0, "HTTP 429")]
+    assert bench.trouble().until_ns == bench.now + 7 * SECOND
+    bench.now_ms = 6_999
+    assert bench.send(submit(2)) is None
+    assert bench.send(CancelOrder(BTC.key, "mmA-1")).client_ids == ("mmA-1",)
+    bench.now_ms = 7_000
+    assert bench.send(submit(3)).client_ids == ("mmA-3",)
+
+
 def test_a_batch_larger_than_the_room_is_cut():
     bench = Bench().logged_in()
     bench.send(cancels(7))

@@ -356,6 +356,37 @@ def test_one_wrong_value_in_a_row_is_refused(topic, data):
         told(message(topic, row | {required: wrong}))
 
 
+IMPOSSIBLE = [
+    "NaN", "Infinity", "-Infinity", "inf", "1e308", "1E5", "-1", "-0.1", "+1", "0x1", "", " 1", "9" * 40
+]  # fmt: skip
+NUMBERS = [
+    ("order", ORDER, ("price", "qty", "cumExecQty")),
+    ("execution", EXECUTION, ("execPrice", "execQty")),
+    ("position", POSITION, ("size",)),
+]
+
+
+@pytest.mark.parametrize("wrong", IMPOSSIBLE)
+@pytest.mark.parametrize(("topic", "row", "name"), [(*of[:2], name) for of in NUMBERS for name in of[2]])
+def test_a_number_that_is_none_or_no_size_is_refused(topic: str, row: dict[str, Any], name: str, wrong: str):
+    """Nothing stands in for it: the message is an error, and the account is read anew."""
+    with pytest.raises(RemoteProtocolError):
+        told(message(topic, row | {name: wrong}))
+
+
+@pytest.mark.parametrize("name", ["execPrice", "execQty"])
+def test_nothing_is_executed_of_size_or_price_zero(name: str):
+    with pytest.raises(RemoteProtocolError, match="expected more than zero of both"):
+        told(message("execution", EXECUTION | {name: "0"}))
+
+
+@pytest.mark.parametrize("wrong", ["NaN", "inf", "1e308", "-1e308", "47950.06", "0x1"])
+def test_a_fee_that_is_no_number_or_more_than_what_was_traded_is_refused(wrong: str):
+    with pytest.raises(RemoteProtocolError):
+        told(message("execution", EXECUTION | {"execFee": wrong}))
+    assert execution(execFee="47950.05").fee == 47_950.05
+
+
 def _plain(value: Any) -> bool:
     return isinstance(value, str) and value.replace(".", "", 1).isdecimal()
 

@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_mmgates.loader import load
-from pytest_mmgates.rows import Instrument
+from pytest_mmgates.rows import Instrument, Resumed
 from pytest_mmgates.tables import CACHE_CODES, DURATIONS, Fills, Ticks
 from pytest_mmgates.tally import ProcessTally, SymbolTally, Tally, Weighted, merged
 from pytest_mmgates.tally.edge import HORIZONS_S, Markouts, edge_tally
 from pytest_mmgates.tally.exact import exact_sum
-from pytest_mmgates.tally.fold import fills_tally, ticks_tally
+from pytest_mmgates.tally.fold import fills_tally, floors_by_process, ticks_tally
+from pytest_mmgates.tally.growth import slope_bytes_per_h
 from pytest_mmgates.tally.tally import decoded, encoded
 from pytest_mmgates.units import NS_PER_S
 
@@ -181,3 +182,20 @@ def test_sums_beyond_64_bits_are_kept():
 def test_what_is_no_tally_is_refused(text):
     with pytest.raises(msgspec.MsgspecError):
         decoded(text)
+
+
+def test_each_process_of_a_resumed_run_has_a_slope_of_its_own(make_run):
+    hour_ns = 3_600_000_000_000
+    manifest = msgspec.structs.replace(
+        make_run(minutes=2).manifest,
+        started_ns=0,
+        ended_ns=20 * hour_ns,
+        resumes=[Resumed(8 * hour_ns), Resumed(18 * hour_ns)],
+    )
+    times = np.arange(0, 20 * hour_ns, hour_ns // 60)
+    hours = times / hour_ns
+    rss_bytes = np.where(times < 8 * hour_ns, 9e8 + 1e6 * hours, 3e8 + 4e6 * hours)
+    first, second = floors_by_process(manifest, times, rss_bytes, 20 * hour_ns)
+    assert slope_bytes_per_h(first) == pytest.approx(1e6)
+    assert slope_bytes_per_h(second) == pytest.approx(4e6)
+    assert [len(first), len(second)] == [42, 54]

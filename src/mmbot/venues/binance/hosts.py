@@ -1,4 +1,5 @@
-"""Where Binance USD-M futures are found, by the routes of 2026: depth under `/public`, trades under `/market`
+"""Where Binance USD-M futures are found, by the routes of 2026: depth under `/public`, trades under
+`/market`, accounts under `/private`
 (https://developers.binance.com/docs/derivatives/usds-margined-futures/websocket-market-streams). A stream
 asked for on the wrong route is dropped without an error, so which is where stands here alone.
 """
@@ -25,6 +26,10 @@ class UsdmHosts(NamedTuple):
         """The combined stream of these symbols on a route."""
         names = "/".join(f"{symbol.lower()}@{_STREAMS[route]}" for symbol in symbols)
         return f"{self.stream}/{route}/stream?streams={names}"
+
+    def private(self, listen_key: str) -> str:
+        """The user stream that a listen key opens."""
+        return f"{self.stream}/private/ws/{listen_key}"
 
 
 def usdm_hosts(name: str) -> UsdmHosts:

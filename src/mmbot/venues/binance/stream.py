@@ -14,6 +14,7 @@ from mmbot.errors import TransportError
 from mmbot.model.events import BookTrouble
 from mmbot.model.notes import Happened, Note
 from mmbot.net.intake import Intake
+from mmbot.net.silence import Silence
 from mmbot.units import SECOND, Ns
 from mmbot.venues.binance.hosts import Route
 
@@ -29,19 +30,20 @@ class RouteStream:
     ) -> None:
         self._route = route
         self._intake = intake
-        self._silence_ns = round(silence_s * SECOND)
+        self._silence = Silence(silence_s)
         self._wanted = wanted
-        self._began_ns = self._heard_ns = self._pinged_ns = 0
+        self._began_ns = 0
         self._outgoing: list[bytes] = []
         self.flowing = False
         """Something came on this connection: from here on what a snapshot does not have is buffered."""
 
     def connected(self, recv_ns: Ns, now_ns: int) -> None:
-        self._began_ns = self._heard_ns = self._pinged_ns = now_ns
+        self._began_ns = now_ns
+        self._silence.begins(now_ns)
         self._intake.note(recv_ns, Note(Happened.CONNECTED, self._route))
 
     def received(self, recv_ns: Ns, payload: bytes, now_ns: int) -> None:
-        self._heard_ns = now_ns
+        self._silence.broken(now_ns)
         events = self._intake.take(recv_ns, payload)
         if not self.flowing:
             self.flowing = True
@@ -52,17 +54,12 @@ class RouteStream:
                 self._wanted(event.symbol)
 
     def alive(self, now_ns: int) -> None:
-        self._heard_ns = now_ns
+        self._silence.broken(now_ns)
 
     def due(self, recv_ns: Ns, now_ns: int) -> None:  # noqa: ARG002 (the protocol's)
         if now_ns - self._began_ns >= _VALID_NS:
             raise TransportError("its 24 hours are nearly over", "lost")
-        silent_ns = now_ns - self._heard_ns
-        if self._pinged_ns > self._heard_ns:
-            if silent_ns >= self._silence_ns and now_ns - self._pinged_ns >= self._silence_ns // 2:
-                raise TransportError(f"nothing was received for {silent_ns / SECOND:.1f} s", "lost")
-        elif silent_ns >= self._silence_ns // 2:
-            self._pinged_ns = now_ns
+        if self._silence.ping_due(now_ns):
             self._outgoing.append(_PING)
 
     def outgoing(self) -> list[bytes]:

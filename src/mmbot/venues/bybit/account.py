@@ -13,8 +13,9 @@ earlier, all three are asked again then. An order whose sending is not known her
 sent when this session began. The list of executions may lag behind its order: while it holds less than the
 order has executed, it is asked for again, five times (31 s).
 
-What fails is asked again after 1 s, then twice that, up to 30 s; a ban is waited for. Our own traffic goes by
-`budget`, and the venue's time is asked for every minute, and at once when it refused ours (10002).
+What fails is asked again after 1 s, then twice that, up to 30 s; a ban is waited for, and by every question
+what an answer asks for (`Retry-After`). Our own traffic goes by `budget`, and the venue's time is asked for
+every minute, and at once when it refused ours (10002).
 
 Funding is told once for each instrument and time: it has no other key, and answers of REST repeat it.
 """
@@ -131,6 +132,11 @@ class AccountSession:
         """Between AccountCurrent and AccountStale."""
         return self._up and not self._seeding
 
+    @property
+    def stopped_until_ns(self) -> Ns:
+        """The venue refuses this address until then; long ago if it does not."""
+        return self._budget.stopped_until_ns
+
     def drain(self) -> list[AccountMessage]:
         """What is to be told, in order; each is returned once."""
         said, self._said = self._said, []
@@ -140,6 +146,17 @@ class AccountSession:
     def waiting(self) -> bool:
         """Something can be drained."""
         return bool(self._said)
+
+    def sizes(self) -> dict[str, int]:
+        """Of what could grow."""
+        return {
+            "questions": len(self._waiting),
+            "look-ups": len(self._look_ups),
+            "creates on their way": len(self._sent),
+            "reports held back": len(self._seed) + len(self._held),
+            "messages": len(self._said),
+            "fundings": len(self._fundings),
+        }
 
     def subscribed(self, now_ns: Ns) -> None:
         """The private stream is up: ask for what happened before it."""
@@ -251,14 +268,17 @@ class AccountSession:
         elif query.ask in LOOK_UP or query.survey or self._of_this_connection(query):
             self._waiting.append((at_ns, msgspec.structs.replace(query, tries=query.tries + 1)))
 
-    def answered(self, query: Query, status: int, body: bytes, *, sent_ns: Ns, now_ns: Ns) -> None:
-        """An HTTP answer. Raises RemoteProtocolError for one that cannot be used; nothing has changed then,
-        and the query is to be `failed`.
+    def answered(
+        self, query: Query, status: int, body: bytes, *, sent_ns: Ns, now_ns: Ns, retry_ns: int = 0
+    ) -> None:
+        """An HTTP answer; `retry_ns`: how long it asks to wait. Raises RemoteProtocolError for one that
+        cannot be used; nothing has changed then, and the query is to be `failed`.
         """
         if status == _FORBIDDEN:
             self.banned(f"HTTP {status}", now_ns)
         if status != _OK:
-            self.failed(query, now_ns)
+            self._budget.pause_queries(now_ns + retry_ns)
+            self.failed(query, now_ns, wait_ns=retry_ns)
             return
         reply = rest_reply(body)
         if reply.code != 0:

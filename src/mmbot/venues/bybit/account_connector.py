@@ -1,15 +1,13 @@
 """A Bybit account with sockets: the private stream, order entry, and REST for all else.
 
-The rules are in `account`, `private_stream` and `order_entry`; here they get two connections that are kept up
-and an HTTP client. Messages are taken with `drain`: read the clock, drain, then advance. Orders go over the
-trade connection while it is logged in, else by REST, each request once: what became of one that broke off is
-looked up, never sent again.
+What is said is `account_talk`'s business; here it gets two connections that are kept up and an HTTP
+client. Messages are taken with `drain`: read the clock, drain, then advance. Orders go over the trade
+connection while it is logged in, else by REST, each request once: what became of one that broke off is looked
+up, never sent again.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
-
-import msgspec
 
 from mmbot.clock import sleep, stopwatch
 from mmbot.errors import RemoteProtocolError, TransportError
@@ -20,27 +18,16 @@ from mmbot.net.backoff import Backoff
 from mmbot.net.http import HttpClient
 from mmbot.net.intake import Record
 from mmbot.net.line import LOOK_NS, Line
-from mmbot.units import MS, Ns
+from mmbot.units import Ns
 from mmbot.venues.bybit.account import AccountSession, AccountSettings
-from mmbot.venues.bybit.budget import Budget, BudgetSettings
+from mmbot.venues.bybit.account_talk import AccountConnectorSettings, AccountTalk, Asking, Posting
 from mmbot.venues.bybit.codec import Category
 from mmbot.venues.bybit.hosts import Hosts
 from mmbot.venues.bybit.instruments import fees
-from mmbot.venues.bybit.order_entry import OrderEntry
-from mmbot.venues.bybit.orders import OrderRequest, OrderWriter
-from mmbot.venues.bybit.private_stream import ConnectionSettings, PrivateStream, login
-from mmbot.venues.bybit.queries import Query
 from mmbot.venues.bybit.signing import rest_headers
-from mmbot.venues.clock_offset import ClockOffset
 from mmbot.venues.credentials import Credentials
 
 _HTTP_OK = 200
-
-
-class AccountConnectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    account: AccountSettings = AccountSettings()
-    budget: BudgetSettings = BudgetSettings()
-    connections: ConnectionSettings = ConnectionSettings()
 
 
 class AccountConnector:
@@ -59,45 +46,31 @@ class AccountConnector:
         seed: int = 0,
         look_ns: Ns = LOOK_NS,
     ) -> None:
-        """`record` takes every websocket message. `since_ns`: executions from then on are not known yet.
-        `seed`: of the jitter of waits. Raises ConfigError for instruments that are none of Bybit's.
+        """`record` takes every websocket message and every answer of REST. `since_ns`: executions from then
+        on are not known yet. `seed`: of the jitter of waits. Raises ConfigError for instruments that are none
+        of Bybit's.
         """
         settings = settings or AccountConnectorSettings()
-        now_ns = clock()
         self._clock = clock
-        self._credentials = credentials
-        self._window_ms = settings.account.recv_window_ms
         self._look_ns = look_ns
         self._http = HttpClient(hosts.rest)
         self._record = record
-        self._offset = ClockOffset()
-        budget = Budget(settings.budget)
-        self.session = AccountSession(
-            instruments, settings.account, self._offset, budget, now_ns=now_ns, since_ns=since_ns
+        self._talk = AccountTalk(
+            instruments, credentials, self._recorded, settings, recv_ns=clock(), since_ns=since_ns
         )
-        hello = login(credentials, self._offset)
-        connections = settings.connections
-        stream = PrivateStream(self.session, hello, connections, self._recorded)
-        self._entry = OrderEntry(
-            OrderWriter(instruments),
-            self.session,
-            hello,
-            self._offset,
-            budget,
-            connections,
-            self._recorded,
-            recv_window_ms=self._window_ms,
-            req_id_prefix=f"{now_ns // MS:x}",
-        )
+        self.session: AccountSession = self._talk.session
         self._private_line, self._trade_line = (
             Line(
-                connections.url(hosts.stream, path),
+                settings.connections.url(hosts.stream, path),
                 talk,
                 clock=clock,
                 backoff=Backoff(jitter),
                 look_ns=look_ns,
             )
-            for path, talk, jitter in (("private", stream, seed), ("trade", self._entry, seed + 1))
+            for path, talk, jitter in (
+                ("private", self._talk.stream, seed),
+                ("trade", self._talk.entry, seed + 1),
+            )
         )
         self.arrived = asyncio.Event()
         """Set while something can be drained."""
@@ -108,7 +81,7 @@ class AccountConnector:
     @property
     def ready(self) -> bool:
         """What we know of the account is current, and orders have their own connection."""
-        return self.session.current and self._entry.ready
+        return self.session.current and self._talk.entry.ready
 
     async def run(self) -> None:
         """Keep everything up until cancelled. Then orders that were not answered have an unknown outcome."""
@@ -131,9 +104,9 @@ class AccountConnector:
         """
         if self._tasks is None:
             raise RuntimeError("the account connector does not run: orders have nowhere to go")
-        request = self._entry.send(message, self._clock(), stopwatch())
-        if request is not None:
-            self._tasks.create_task(self._post(request))
+        posting = self._talk.send(message, self._clock(), stopwatch())
+        if posting is not None:
+            self._tasks.create_task(self._post(posting))
         self._trade_line.flush()
         self._look()
 
@@ -153,38 +126,30 @@ class AccountConnector:
     def _look(self) -> None:
         """Ask what is due; wake who waits."""
         if self._tasks is not None:
-            for query in self.session.queries(self._clock()):
-                self._tasks.create_task(self._ask(query))
+            for asking in self._talk.asking(self._clock()):
+                self._tasks.create_task(self._ask(asking))
         if self.session.waiting:
             self.arrived.set()
 
-    async def _ask(self, query: Query) -> None:
-        sent_ns, parameters = self._clock(), query.parameters
-        headers = self._signed(sent_ns, parameters) if query.signed else None
-        target = f"{query.path}?{parameters}" if parameters else query.path
+    async def _ask(self, asking: Asking) -> None:
         try:
-            reply = await self._http.get(target, headers)
-            self.session.answered(query, reply.status, reply.body, sent_ns=sent_ns, now_ns=self._clock())
-        except (TransportError, RemoteProtocolError):
-            self.session.failed(query, self._clock())
-        self._look()
-
-    async def _post(self, request: OrderRequest) -> None:
-        headers = self._signed(self._clock(), request.body) | {"Content-Type": "application/json"}
-        path = request.operation.path
-        try:
-            reply = await self._http.request("POST", path, body=request.body.encode(), headers=headers)
+            reply = await self._http.get(asking.target, asking.headers)
         except TransportError as error:
-            arrived = error.phase != "connect"
-            self._entry.rest_failed(request, str(error), self._clock(), arrived=arrived)
+            self._talk.ask_failed(asking, error, self._clock())
         else:
-            found = dict(reply.headers)
-            self._entry.rest_answered(request, reply.status, found, reply.body, self._clock())
+            self._talk.answered(asking, reply.status, reply.headers, reply.body, self._clock())
         self._look()
 
-    def _signed(self, now_ns: Ns, payload: str) -> dict[str, str]:
-        timestamp_ms = self._offset.server_ms(now_ns)
-        return rest_headers(self._credentials, timestamp_ms, self._window_ms, payload)
+    async def _post(self, posting: Posting) -> None:
+        try:
+            reply = await self._http.request(
+                "POST", posting.target, body=posting.body, headers=posting.headers
+            )
+        except TransportError as error:
+            self._talk.post_failed(posting, error, self._clock())
+        else:
+            self._talk.posted(posting, reply.status, reply.headers, reply.body, self._clock())
+        self._look()
 
 
 async def fetch_fees(

@@ -13,6 +13,7 @@ The bot's own throttle (`risk.throttle`) is what we want to send, this is what t
 """
 
 from collections import deque
+from collections.abc import Mapping
 
 import msgspec
 
@@ -22,9 +23,10 @@ from mmbot.units import SECOND, Ns
 from mmbot.venues.bybit.codec import Category
 from mmbot.venues.bybit.orders import Operation, OrderRequest
 
-_BAN_NS = 600 * SECOND
+BAN_NS = 600 * SECOND
 _ADDRESS_REQUESTS = 600
 _ADDRESS_WINDOW_NS = 5 * SECOND
+_MOST_RETRY_S = 600
 _START_LIMITS = {"futures": 10, "spot": 20}
 _START_AMENDS = 10
 _MOST_DIGITS = 16
@@ -73,6 +75,7 @@ class Budget:
     def __init__(self, settings: BudgetSettings) -> None:
         self._kept = round(settings.cancel_share * _ADDRESS_REQUESTS)
         self._address = _Window(_ADDRESS_REQUESTS, _ADDRESS_WINDOW_NS)
+        self._no_queries_until_ns = 0
         self._orders: dict[tuple[str, Operation], _Window] = {
             (market, operation): _Window(_START_AMENDS if operation.asked is Asked.AMEND else limit, SECOND)
             for market, limit in _START_LIMITS.items()
@@ -94,7 +97,13 @@ class Budget:
 
     def query_room(self, now_ns: Ns) -> int:
         """How many queries may go out now."""
+        if now_ns < self._no_queries_until_ns:
+            return 0
         return max(self._address.left(now_ns) - self._kept, 0)
+
+    def pause_queries(self, until_ns: int) -> None:
+        """The venue asked for patience: no question before then."""
+        self._no_queries_until_ns = max(self._no_queries_until_ns, until_ns)
 
     def spend(self, request: OrderRequest, now_ns: Ns, *, http: bool) -> None:
         """A request has gone out."""
@@ -120,11 +129,21 @@ class Budget:
 
     def banned(self, now_ns: Ns) -> Ns:
         """403 or 10018: stop everything; returns until when."""
-        self._address.blocked_until_ns = now_ns + _BAN_NS
+        self._address.blocked_until_ns = now_ns + BAN_NS
         return self.stopped_until_ns
 
     def _window(self, category: Category, operation: Operation) -> _Window:
         return self._orders["spot" if category == "spot" else "futures", operation]
+
+
+def retry_after_ns(headers: Mapping[str, str]) -> int:
+    """How long an answer asks to wait (`Retry-After`, whole seconds, at most the 10 minutes of a ban); 0
+    where it says nothing of the kind: a date, which HTTP allows too, is none that this venue sends.
+    """
+    found = {name.lower(): value for name, value in headers.items()}.get("retry-after", "")
+    if not (found.isascii() and found.isdecimal() and len(found) <= _MOST_DIGITS):
+        return 0
+    return min(int(found), _MOST_RETRY_S) * SECOND
 
 
 def limit_state(headers: dict[str, str]) -> LimitState | None:

@@ -3,6 +3,9 @@
 It shares nothing with the connector that trades: its own connection, its own time, no order log, no budget
 but the venue's answers, and no way to create an order. For whoever cleans up when the bot cannot. Orders are
 cancelled one by one by our id, never all of an account: somebody else may trade it too.
+
+A venue that refuses the address (HTTP 403, 10018) wants no traffic for 10 minutes, and more of it would only
+make them longer: until they are over every question fails here, without a call.
 """
 
 from collections.abc import Callable
@@ -12,16 +15,17 @@ from mmbot.errors import RemoteProtocolError
 from mmbot.model.account import Outcome
 from mmbot.model.orders import is_own
 from mmbot.net.http import HttpClient
-from mmbot.units import Ns
+from mmbot.units import SECOND, Ns
+from mmbot.venues.bybit.budget import BAN_NS
 from mmbot.venues.bybit.codec import Category
-from mmbot.venues.bybit.orders import CLOCK_REFUSED, cancel_request, rest_answers, rest_reply
-from mmbot.venues.bybit.queries import Ask, Query, page, server_ns
+from mmbot.venues.bybit.orders import CLOCK_REFUSED, IP_LIMITED, cancel_request, rest_answers, rest_reply
+from mmbot.venues.bybit.queries import Ask, Query, owner, page, server_ns
 from mmbot.venues.bybit.signing import rest_headers
 from mmbot.venues.clock_offset import ClockOffset
 from mmbot.venues.credentials import Credentials
 
 RECV_WINDOW_MS = 5_000
-_HTTP_OK = 200
+_HTTP_OK, _HTTP_FORBIDDEN = 200, 403
 _SETTLED_IN: dict[Category, tuple[str, ...]] = {"linear": ("USDT", "USDC"), "inverse": ("",), "spot": ("",)}
 """A list of linear orders has to name a coin; the others take all at once."""
 
@@ -43,13 +47,23 @@ class CancelOnly:
         category: Category,
         own_prefix: str,
         clock: Callable[[], Ns],
+        *,
+        banned_until_ns: int = 0,
     ) -> None:
+        """`banned_until_ns`: of a ban that somebody else at this address has met."""
+        self._banned_until_ns = banned_until_ns
         self._http = http
         self._credentials = credentials
         self._category = category
         self._own_prefix = own_prefix
         self._clock = clock
         self._offset = ClockOffset()
+        self._time_known = False
+
+    async def uid(self) -> int:
+        """Whose key this is, by the venue. Raises TransportError and RemoteProtocolError."""
+        query = Query(Ask.KEY)
+        return owner(query, rest_reply(await self._get(query)))
 
     async def own_orders(self) -> list[OpenOrder]:
         """All that are open. Raises TransportError and RemoteProtocolError, and then nothing is known."""
@@ -77,25 +91,50 @@ class CancelOnly:
         reply = await self._http.request(
             "POST", request.operation.path, body=request.body.encode(), headers=headers
         )
+        self._judge_status(reply.status)
         [answer] = rest_answers(request, reply.status, reply.body, self._clock())
-        if answer.code == CLOCK_REFUSED:
-            self._offset.forget()
+        self._judge_code(answer.code)
         return None if answer.outcome is Outcome.ACCEPTED else f"{answer.code} {answer.reason}".strip()
 
     async def _get(self, query: Query) -> bytes:
         headers = await self._signed(query.parameters)
-        reply = await self._http.get(f"{query.path}?{query.parameters}", headers)
+        target = f"{query.path}?{query.parameters}" if query.parameters else query.path
+        reply = await self._http.get(target, headers)
+        self._judge_status(reply.status)
         if reply.status != _HTTP_OK:
             raise RemoteProtocolError(f"{self._http.base_url}{query.path}: HTTP status was {reply.status}")
         found = rest_reply(reply.body)
-        if found.code == CLOCK_REFUSED:
-            self._offset.forget()
+        self._judge_code(found.code)
         if found.code:
             raise RemoteProtocolError(f"{self._http.base_url}{query.path}: {found.code} {found.reason}")
         return reply.body
 
+    def _judge_status(self, status: int) -> None:
+        """Raises RemoteProtocolError for a refused address."""
+        if status == _HTTP_FORBIDDEN:
+            self._ban()
+
+    def _judge_code(self, code: int) -> None:
+        """The same for a retCode; a refused time is asked for anew."""
+        if code in IP_LIMITED:
+            self._ban()
+        if code == CLOCK_REFUSED:
+            self._offset.forget()
+            self._time_known = False
+
+    def _ban(self) -> None:
+        self._banned_until_ns = self._clock() + BAN_NS
+        self._raise_if_banned()
+
+    def _raise_if_banned(self) -> None:
+        if self._clock() < self._banned_until_ns:
+            raise RemoteProtocolError(
+                f"{self._http.base_url}: this address is banned: nothing is sent for {BAN_NS // SECOND} s"
+            )
+
     async def _signed(self, payload: str) -> dict[str, str]:
-        if self._offset.best is None:
+        self._raise_if_banned()
+        if not self._time_known:
             await self._ask_time()
         timestamp_ms = self._offset.server_ms(self._clock())
         return rest_headers(self._credentials, timestamp_ms, RECV_WINDOW_MS, payload)
@@ -103,4 +142,6 @@ class CancelOnly:
     async def _ask_time(self) -> None:
         query, sent_ns = Query(Ask.TIME), self._clock()
         reply = await self._http.get(query.path)
+        self._judge_status(reply.status)
         self._offset.sample(sent_ns, server_ns(query, rest_reply(reply.body)), self._clock())
+        self._time_known = True

@@ -12,14 +12,14 @@ from mmbot.errors import RemoteProtocolError
 from mmbot.model.instrument import Fees, Instrument
 from mmbot.net.backoff import Backoff
 from mmbot.net.http import HttpClient, HttpReply
-from mmbot.net.intake import Batch, Intake, Record
+from mmbot.net.intake import Batch, Record
 from mmbot.net.line import LOOK_NS, Line
 from mmbot.units import SECOND, Ns
 from mmbot.venues.bybit import instruments as wire
+from mmbot.venues.bybit.budget import retry_after_ns
 from mmbot.venues.bybit.codec import Category, category
 from mmbot.venues.bybit.hosts import Hosts
-from mmbot.venues.bybit.session import BybitSession
-from mmbot.venues.bybit.stream import PublicStream, StreamSettings
+from mmbot.venues.bybit.stream import StreamSettings, public_talk
 
 _HTTP_OK, _TOO_MANY, _SERVER_ERRORS = 200, 429, range(500, 600)
 _TRIES = 5
@@ -44,9 +44,9 @@ class PublicConnector:
         """`record` takes every line. `seed`: of the jitter of waits. Raises ConfigError for instruments that
         no connection could carry.
         """
-        session = BybitSession(instruments, depth)
-        self._intake = Intake(record, session.receive)
-        self._stream = PublicStream(instruments, depth, self._intake, settings or StreamSettings(), seed)
+        self._intake, self._stream = public_talk(
+            instruments, depth, record, settings or StreamSettings(), seed
+        )
         url = hosts.public(category(instruments[0]))
         self._line = Line(url, self._stream, clock=clock, backoff=Backoff(seed), look_ns=look_ns)
 
@@ -106,5 +106,5 @@ async def _answered(http: HttpClient, target: str) -> HttpReply:
 
 def _wait_ns(reply: HttpReply, waits: Backoff) -> int:
     """How long to wait for a venue that is too busy."""
-    told = reply.headers.get("Retry-After", "")
-    return min(int(told) * SECOND, _LONGEST_WAIT_NS) if told.isdecimal() else waits.next_ns()
+    told_ns = retry_after_ns(reply.headers)
+    return min(told_ns, _LONGEST_WAIT_NS) if told_ns else waits.next_ns()

@@ -21,7 +21,7 @@ from mmbot.model.account import AccountFault, Asked, Outcome
 from mmbot.model.commands import OrderBatch, OrderCommand
 from mmbot.units import SECOND, Ns
 from mmbot.venues.bybit.account import AccountSession
-from mmbot.venues.bybit.budget import Budget, limit_state
+from mmbot.venues.bybit.budget import Budget, limit_state, retry_after_ns
 from mmbot.venues.bybit.orders import (
     RATE_LIMITED,
     OrderRequest,
@@ -248,9 +248,9 @@ class OrderEntry:
             self._account.code(reply.code, reply.reason, recv_ns)
 
     def _limited(self, request: OrderRequest, detail: str, headers: dict[str, str], recv_ns: Ns) -> None:
-        """Nothing of this kind until the stated reset, and a second at least."""
+        """Nothing of this kind until the stated reset or `Retry-After`, and a second at least."""
         state = limit_state(headers)
         reset_ns = self._clock.our_ns(state.reset_ms) if state is not None else recv_ns
-        until_ns = max(reset_ns, Ns(recv_ns + SECOND))
+        until_ns = Ns(max(reset_ns, recv_ns + retry_after_ns(headers), recv_ns + SECOND))
         self._budget.limited(request.category, request.operation, until_ns)
         self._account.trouble(AccountFault.RATE_LIMITED, detail, until_ns, recv_ns)

@@ -1,9 +1,9 @@
 """Questions to Bybit's REST about an account, and the pages of their answers. Sans-IO.
 
 https://bybit-exchange.github.io/docs/v5/order/open-order, .../order/order-list, .../order/execution,
-.../position, .../account/wallet-balance, .../market/time. Lists come in pages: `nextPageCursor` of one is
-`cursor` of the next, empty on the last. The venue writes a cursor percent-encoded, and so it goes back: as
-written, or its signature would not fit.
+.../position, .../account/wallet-balance, .../user/apikey-info, .../market/time. Lists come in pages:
+`nextPageCursor` of one is `cursor` of the next, empty on the last. The venue writes a cursor percent-encoded,
+and so it goes back: as written, or its signature would not fit.
 
 `/v5/order/realtime` with an order's id answers for recently closed orders too; without one, for open orders.
 `/v5/execution/list` from a start spans seven days at most.
@@ -30,6 +30,7 @@ class Ask(Enum):
     """What a query is for."""
 
     TIME = auto()
+    KEY = auto()
     WALLET = auto()
     OPEN_ORDERS = auto()
     EXECUTIONS = auto()
@@ -41,6 +42,7 @@ class Ask(Enum):
 
 _PATHS = {
     Ask.TIME: "/v5/market/time",
+    Ask.KEY: "/v5/user/query-api",
     Ask.WALLET: "/v5/account/wallet-balance",
     Ask.OPEN_ORDERS: "/v5/order/realtime",
     Ask.EXECUTIONS: "/v5/execution/list",
@@ -84,7 +86,7 @@ class Query(msgspec.Struct, frozen=True, gc=False):
     @property
     def parameters(self) -> str:
         """The query string, in the bytes to sign and to send."""
-        if self.ask is Ask.TIME:
+        if self.ask in (Ask.TIME, Ask.KEY):
             return ""
         if self.ask is Ask.WALLET:
             return "accountType=UNIFIED"
@@ -110,8 +112,13 @@ class _Time(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     time_nano: str
 
 
+class _Key(msgspec.Struct, frozen=True, gc=False):
+    user_id: int = msgspec.field(name="userID")
+
+
 _page = msgspec.json.Decoder(_Page)
 _time = msgspec.json.Decoder(_Time)
+_key = msgspec.json.Decoder(_Key)
 _orders = msgspec.json.Decoder(list[OrderRow])
 _executions = msgspec.json.Decoder(list[ExecutionRow])
 _positions = msgspec.json.Decoder(list[PositionRow])
@@ -155,6 +162,19 @@ def server_ns(query: Query, reply: Reply) -> Ns:
     if not (text.isascii() and text.isdecimal() and len(text) == _MOST_DIGITS):
         raise RemoteProtocolError(f"timeNano was {text[:40]!r}, expected {_MOST_DIGITS} digits")
     return Ns(int(text))
+
+
+def owner(query: Query, reply: Reply) -> int:
+    """The account that a key belongs to, by `GET /v5/user/query-api`. Raises RemoteProtocolError, without the
+    answer: it holds the key.
+    """
+    try:
+        found = _key.decode(reply.content).user_id
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RemoteProtocolError(f"answer of {query.path}: {error}") from None
+    if found <= 0:
+        raise RemoteProtocolError(f"answer of {query.path}: userID was {found}, expected a positive number")
+    return found
 
 
 def _read(decoder: "msgspec.json.Decoder[T]", content: msgspec.Raw, query: Query) -> T:

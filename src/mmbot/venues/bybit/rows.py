@@ -246,6 +246,9 @@ def _trade(row: ExecutionRow, traded: _Traded, where: str, recv_ns: Ns) -> Execu
         raise RemoteProtocolError(
             f"{where}: was {row.exec_qty} at {row.exec_price}, expected more than zero of both"
         )
+    fee, instrument = _fee(row, traded, where), traded.instrument
+    if fee is not None and abs(fee) > instrument.notional(lots, instrument.price(tick)):
+        raise RemoteProtocolError(f"{where}: fee was {row.exec_fee}, expected less than what was traded")
     return Execution(
         symbol=traded.instrument.key,
         client_id=row.order_link_id,
@@ -256,7 +259,7 @@ def _trade(row: ExecutionRow, traded: _Traded, where: str, recv_ns: Ns) -> Execu
         lots=Lots(lots),
         # execution.fast: orderLinkId "won't be output unless it is taker trade", and ours always have one
         maker=not row.order_link_id if row.is_maker is None else row.is_maker,
-        fee=_fee(row, traded, where),
+        fee=fee,
         venue_ns=_ns(row.exec_time, where),
         recv_ns=recv_ns,
     )

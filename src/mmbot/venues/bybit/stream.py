@@ -25,10 +25,10 @@ from mmbot.model.events import BookSnapshot, BookTrouble, MarketEvent, Trouble
 from mmbot.model.instrument import Instrument
 from mmbot.model.notes import Happened, Note, sent
 from mmbot.net.backoff import Backoff
-from mmbot.net.intake import Intake
+from mmbot.net.intake import Intake, Record
 from mmbot.units import SECOND, Ns
 from mmbot.venues.bybit.codec import answer
-from mmbot.venues.bybit.session import ARGS_A_REQUEST, topics
+from mmbot.venues.bybit.session import ARGS_A_REQUEST, BybitSession, topics
 
 _ARGS_LENGTH = 21_000
 """Characters of all topics of a connection: https://bybit-exchange.github.io/docs/v5/ws/connect"""
@@ -200,6 +200,14 @@ class PublicStream:
         request = msgspec.json.encode(message)
         self._intake.record(recv_ns, sent(request))
         self._outgoing.append(request)
+
+
+def public_talk(
+    instruments: Sequence[Instrument], depth: int, record: Record, settings: StreamSettings, seed: int
+) -> tuple[Intake, PublicStream]:
+    """What comes in on one connection, and the conversation on it. Raises like PublicStream."""
+    intake = Intake(record, BybitSession(instruments, depth).receive)
+    return intake, PublicStream(instruments, depth, intake, settings, seed)
 
 
 class _BookTopic:

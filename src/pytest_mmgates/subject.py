@@ -1,0 +1,39 @@
+"""What a gate judges: a run, or a dataset. Metrics know which of the two they are of."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from pytest_mmgates.watch.record import WatchRecord
+
+
+class Subject(Protocol):
+    """`RunLog` and `DatasetLog`."""
+
+    @property
+    def source(self) -> str:
+        """`run` or `dataset`."""
+
+    @property
+    def step(self) -> str: ...
+    @property
+    def scenario(self) -> str: ...
+    @property
+    def data_kind(self) -> str: ...
+    @property
+    def symbols(self) -> tuple[str, ...]: ...
+    @property
+    def duration_ns(self) -> int: ...
+    @property
+    def tick_count(self) -> int: ...
+    @property
+    def stalled(self) -> tuple[int, int] | None:
+        """Duration, and the part of it that ticks span, where that is too little."""
+
+    @property
+    def unfit(self) -> str | None:
+        """Why no gate judges it, or None."""
+
+    @property
+    def watched(self) -> Sequence[WatchRecord]: ...
+    @property
+    def identity(self) -> dict[str, Any]: ...

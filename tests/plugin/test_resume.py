@@ -1,0 +1,189 @@
+"""`--mmgates-resume`: what a session left is gone on with, and judged as if it had never been interrupted."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import zstandard
+
+ROOT = Path(__file__).parents[2]
+TEST = """
+import pytest
+
+@pytest.mark.soak
+def test_soak(soak_run, rule, gate):
+    gate(soak_run, rule)
+"""
+INI = "[pytest]\npythonpath = .\nmmgates_sut = soak_bot:open_run\nmmgates_parts = soak_bot:parts\n"
+MISSES = {"ill": {"miss": 0.08}, "from_h": 0.5}
+"""A stop rule that holds for ten minutes begins to hold soon after half an hour."""
+
+
+@pytest.fixture
+def soak(project):
+    """A project whose bot soaks for an hour, under the shipped gate."""
+    shutil.copy(ROOT / "tests" / "plugin" / "soak_bot.py", project.path)
+    shutil.copy(ROOT / "tests" / "pytest_mmgates" / "streams.py", project.path)
+    project.ini(INI)
+    project.test(TEST)
+    project.scenario("demo", hours=1, kind="recorded")
+    return project
+
+
+def died(soak, *arguments):
+    """Play until the bot is interrupted."""
+    command = ("-p", "no:asyncio", "-m", "soak", *arguments)
+    result = soak.pytester.runpytest_inprocess(*command, no_reraise_ctrlc=True)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+
+
+def resumed(soak, *arguments):
+    return soak.run("-m", "soak", "--mmgates-resume", *arguments)
+
+
+def facts(soak):
+    """What the gate said, and what the watch saw, but for the session's name."""
+    verdict = soak.verdict("soak")
+    watched = json.loads(soak.artifact("runs/soak-demo/watch.json").read_text())
+    return {key: value for key, value in verdict.items() if key != "run_id"}, watched
+
+
+def unbroken(soak, **settings):
+    """The same without an end in between."""
+    soak.scenario("demo", hours=1, kind="recorded", **settings)
+    soak.run("-m", "soak")
+    found = facts(soak)
+    shutil.rmtree(soak.path / "artifacts")
+    (soak.path / "requests.jsonl").unlink()
+    return found
+
+
+@pytest.mark.parametrize("ill", [{}, MISSES], ids=["well", "ill"])
+def test_an_interrupted_run_is_watched_and_judged_as_if_it_had_not_been(soak, ill):
+    expected = unbroken(soak, **ill)
+    soak.scenario("demo", hours=1, kind="recorded", **ill, dies_at_h=0.64)
+    died(soak)
+    assert not soak.artifact("verdicts/soak.json").exists()
+    resumed(soak)
+    first, second = soak.requests()
+    assert (first["resume"], second["resume"]) == (False, True)
+    assert {**first, "resume": True} == second
+    assert facts(soak) == expected
+    fired = [record["fired"] for record in expected[1] if record["section"] == "stop" and record["fired"]]
+    assert [one["by"] for one in fired] == (["slow"] if ill else [])
+
+
+def test_nothing_to_resume_is_one_line_and_no_run(soak):
+    result = resumed(soak)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["ERROR: --mmgates-resume: *artifacts/runs: holds no run that was interrupted*"]
+    )
+    soak.run("-m", "soak")
+    assert resumed(soak).ret == pytest.ExitCode.USAGE_ERROR
+    assert len(soak.requests()) == 1
+
+
+def test_without_the_option_a_session_begins_anew(soak):
+    soak.scenario("demo", hours=1, kind="recorded", dies_at_h=0.64)
+    died(soak)
+    soak.run("-m", "soak")
+    assert [request["resume"] for request in soak.requests()] == [False, False]
+    assert soak.requests()[0]["run_id"] != soak.requests()[1]["run_id"]
+
+
+@pytest.mark.parametrize(
+    "workers",
+    [pytest.param([], id="alone"), pytest.param(["-n", "2"], id="xdist", marks=pytest.mark.slow)],
+)
+def test_parts_that_were_played_are_not_played_again(soak, workers):
+    parts = {"parts": ["ONE", "TWO", "SIX"]}
+    expected = unbroken_parts(soak, parts)
+    soak.scenario("demo", hours=1, kind="recorded", **parts, of_part={"TWO": {"dies_at_h": 0.64}})
+    died(soak)
+    resumed(soak, *workers)
+    asked = [(request["part"], request["resume"]) for request in soak.requests()]
+    assert sorted(asked) == sorted([("ONE", False), ("TWO", False), ("TWO", True), ("SIX", False)])
+    assert len({request["run_id"] for request in soak.requests()}) == 1
+    found = {rule["rule"]: rule["verdict"] for rule in soak.verdict("soak")["rules"]}
+    assert found == expected
+    whole = json.loads(soak.artifact("runs/soak-demo/manifest.json").read_text())
+    assert [resume["part"] for resume in whole["resumes"]] == ["TWO"]
+
+
+def unbroken_parts(soak, parts):
+    soak.scenario("demo", hours=1, kind="recorded", **parts)
+    soak.run("-m", "soak")
+    found = {rule["rule"]: rule["verdict"] for rule in soak.verdict("soak")["rules"]}
+    shutil.rmtree(soak.path / "artifacts")
+    (soak.path / "requests.jsonl").unlink()
+    return found
+
+
+def test_a_run_that_failed_for_want_of_room_goes_on_when_there_is_some(soak):
+    soak.scenario("demo", hours=1, kind="recorded", fails_at_h=0.64)
+    soak.run("-m", "soak")
+    assert soak.verdict("soak")["verdict"] == "NO_DATA"
+    assert soak.artifact("runs/soak-demo.failed/checkpoint.bin").is_file()
+    resumed(soak)
+    assert [request["resume"] for request in soak.requests()] == [False, True]
+    assert soak.artifact("runs/soak-demo/tally.json").is_file()
+    assert not soak.artifact("runs/soak-demo.failed").exists()
+
+
+def test_sigterm_leaves_a_run_that_can_be_resumed_and_no_verdict(soak):
+    soak.scenario("demo", hours=1, kind="recorded", told_at_h=0.64)
+    result = soak.run("-m", "soak")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["*SIGTERM: run soak-demo-* is halted; --mmgates-resume goes on with it*"])
+    assert not soak.artifact("verdicts").exists()
+    [left] = soak.artifact("runs").glob("soak-demo.partial-*")
+    manifest = json.loads((left / "manifest.json").read_text())
+    assert (manifest["status"], manifest["reason"]) == ("halted", "SIGTERM")
+    resumed(soak)
+    found = json.loads(soak.artifact("runs/soak-demo/manifest.json").read_text())
+    assert (found["status"], found["reason"]) == ("complete", None)
+    ticks = soak.artifact("runs/soak-demo/pipeline_ticks_20260101.jsonl").read_bytes()
+    assert ticks.count(b"\n") == 3600
+
+
+def test_a_run_that_had_ended_is_read_and_not_played_again(soak):
+    soak.run("-m", "soak")
+    expected = facts(soak)
+    runs = soak.artifact("runs")
+    session = json.loads((runs / "soak-demo.outcome.json").read_text())["run_id"][-8:]
+    (runs / "soak-demo.outcome.json").unlink()
+    for name in ("tally.json", "watch.json"):
+        (runs / "soak-demo" / name).unlink()
+    (runs / "soak-demo").rename(runs / f"soak-demo.partial-{session}")
+    shutil.rmtree(soak.artifact("verdicts"))
+    resumed(soak)
+    assert len(soak.requests()) == 1
+    assert facts(soak)[0] == expected[0]
+
+
+def test_a_run_that_was_not_judged_yet_is_judged(soak):
+    soak.run("-m", "soak")
+    expected = facts(soak)
+    shutil.rmtree(soak.artifact("verdicts"))
+    soak.artifact("runs/soak-demo.outcome.json").unlink()
+    resumed(soak)
+    assert len(soak.requests()) == 1
+    assert facts(soak) == expected
+
+
+def test_days_that_are_left_only_compressed_are_read_the_same(soak):
+    soak.run("-m", "soak")
+    expected = facts(soak)
+    runs = soak.artifact("runs")
+    session = json.loads((runs / "soak-demo.outcome.json").read_text())["run_id"][-8:]
+    (runs / "soak-demo.outcome.json").unlink()
+    for path in (runs / "soak-demo").glob("*.jsonl"):
+        path.with_name(f"{path.name}.zst").write_bytes(zstandard.compress(path.read_bytes()))
+        path.unlink()
+    (runs / "soak-demo").rename(runs / f"soak-demo.partial-{session}")
+    feeds = {path.name: path.read_bytes() for path in soak.artifact("edge/feeds").glob("*.jsonl")}
+    resumed(soak)
+    assert facts(soak) == expected
+    assert {path.name: path.read_bytes() for path in soak.artifact("edge/feeds").glob("*.jsonl")} == feeds
