@@ -9,8 +9,8 @@ volatility score; in `plain` it does not. The bot is told the same in both: a ha
 `plain` costs and knows no score, which is wrong for the first.
 
 A seed is the whole way: a soak with those weights, its dataset, the calibration (fitted on the first half of
-the day, confirmed on the second), and then old and proposed weights over a day of another seed, which nobody has
-seen. Where the old weights are kept, what is in force there is the old ones: a difference of zero.
+the day, confirmed on the second), and then old and proposed weights over a day of another seed, which nobody
+has seen. Where the old weights are kept, what is in force there is the old ones: a difference of zero.
 
 Of the means over seeds the interval is Student's t, each seed worth the same; of shares it is Clopper and
 Pearson's.
@@ -76,7 +76,7 @@ CONFIG: dict[str, dict[str, Any]] = {
     "guards": {"soft_volatility_bps": 20.0, "hard_volatility_bps": 40.0},
     "emit": {"order_notional_quote": 100},
     "inventory": {"max_position_quote": 1_000},
-    "trace": {"sample_rate": 1.0},
+    "trace": {"sample_rate": 0.25},
     "telemetry": {"checkpoint_interval_s": 0},
 }
 

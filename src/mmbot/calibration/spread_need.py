@@ -218,5 +218,5 @@ class _Problem:
         products = times @ self.products
         squares += _RIDGE * np.trace(squares) * np.eye(len(squares))
         root = np.linalg.cholesky(squares)
-        found = lsq_linear(root.T, np.linalg.solve(root, products), bounds=(0.0, self.upper))
+        found = lsq_linear(root.T, np.linalg.solve(root, products), bounds=(0.0, self.upper), method="bvls")
         return np.asarray(found.x)

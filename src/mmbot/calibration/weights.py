@@ -236,17 +236,13 @@ def _in_rounds(
         rounds.append(Round(new, len(played), _mean(played.net_bps, played.weight), need))
         halfway = [(1.0 - _STEP) * here + _STEP * there for here, there in zip(new, need, strict=True)]
         before, new = new, _proposed(found.old, Weights(*halfway), bounds)
-        found = replace(
-            found,
-            new=new,
-            rounds=tuple(rounds),
-            new_intervals=need_intervals(played, found.old, bounds, told, plan.block_ns),
-        )
+        found = replace(found, new=new, rounds=tuple(rounds))
         if _moved_ratio(before, new, bounds, window.scores) < _CLOSE_RATIO:
             break
     if new == found.old:
         return replace(found, reason=_NOTHING_NEW)
-    return found
+    last = replay(rounds[-1].quoted).within(plan.from_ns, plan.to_ns)
+    return replace(found, new_intervals=need_intervals(last, found.old, bounds, told, plan.block_ns))
 
 
 def _moved_ratio(before: Weights, after: Weights, bounds: Bounds, scores: Floats) -> float:

@@ -14,9 +14,9 @@ HOUR_NS = 3_600 * SECOND
 
 @dataclass(frozen=True)
 class Market:
-    """A fill needs `need` at its scores, `selection` more for each bps that is asked, and noise of `noise_bps`.
-    Quotes are filled the less the wider they are. Volatility moves from stretch to stretch, liquidity from fill
-    to fill; the other scores stay at 0.
+    """A fill needs `need` at its scores, `selection` more for each bps that is asked, and noise of
+    `noise_bps`. Quotes are filled the less the wider they are. Volatility moves from stretch to stretch,
+    liquidity from fill to fill; the other scores stay at 0.
     """
 
     need: Weights

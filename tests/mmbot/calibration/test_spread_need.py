@@ -16,7 +16,7 @@ BLOCK_NS = HOUR_NS // 2
 
 
 def test_a_known_need_lies_within_the_intervals_and_untold_weights_stay():
-    fills = Market(TRUTH)(OLD)
+    fills = Market(TRUTH, seed=2)(OLD)
     assert told_scores(fills, BLOCK_NS) == TOLD
     found = fit_need(fills, OLD, BOUNDS, TOLD)
     intervals = need_intervals(fills, OLD, BOUNDS, TOLD, BLOCK_NS)
@@ -45,6 +45,7 @@ def test_no_weight_is_larger_than_what_can_be_quoted():
     assert found.volatility_weight_bps == pytest.approx(BOUNDS.max_bps - BOUNDS.min_bps)
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_as_often_as_they_say():
     """Of 40 markets, at a confidence of 95 %: 33 is what one in a thousand would stay below."""
     hits = 0
@@ -70,13 +71,13 @@ def test_too_few_fills_are_no_evidence():
 def test_one_regime_tells_nothing_about_another():
     fills = Market(TRUTH)(OLD)
     calm = replace(fills, scores=np.zeros_like(fills.scores))
-    with pytest.raises(CalibrationError, match="one regime only: .*volatility_score above 0 at 0"):
+    with pytest.raises(CalibrationError, match=r"one regime only: .*volatility_score above 0 at 0"):
         told_scores(calm, BLOCK_NS)
     always = replace(fills, scores=np.ones_like(fills.scores))
     with pytest.raises(CalibrationError, match="one regime only"):
         told_scores(always, BLOCK_NS)
     with pytest.raises(CalibrationError, match="one regime only"):
-        told_scores(fills, 10**9 * HOUR_NS)
+        told_scores(fills, 10**6 * HOUR_NS)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -27,19 +27,19 @@ def test_a_need_that_grows_with_a_score_is_foretold_better_in_every_stretch():
 
 
 def test_where_the_old_weights_are_right_they_are_seldom_beaten():
-    """One in forty by luck: of 60 more than 6 are seen once in a thousand times."""
+    """One in forty by luck: of 40 more than 5 are seen once in a thousand times."""
     market = Market(OLD._replace(base_bps=4.0), hours=36, fills_per_hour=30.0)
     beaten = [
-        walk_forward(replace(market, seed=seed)(OLD), OLD, BOUNDS, SPLITS, TOLD).better for seed in range(60)
+        walk_forward(replace(market, seed=seed)(OLD), OLD, BOUNDS, SPLITS, TOLD).better for seed in range(40)
     ]
-    assert sum(beaten) <= 6
+    assert sum(beaten) <= 5
 
 
 def test_no_markout_of_a_fitted_fill_ends_in_what_is_predicted():
     """Fills within the embargo that would turn the fit over are not in it."""
     fills = Market(Weights(4.0, 8.0, 0.0, 0.0, 0.0))(OLD)
     plain = walk_forward(fills, OLD, BOUNDS, SPLITS, TOLD)
-    before_ns = (plain.folds[0].from_ns - fills.ts_ns)
+    before_ns = plain.folds[0].from_ns - fills.ts_ns
     inside = (before_ns > 0) & (before_ns <= SPLITS.embargo_ns)
     assert inside.any()
     spoilt = replace(fills, net_bps=np.where(inside, -1e6, fills.net_bps))
