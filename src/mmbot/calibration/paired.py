@@ -87,8 +87,8 @@ def compare(old: Fills, new: Fills, within: tuple[int, int], block_ns: int) -> C
                 start_ns=from_ns + at * block_ns,
                 old_fills=int(old_fills[at]),
                 new_fills=int(new_fills[at]),
-                old_net_bps=_bps(old_net[at], old_weight[at]) if old_fills[at] else None,
-                new_net_bps=_bps(new_net[at], new_weight[at]) if new_fills[at] else None,
+                old_net_bps=_bps(float(old_net[at]), float(old_weight[at])) if old_fills[at] else None,
+                new_net_bps=_bps(float(new_net[at]), float(new_weight[at])) if new_fills[at] else None,
                 old_earned=float(old_net[at]),
                 new_earned=float(new_net[at]),
             )
