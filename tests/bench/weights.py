@@ -8,8 +8,8 @@ further the more volatile the time is (`impact_volatility_power: 1`), so that wh
 volatility score; in `plain` it does not. The bot is told the same in both: a half spread that covers what
 `plain` costs and knows no score, which is wrong for the first.
 
-A seed is the whole way: a soak with those weights, its dataset, the calibration (fitted on the first half of
-the day, confirmed on the second), and then old and proposed weights over a day of another seed, which nobody
+A seed is the whole way: a soak with those weights, its dataset, the calibration (fitted on the first two
+thirds of the day, confirmed on the last), and then old and proposed weights over a day of another seed, which nobody
 has seen. Where the old weights are kept, what is in force there is the old ones: a difference of zero.
 
 Of the means over seeds the interval is Student's t, each seed worth the same; of shares it is Clopper and
@@ -37,7 +37,6 @@ from mmbot.ops.calibrate_weights import WeightsRequest, calibrate_weights, fills
 from mmbot.ops.dataset import DatasetRequest, make_dataset, work_out
 from mmbot.runtime.checkpoint import code_facts
 from mmbot.runtime.run import EngineKind, Run, RunRequest
-from mmbot.units import SECOND
 
 ROOT = Path(__file__).parents[2]
 START_NS = 1_767_225_600_000_000_000
@@ -72,7 +71,7 @@ INSTRUMENT = {
 CONFIG: dict[str, dict[str, Any]] = {
     "pipeline": {"tick_interval_ms": 2_000, "deadline_ms": 4_000},
     "md_cache": {"ttl_ms": 3_000, "fresh_ms_for_pricing": 4_000},
-    "spread": {**WRONG._asdict(), "max_bps": 40.0, "volatility_reference_bps": 0.7},
+    "spread": {**WRONG._asdict(), "max_bps": 40.0, "volatility_reference_bps": 1.2},
     "guards": {"soft_volatility_bps": 20.0, "hard_volatility_bps": 40.0},
     "emit": {"order_notional_quote": 100},
     "inventory": {"max_position_quote": 1_000},
@@ -167,7 +166,6 @@ def played(market: str, seed: int) -> Seed:
                 config=[ROOT / "config.yaml"],
                 scenarios=place.folder,
                 data=None,
-                confirm_from_ns=START_NS + HOURS * 1_800 * SECOND,
                 engine=EngineKind.COMPILED,
             )
         )

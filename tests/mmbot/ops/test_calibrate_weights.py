@@ -225,14 +225,10 @@ def test_a_dataset_that_says_less_than_it_seems_is_refused(
 
 
 def test_another_configuration_or_recording_than_the_datasets_is_refused(project: Path, tmp_path: Path):
-    with pytest.raises(
-        ConfigError, match=r"config_sha256 was .*that of the run that calib_2026"
-    ):
+    with pytest.raises(ConfigError, match=r"config_sha256 was .*that of the run that calib_2026"):
         calibrate_weights(request(project, config=[project / "config.yaml"]))
     other = edited(project, tmp_path, lambda content: content["provenance"][0].update(data_sha256="0" * 64))
-    with pytest.raises(
-        ConfigError, match=r"scenario half-hour: is synthetic, data .*expected synthetic, 0"
-    ):
+    with pytest.raises(ConfigError, match=r"scenario half-hour: is synthetic, data .*expected synthetic, 0"):
         calibrate_weights(request(project, dataset=other))
     recorded = edited(project, tmp_path, lambda content: content.update(data_kind="recorded"))
     with pytest.raises(ConfigError, match=r"scenario half-hour: is synthetic, .*expected recorded"):
