@@ -9,8 +9,8 @@ volatility score; in `plain` it does not. The bot is told the same in both: a ha
 `plain` costs and knows no score, which is wrong for the first.
 
 A seed is the whole way: a soak with those weights, its dataset, the calibration (fitted on the first two
-thirds of the day, confirmed on the last), and then old and proposed weights over a day of another seed, which nobody
-has seen. Where the old weights are kept, what is in force there is the old ones: a difference of zero.
+thirds of the day, confirmed on the last), and then old and proposed weights over a day of another seed, which
+nobody has seen. Where the old weights are kept, what is in force there is the old ones: a difference of zero.
 
 Of the means over seeds the interval is Student's t, each seed worth the same; of shares it is Clopper and
 Pearson's.

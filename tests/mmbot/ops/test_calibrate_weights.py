@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from mmbot.config.calibrated import opened
 from mmbot.config.settings import load_settings
 from mmbot.config.strict_yaml import load, parse
 from mmbot.errors import CalibrationError, ConfigError, DatasetError
+from mmbot.ops.calibrate_queue import calibrate_queue
 from mmbot.ops.calibrate_weights import (
     Calibrated,
     WeightsRequest,
@@ -276,3 +278,41 @@ def test_the_overlay_reads_back_as_it_was_hashed(project: Path):
     document, seal = opened(parse(overlay(confirmed(project)), "overlay"))
     assert seal is not None
     assert document.data.keys() == {"spread"}
+
+
+def test_queue_etas_are_held_against_the_waits_of_a_run(mmbot: Command, project: Path, tmp_path: Path):
+    """Counted again from the rows: looks at orders at the touch, and fills between one and the next."""
+    done = calibrate_queue(str(project / "soak"), MINUTE_NS)
+    assert done.kind == "synthetic"
+    assert done.configured_s == 20.0
+    assert (done.found.looks, done.found.fills) == _counted(project / "soak")
+    path = tmp_path / "queue.yaml"
+    feeds = ("--feeds", project / "soak", "--block", "1m", "--overlay", path)
+    code, out, err = mmbot("calibrate", "queue", *feeds)
+    assert (code, err) == (0 if done.found.off else 1, "")
+    assert out == f"written to {path}\n"
+    settings = load_settings([REPO / "config.yaml", path])
+    assert settings.queue_aware.max_eta_s == done.max_eta_s
+    assert "SYNTHETIC DATA" in path.read_text(encoding="utf-8")
+
+
+def _counted(run: Path) -> tuple[int, int]:
+    def rows(feed: str) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (run / f"{feed}_20260101.jsonl").read_text().splitlines()]
+
+    ticks = {tick["ts_ns"]: tick for tick in rows("pipeline_ticks")}
+    traces, fills = rows("trace"), rows("fills")
+    looks = filled = 0
+    for one, following in pairwise(traces):
+        tick = ticks[one["ts_ns"]]
+        for side, word, away in (("bid", "buy", -1), ("ask", "sell", 1)):
+            if not one[f"{side}_eta_s"] or tick[side] is None or one[f"{side}_ahead_lots"] is None:
+                continue
+            best = tick["mid"] * (1 + away * one["touch_bps"] / 20_000)
+            if abs(tick[side] - best) < 0.005:
+                looks += 1
+                between = (one["ts_ns"], following["ts_ns"])
+                filled += any(
+                    fill["side"] == word and between[0] < fill["ts_ns"] <= between[1] for fill in fills
+                )
+    return looks, filled

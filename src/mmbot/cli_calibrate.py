@@ -1,4 +1,4 @@
-"""`mmbot calibrate weights`: the spread's weights from a dataset, or the old ones and why."""
+"""`mmbot calibrate`: numbers of the strategy from what runs wrote down, or the old ones and why."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,7 @@ _DATA = Path("../shared/data")
 _CONFIG = (Path("config.yaml"), Path("config.soak_overrides.yaml"))
 
 
-def command(
+def weights(
     dataset: Annotated[
         Path | None, typer.Option(help="Its JSON. Default: the only one in OUT/edge/datasets.")
     ] = None,
@@ -90,6 +90,33 @@ def command(
             typer.echo(f"spread.{name}: {old:g} -> {new:g}")
     typer.echo(f"written to {overlay}")
     raise typer.Exit(1 if found.kept_old else 0)
+
+
+def queue(
+    feeds: Annotated[
+        Path | None, typer.Option(help="A run directory. Default: what a soak published, OUT/edge/feeds.")
+    ] = None,
+    block: Annotated[str, typer.Option(help="Stretches that errors are taken from.")] = "30m",
+    overlay: Annotated[Path | None, typer.Option(help="File to write. Default: print it.")] = None,
+    out: Annotated[Path, typer.Option(help="Where artifacts are.")] = Path("artifacts"),
+) -> None:
+    """Measure how long orders at the touch wait, against the queue ETA that queue_aware predicts.
+
+    Recommends queue_aware.max_eta_s as an overlay for --config-override. Exit code 0: another one. 1: keep
+    the old, predictions are not off. 2: nothing could be told, and nothing was written.
+    """
+    from mmbot.ops.calibrate_queue import calibrate_queue, queue_overlay  # noqa: PLC0415 (as above)
+    from mmbot.ops.files import write_atomically  # noqa: PLC0415
+
+    block_ns = _nanoseconds("--block", block)
+    done = calibrate_queue(str(feeds or out / "edge" / "feeds"), block_ns)
+    text = queue_overlay(done, block_ns)
+    if overlay is None:
+        typer.echo(text, nl=False)
+    else:
+        write_atomically({overlay: text.encode()})
+        typer.echo(f"written to {overlay}")
+    raise typer.Exit(0 if done.found.off else 1)
 
 
 def _nanoseconds(option: str, duration: str) -> int:
