@@ -45,18 +45,17 @@ FRESH = 100_000
 """Added to a seed: the market that nobody has seen."""
 MARKETS = {"regimes": 1.0, "plain": 0.0}
 """`impact_volatility_power` of each."""
-WRONG = Weights(6.0, 0.0, 0.0, 0.0, 0.0)
+WRONG = Weights(5.5, 0.0, 0.0, 0.0, 0.0)
 MARKET = {
     "symbol": "bybit_linear:SYNTHUSDT",
     "duration_s": HOURS * 3_600.0 + 120.0,
     "message_interval_ms": 1_000,
     "volatility_bps_per_sqrt_min": 1.0,
-    "volatility_log_sigma": 0.6,
+    "volatility_log_sigma": 0.7,
     "volatility_half_life_s": 1_800.0,
     "trades_per_s": 0.5,
     "trade_lots_log_mean": 5.0,
-    "impact_bps": 2.0,
-    "run_persistence_ratio": 0.8,
+    "impact_bps": 2.5,
 }
 INSTRUMENT = {
     "venue": "bybit_linear",
@@ -71,7 +70,7 @@ INSTRUMENT = {
 CONFIG: dict[str, dict[str, Any]] = {
     "pipeline": {"tick_interval_ms": 2_000, "deadline_ms": 4_000},
     "md_cache": {"ttl_ms": 3_000, "fresh_ms_for_pricing": 4_000},
-    "spread": {**WRONG._asdict(), "max_bps": 40.0, "volatility_reference_bps": 1.2},
+    "spread": {**WRONG._asdict(), "max_bps": 40.0, "volatility_reference_bps": 0.9},
     "guards": {"soft_volatility_bps": 20.0, "hard_volatility_bps": 40.0},
     "emit": {"order_notional_quote": 100},
     "inventory": {"max_position_quote": 1_000},
