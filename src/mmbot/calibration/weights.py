@@ -206,9 +206,11 @@ def calibrate(fills: Fills, old: Weights, bounds: Bounds, plan: Plan, replay: Re
 
 
 def _proposed(old: Weights, need: Weights, bounds: Bounds) -> Weights:
-    """Rounded to what is written."""
-    base_bps = min(max(old.base_bps, need.base_bps), bounds.max_bps)
-    return Weights(*(round(value, _DIGITS) for value in (base_bps, *need[1:])))
+    """Rounded to what is written; what stays, stays to the last digit."""
+    wanted = (min(max(old.base_bps, need.base_bps), bounds.max_bps), *need[1:])
+    return Weights(
+        *(value if value == was else round(value, _DIGITS) for value, was in zip(wanted, old, strict=True))
+    )
 
 
 def _not_foretold(walk: WalkForward) -> str:

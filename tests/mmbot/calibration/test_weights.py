@@ -59,6 +59,12 @@ def test_where_no_weight_matters_the_old_are_kept():
     assert sum(found(replace(FLAT, seed=seed)).kept_old for seed in range(20)) >= 19
 
 
+def test_what_stays_stays_to_the_last_digit():
+    old = Weights(5.0625, 0.0, 0.0, 2.0078125, 2.0)
+    new = found(GROWING, old=old).new
+    assert (new.base_bps, new.latency_weight_bps) == (5.0625, 2.0078125)
+
+
 def test_what_is_needed_and_configured_already_is_kept():
     right = Weights(5.0, 8.0, 0.0, 2.0, 2.0)
     result = found(replace(GROWING, noise_bps=0.0), old=right)
