@@ -134,7 +134,7 @@ def run(
     resume: Annotated[
         Path | None,
         typer.Option(
-            help="Run directory of a run that was interrupted: go on, as it was asked for; a replay behind its"
+            help="Run directory of a run that was interrupted: go on as it was asked for, a replay behind its"
             " last checkpoint, a live run from now on. Takes no other option but --running and ports."
         ),
     ] = None,
@@ -176,10 +176,8 @@ def run(
     """
     if resume is not None:
         _check_alone(context, "resume", "running", "metrics_port", "status_port")
-        with _resumed(resume) as interrupted_run:
-            if metrics_port is not None:
-                interrupted_run.metrics_port = metrics_port
-            _run(interrupted_run, running, str(resume), status_port)
+        with _resumed(resume) as opened:
+            _run(opened, running, str(resume), status_port, metrics_port)
         return
     if mode is Mode.SOAK:
         for option in _NOT_OF_SOAK:
@@ -239,9 +237,7 @@ def run(
                 raise ConfigError("--mode live: expected --config, the files that prep has passed")
             opening = cli_live.trading(request, account, frozenset(adopt or []), artifacts)
     with opening as opened:
-        if metrics_port is not None:
-            opened.metrics_port = metrics_port
-        _run(opened, running, name, status_port)
+        _run(opened, running, name, status_port, metrics_port)
 
 
 def _resumed(directory: Path) -> contextlib.AbstractContextManager[KeptRun]:
@@ -259,8 +255,12 @@ def _resumed(directory: Path) -> contextlib.AbstractContextManager[KeptRun]:
     return contextlib.nullcontext(ShadowRun(request))
 
 
-def _run(opened: KeptRun, running: Path, name: str, status_port: int | None) -> None:
+def _run(
+    opened: KeptRun, running: Path, name: str, status_port: int | None, metrics_port: int | None
+) -> None:
     """Play it, and say what it did."""
+    if metrics_port is not None:
+        opened.metrics_port = metrics_port
     console = Console()
     summary = Summary(opened.instruments)
     opened.observers += [summary, cli_live.Notable(console)]
