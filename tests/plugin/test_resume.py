@@ -173,6 +173,53 @@ def test_a_run_that_was_not_judged_yet_is_judged(soak):
     assert facts(soak) == expected
 
 
+HOUR = """gate: soak
+evidence: {duration: ">= 60m", ticks: ">= 3000", source: [recorded, live]}
+owner: trading-infra
+runbook: docs/runbooks/soak.md
+require:
+  - deadline_miss.ratio < 5%
+stop:
+  - deadline_miss.ratio[5m] > 5% for 10m, n >= 60
+"""
+
+
+def interrupted_live(soak, *, hours, out_m):
+    """A soak of a live market that died after half an hour and went on so many minutes later."""
+    (soak.path / "gates" / "soak.yaml").write_text(HOUR)
+    soak.scenario("demo", hours=hours, kind="recorded", out_m=out_m, dies_at_h=0.5)
+    died(soak)
+    return resumed(soak)
+
+
+@pytest.mark.parametrize(
+    ("hours", "verdict"), [(64.5 / 60, "PASS"), (1.0, "NO_DATA"), (63.9 / 60, "NO_DATA")]
+)
+def test_an_outage_is_no_evidence_and_is_named(soak, hours, verdict):
+    """Sixty minutes from the first tick to the last are not enough where four of them were not played."""
+    result = interrupted_live(soak, hours=hours, out_m=4)
+    found = soak.verdict("soak")
+    assert found["verdict"] == verdict
+    assert {rule["verdict"] for rule in found["rules"]} == {verdict}
+    (outage,) = found["outages"]
+    assert (outage["until_ns"] - outage["from_ns"]) / 1e9 == outage["length_s"]
+    assert 4 * 60 <= outage["length_s"] < 4 * 60 + 10
+    assert (
+        f"{outage['from']} to {outage['until']} (04:0" in soak.artifact("reports/SOAK_REPORT.md").read_text()
+    )
+    result.stdout.fnmatch_lines([f"outage of demo, {outage['from']} to *: no part of the duration"])
+    evidence = {line["name"]: line["found"] for line in found["evidence"]}
+    assert ", not counting 4.017m without a process" in evidence["duration"]
+
+
+def test_an_outage_longer_than_a_rule_may_be_without_data_stops_the_run(soak):
+    interrupted_live(soak, hours=1.2, out_m=6)
+    found = soak.verdict("soak")
+    assert found["verdict"] == "FAIL"
+    (stopped,) = (rule for rule in found["rules"] if rule["section"] == "stop")
+    assert "no data for 05:00: outage since 2026-01-01T00:" in stopped["reason"]
+
+
 def test_days_that_are_left_only_compressed_are_read_the_same(soak):
     soak.run("-m", "soak")
     expected = facts(soak)
