@@ -77,9 +77,11 @@ class CheckpointedRun(KeptRun):
 
     def _claimed(self) -> tuple[checkpoint.Header, bytes]:
         """The checkpoint to go on from; nobody else can from here on. Raises ConfigError."""
-        self._lock.enter_context(checkpoint.claimed(self.directory))
-        header, packed = checkpoint.read(self.directory)
-        checkpoint.check_same(self.directory, header, self._identity())
+        with contextlib.ExitStack() as lock:
+            lock.enter_context(checkpoint.claimed(self.directory))
+            header, packed = checkpoint.read(self.directory)
+            checkpoint.check_same(self.directory, header, self._identity())
+            self._lock = lock.pop_all()
         return header, packed
 
     def _save(self, writer: FeedWriter, now_ns: int) -> None:
