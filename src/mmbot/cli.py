@@ -604,8 +604,7 @@ def _play(opened: KeptRun, summary: Summary, console: Console) -> None:
         for number, _ in enumerate(opened):
             if number == 0 and opened.url is not None:
                 console.print(f"metrics on {opened.url}/metrics", highlight=False)
-            if opened.started_ns is not None:
-                progress.update(task, completed=(summary.now_ns - opened.started_ns) / SECOND)
+            progress.update(task, completed=opened.played_ns(summary.now_ns) / SECOND)
 
 
 def _table(opened: KeptRun, summary: Summary, title: str) -> Table:

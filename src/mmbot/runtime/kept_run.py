@@ -104,6 +104,10 @@ class KeptRun(ABC):
         """Time of the run's first tick, in whichever process; None before it."""
         return self._player.started_ns
 
+    def played_ns(self, now_ns: int) -> int:
+        """How much of `planned_ns` is behind it."""
+        return 0 if self.started_ns is None else now_ns - self.started_ns
+
     @property
     def digest(self) -> str:
         return self._player.digest

@@ -12,13 +12,10 @@ from dataclasses import dataclass
 
 from mmbot.engine.engine import Engine
 from mmbot.model.notes import Happened, Note
-from mmbot.model.records import EventRow, Row
+from mmbot.model.records import OUTAGE, EventRow, Row
 from mmbot.runtime.player import HALT_GRACE_NS, Player
 from mmbot.runtime.world import FillSeen, World
 from mmbot.units import SECOND, Ns
-
-OUTAGE = "outage"
-"""Why a `gap` of no symbol: no process played the run."""
 
 
 @dataclass(frozen=True, slots=True)

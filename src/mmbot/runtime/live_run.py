@@ -350,7 +350,7 @@ class LiveRun(CheckpointedRun):
         before = self._before
         if duration_ns is None or before is None:
             return duration_ns
-        left_ns = duration_ns - before.remains.covered_ns(before.started_ns)
+        left_ns = duration_ns - self.played_ns(0)
         return max(left_ns, round(self.settings.pipeline.tick_interval_ms * MS))
 
     def _go_on(self, before: "_Before") -> None:
@@ -379,6 +379,13 @@ class LiveRun(CheckpointedRun):
     @property
     def started_ns(self) -> int | None:
         return self._player.started_ns if self._before is None else self._before.started_ns
+
+    def played_ns(self, now_ns: int) -> int:
+        before = self._before
+        if before is None:
+            return super().played_ns(now_ns)
+        since_ns = 0 if self.resumed_ns is None else now_ns - self.resumed_ns
+        return before.remains.covered_ns(before.started_ns) + since_ns
 
     @property
     def digest(self) -> str:

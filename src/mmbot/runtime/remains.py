@@ -14,8 +14,7 @@ from mmbot.errors import RecordingError
 from mmbot.execution.position import Position, PositionState
 from mmbot.model.events import Fill, Funding
 from mmbot.model.instrument import Instrument, Side
-from mmbot.model.records import EventRow, FillRow
-from mmbot.runtime.live import OUTAGE
+from mmbot.model.records import OUTAGE, EventRow, FillRow
 from mmbot.telemetry.reading import FeedReader
 from mmbot.units import Lots, Ns, Ticks
 
@@ -54,8 +53,12 @@ class Remains:
 
     def covered_ns(self, started_ns: int) -> int:
         """How much of its time was played: from its first tick to its newest row, without the outages."""
-        lost_ns = sum(outage.until_ns - outage.from_ns for outage in self.outages)
-        return self.newest_ns - started_ns - lost_ns
+        return self.newest_ns - started_ns - self.lost_ns
+
+    @property
+    def lost_ns(self) -> int:
+        """In outages."""
+        return sum(outage.until_ns - outage.from_ns for outage in self.outages)
 
 
 def read_remains(directory: Path, instruments: Iterable[Instrument]) -> Remains:
