@@ -1,13 +1,14 @@
 """A bot that soaks: it writes metric streams (`streams`) as rows of a run, ten seconds a batch, and halts
 when asked to. A scenario file is JSON: `hours`, `ill` (levels from `from_h` on), `parts`, `of_part`, `deaf`,
 `dies_at_h` (when it is interrupted, the first time), `fails_at_h` (the same with an error), `told_at_h` (the
-same with a SIGTERM). It can be resumed behind every 20th batch; with `out_m`, its market goes on for so many
-minutes before it does.
+same with a SIGTERM, or SIGINT if `tells` says so, to itself, or to the `parent` process). It can be resumed
+behind every 20th batch; with `out_m`, its market goes on for so many minutes before it does.
 """
 
 import json
 import os
 import signal
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -48,6 +49,7 @@ class Run:
         self.request, self.settings = request, settings
         self.directory = Path(request["run_dir"])
         self.halted = self.suspended = None
+        self.told = threading.Event()
         self.resumes = []
         self.symbol = f"{request['part'] or 'ABC'}USDT"
         self.counts = {"ticks": 0, "fills": 0}
@@ -61,6 +63,7 @@ class Run:
 
     def suspend(self, reason):
         self.halted = self.suspended = reason
+        self.told.set()
 
     def __iter__(self):
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -119,7 +122,9 @@ class Run:
             raise KeyboardInterrupt
         if due == ["fails_at_h"]:
             raise OSError(28, "No space left on device")
-        os.kill(os.getpid(), signal.SIGTERM)
+        whom = os.getppid() if "parent" in self.settings.get("tells", "") else os.getpid()
+        os.kill(whom, signal.SIGINT if "SIGINT" in self.settings.get("tells", "") else signal.SIGTERM)
+        assert self.told.wait(60)
 
     def _checkpoint(self, number):
         sizes = {path.name: path.stat().st_size for path in self.directory.glob("*.jsonl")}

@@ -132,20 +132,73 @@ def test_a_run_that_failed_for_want_of_room_goes_on_when_there_is_some(soak):
     assert not soak.artifact("runs/soak-demo.failed").exists()
 
 
-def test_sigterm_leaves_a_run_that_can_be_resumed_and_no_verdict(soak):
-    soak.scenario("demo", hours=1, kind="recorded", told_at_h=0.64)
-    result = soak.run("-m", "soak")
+WHO = {
+    "alone": ([], "", "SIGTERM"),
+    "alone, Ctrl-C": ([], "SIGINT", "SIGINT"),
+    "a worker": (["-n", "2"], "", "SIGTERM"),
+    "a worker, Ctrl-C": (["-n", "2"], "SIGINT", "SIGINT"),
+    "the controller": (["-n", "2"], "parent", "SIGTERM"),
+    "the controller, Ctrl-C": (["-n", "2"], "parent SIGINT", "SIGTERM"),
+}
+SLOW = ("a worker", "a worker, Ctrl-C", "the controller, Ctrl-C")
+
+
+def ended(soak, workers):
+    """In a process of its own where it has workers: a signal to their parent must meet no other session."""
+    run = soak.pytester.runpytest_subprocess if workers else soak.pytester.runpytest_inprocess
+    return run("-p", "no:asyncio", "-m", "soak", *workers)
+
+
+@pytest.mark.parametrize(
+    ("workers", "tells", "said"),
+    [
+        pytest.param(*who, id=name, marks=[pytest.mark.slow] if name in SLOW else [])
+        for name, who in WHO.items()
+    ],
+)
+def test_who_is_told_to_end_leaves_a_run_that_can_be_resumed_and_says_so(soak, workers, tells, said):
+    """No worker plays it again, no older verdict stays."""
+    older = soak.artifact("verdicts/soak.json")
+    older.parent.mkdir(parents=True)
+    older.write_text('{"verdict": "PASS"}')
+    soak.scenario("demo", hours=1, kind="recorded", told_at_h=0.64, tells=tells)
+    result = ended(soak, workers)
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    result.stdout.fnmatch_lines(["*SIGTERM: run soak-demo-* is halted; --mmgates-resume goes on with it*"])
-    assert not soak.artifact("verdicts").exists()
+    aborted = f"ABORTED by {said}: run soak-demo-*is halted; --mmgates-resume goes on with it"
+    result.stdout.fnmatch_lines([f"*{aborted}*"])
+    assert [request["resume"] for request in soak.requests()] == [False]
+    verdict = soak.verdict("soak")
+    assert {rule["verdict"] for rule in verdict["rules"]} == {verdict["verdict"]} == {"NO_DATA"}
+    assert verdict["reason"].startswith(f"ABORTED by {said}: run soak-demo-")
+    assert verdict["reason"] in soak.artifact("reports/SOAK_REPORT.md").read_text()
     [left] = soak.artifact("runs").glob("soak-demo.partial-*")
     manifest = json.loads((left / "manifest.json").read_text())
-    assert (manifest["status"], manifest["reason"]) == ("halted", "SIGTERM")
+    assert (manifest["status"], manifest["reason"]) == ("halted", said)
     resumed(soak)
     found = json.loads(soak.artifact("runs/soak-demo/manifest.json").read_text())
     assert (found["status"], found["reason"]) == ("complete", None)
     ticks = soak.artifact("runs/soak-demo/pipeline_ticks_20260101.jsonl").read_bytes()
     assert ticks.count(b"\n") == 3600
+    assert soak.verdict("soak")["run_id"] == manifest["run_id"]
+
+
+@pytest.mark.parametrize(
+    "workers",
+    [pytest.param([], id="alone"), pytest.param(["-n", "2"], id="xdist", marks=pytest.mark.slow)],
+)
+def test_parts_that_are_in_play_elsewhere_end_too(soak, workers):
+    soak.scenario(
+        "demo", hours=1, kind="recorded", parts=["ONE", "TWO"], of_part={"TWO": {"told_at_h": 0.64}}
+    )
+    result = ended(soak, workers)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert soak.verdict("soak")["reason"].startswith("ABORTED by ")
+    resumed(soak, *workers)
+    assert soak.verdict("soak")["reason"].startswith("duration is 60m")
+    asked = [(request["part"], request["resume"]) for request in soak.requests()]
+    assert asked.count(("TWO", False)) == asked.count(("TWO", True)) == 1
+    assert asked.count(("ONE", False)) == 1
+    assert not list(soak.artifact("runs").glob("**/*.abort.txt"))
 
 
 def test_a_run_that_had_ended_is_read_and_not_played_again(soak):

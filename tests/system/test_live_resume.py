@@ -27,7 +27,8 @@ from mmbot.runtime.live_request import LiveRequest, live_interrupted
 from mmbot.runtime.live_run import ShadowRun
 from mmbot.telemetry.tails import TORN
 
-KILLS, LONGEST_S = 20, 6.0
+KILLS, LONGEST_S, SHARE_PLAYING = 20, 4.0, 0.8
+"""Kills: while it plays, some ticks after it began to; the others at any moment since the process began."""
 GATE = """
 gate: soak
 evidence:
@@ -262,11 +263,15 @@ def test_twenty_kills_at_any_moment(venue: PaperVenue, tmp_path: Path) -> None:
     before: dict[str, list[bytes]] = {}
     while kills < KILLS:
         left = any(tmp_path.glob(f"artifacts/runs/*/{checkpoint.NAME}"))
+        played = soak.ticks()
         process = soak.resumed() if left else soak.start()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(draws.uniform(0.0, LONGEST_S))
-            raise AssertionError(process.communicate()[0])
-        kill(process)
+        if draws.random() < SHARE_PLAYING:
+            killed_when(process, lambda more=int(draws.integers(1, 30)): soak.ticks() >= played + more)
+        else:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(draws.uniform(0.0, LONGEST_S))
+                raise AssertionError(process.communicate()[0])
+            kill(process)
         kills += 1
         if left:
             nothing_lost(before, soak)
@@ -276,5 +281,5 @@ def test_twenty_kills_at_any_moment(venue: PaperVenue, tmp_path: Path) -> None:
     assert code == 0, said
     nothing_lost(before, soak)
     rows_are_right(soak, outages=len(soak.manifest()["resumes"]), duration_s=60)
-    assert len(soak.manifest()["resumes"]) > KILLS // 4
+    assert len(soak.manifest()["resumes"]) > KILLS // 2
     assert soak.verdict()["label"] == "PASS (SYNTHETIC)"
