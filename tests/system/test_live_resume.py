@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -123,9 +123,9 @@ class LiveSoak:
         }
 
 
-def killed_when(process: subprocess.Popen[str], holds: Callable[[], bool]) -> None:
-    """Kill -9 it and its children once that holds."""
-    while not holds():
+def killed_behind(process: subprocess.Popen[str], soak: LiveSoak, ticks: int) -> None:
+    """Kill -9 it and its children once the run has so many ticks."""
+    while soak.ticks() < ticks:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(0.02)
             raise AssertionError(process.communicate()[0])
@@ -227,15 +227,14 @@ def test_a_live_soak_that_was_killed_twice_is_judged_on_what_it_covered(
     venue: PaperVenue, tmp_path: Path
 ) -> None:
     soak = LiveSoak(tmp_path, venue.url, 6)
-    killed_when(soak.start(), lambda: soak.ticks() >= 15)
+    killed_behind(soak.start(), soak, 15)
     first = soak.lines()
     changes_are_refused(soak, tmp_path)
     with pytest.raises(ConfigError, match="another process is playing"), checkpoint.claimed(soak.directory):
         ShadowRun(asked_again(soak))
     with (soak.directory / next(iter(first))).open("ab") as feed:
         feed.write(b'{"run_id":"torn')
-    played = soak.ticks()
-    killed_when(soak.resumed(), lambda: soak.ticks() >= played + 15)
+    killed_behind(soak.resumed(), soak, soak.ticks() + 15)
     second = soak.lines()
     nothing_lost(first, soak)
 
@@ -257,6 +256,39 @@ def test_a_live_soak_that_was_killed_twice_is_judged_on_what_it_covered(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_live_soak_of_two_workers_that_is_told_to_end(
+    venue: PaperVenue, tmp_path: Path, number: signal.Signals
+) -> None:
+    """Quotes are pulled, nothing is lost, no verdict is green; and it can go on."""
+    soak = LiveSoak(tmp_path, venue.url, 6)
+    process = soak.start("-n", "2")
+    while soak.ticks() < 15:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.02)
+            raise AssertionError(process.communicate()[0])
+    process.send_signal(number)
+    code, said = ended(process)
+    assert code == pytest.ExitCode.INTERRUPTED, said
+    assert "ABORTED by SIGTERM: run soak-paper-" in said
+    assert "--mmgates-resume goes on with it" in said
+    verdict, manifest = soak.verdict(), soak.manifest()
+    assert (verdict["verdict"], verdict["reason"][:10]) == ("NO_DATA", "ABORTED by")
+    assert (manifest["status"], manifest["reason"]) == ("halted", "SIGTERM")
+    assert manifest["counts"]["ticks"] == soak.ticks()
+    samples = [row for row in read(soak.directory, "samples") if row["name"] == "resting_orders"]
+    assert samples[-1]["value"] == 0
+    before = soak.lines()
+
+    code, said = ended(soak.start("-n", "2", "--mmgates-resume"))
+
+    assert code == 0, said
+    nothing_lost(before, soak)
+    rows_are_right(soak, outages=1, duration_s=6)
+    assert soak.verdict()["label"] == "PASS (SYNTHETIC)"
+
+
+@pytest.mark.slow
 def test_twenty_kills_at_any_moment(venue: PaperVenue, tmp_path: Path) -> None:
     """At start-up, before the first tick, while playing, in a checkpoint: nothing is lost but the time."""
     soak, draws, kills = LiveSoak(tmp_path, venue.url, 60), np.random.default_rng(5), 0
@@ -266,7 +298,7 @@ def test_twenty_kills_at_any_moment(venue: PaperVenue, tmp_path: Path) -> None:
         played = soak.ticks()
         process = soak.resumed() if left else soak.start()
         if draws.random() < SHARE_PLAYING:
-            killed_when(process, lambda more=int(draws.integers(1, 30)): soak.ticks() >= played + more)
+            killed_behind(process, soak, played + int(draws.integers(1, 30)))
         else:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(draws.uniform(0.0, LONGEST_S))
