@@ -172,8 +172,9 @@ def rows_are_right(soak: LiveSoak, outages: int, duration_s: int) -> None:
 
 def position_goes_on(until_ns: int, ticks: list[dict[str, Any]], fills: list[dict[str, Any]]) -> None:
     """The first tick behind an outage holds what all fills before it came to."""
-    (first,) = (row for row in ticks if row["ts_ns"] == until_ns)
-    held = [row["qty"] * (1 if row["side"] == "buy" else -1) for row in fills if row["recv_ns"] <= until_ns]
+    first = next(row for row in ticks if row["ts_ns"] >= until_ns)
+    at_ns = first["ts_ns"]
+    held = [row["qty"] * (1 if row["side"] == "buy" else -1) for row in fills if row["recv_ns"] <= at_ns]
     assert first["position"] == pytest.approx(sum(held), abs=1e-9)
 
 
@@ -223,6 +224,14 @@ def other_code(soak: LiveSoak) -> Iterator[None]:
     path.write_bytes(whole)
 
 
+def told_before_its_first_tick(run: ShadowRun) -> None:
+    """It tells of the outage all the same, and can go on."""
+    run.suspend("SIGTERM")
+    feeds = [feed for feed, _ in run]
+    assert "pipeline_ticks" not in feeds
+    assert feeds[0] == "events"
+
+
 def test_a_live_soak_that_was_killed_twice_is_judged_on_what_it_covered(
     venue: PaperVenue, tmp_path: Path
 ) -> None:
@@ -234,6 +243,7 @@ def test_a_live_soak_that_was_killed_twice_is_judged_on_what_it_covered(
         ShadowRun(asked_again(soak))
     with (soak.directory / next(iter(first))).open("ab") as feed:
         feed.write(b'{"run_id":"torn')
+    told_before_its_first_tick(ShadowRun(asked_again(soak)))
     killed_behind(soak.resumed(), soak, soak.ticks() + 15)
     second = soak.lines()
     nothing_lost(first, soak)
@@ -242,15 +252,15 @@ def test_a_live_soak_that_was_killed_twice_is_judged_on_what_it_covered(
 
     assert code == 0, said
     nothing_lost(second, soak)
-    rows_are_right(soak, outages=2, duration_s=6)
+    rows_are_right(soak, outages=3, duration_s=6)
     verdict = soak.verdict()
     assert verdict["label"] == "PASS (SYNTHETIC)"
-    assert [outage["length_s"] > 0 for outage in verdict["outages"]] == [True, True]
+    assert [outage["length_s"] > 0 for outage in verdict["outages"]] == [True] * 3
     assert "(00:0" in (tmp_path / "artifacts" / "reports" / "SOAK_REPORT.md").read_text()
     (torn,) = soak.directory.glob(f"{TORN}/1/*.jsonl")
     assert torn.read_bytes() == b'{"run_id":"torn'
     assert sorted(path.name for path in soak.directory.glob("recording*")) == [
-        "recording", "recording-2", "recording-3",
+        "recording", "recording-2", "recording-3", "recording-4",
     ]  # fmt: skip
     assert not (soak.directory / checkpoint.NAME).exists()
 
