@@ -24,6 +24,7 @@ from enum import StrEnum
 from pytest_mmgates.baseline.record import Behaviour, Latency, StageChange
 from pytest_mmgates.gatefile import Gate, JudgedRule
 from pytest_mmgates.metrics.measurement import Measurement, absent
+from pytest_mmgates.outages import length_ns
 from pytest_mmgates.regress import RegressRule, SameRule
 from pytest_mmgates.rules import Rule
 from pytest_mmgates.runlog import RunLog
@@ -268,12 +269,14 @@ def worst(rules: Sequence[RuleVerdict]) -> Verdict:
 
 def check_evidence(gate: Gate, run: Subject) -> tuple[EvidenceVerdict, ...]:
     """Duration, ticks and source. The ticks of every symbol must also span its duration: a run that stalls
-    early is not a long run.
+    early is not a long run. Outages count as neither.
     """
     asked, ticks, stalled = gate.evidence, run.tick_count, run.stalled
     found = f"{_minutes(run.duration_ns)}m"
     if stalled is not None:
         found = f"{_minutes(stalled[0])}m, of which ticks span {_minutes(stalled[1])}m"
+    if run.outages:
+        found += f", not counting {_minutes(length_ns(run.outages))}m without a process"
     long_enough = stalled is None and asked.duration.holds(run.duration_ns, Dimension.TIME)
     return (
         EvidenceVerdict("duration", str(asked.duration), found, long_enough),

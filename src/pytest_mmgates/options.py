@@ -83,7 +83,7 @@ def add_options(parser: pytest.Parser) -> None:
         "--mmgates-resume",
         action="store_true",
         help="go on with the newest session in --mmgates-out that was interrupted: its runs continue behind"
-        " their last checkpoint",
+        " their last checkpoint, live ones from now on",
     )
     group.addoption(
         "--mmgates-seeds", type=int, metavar="N", help="how many seeds a simulation plays (default: its own)"

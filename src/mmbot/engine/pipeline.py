@@ -135,6 +135,11 @@ class Pipeline:
         self._stopwatch = stopwatch
         self._seq = 0
 
+    def number_ticks_behind(self, seq: int) -> None:
+        """The tick before the next one has this number."""
+        self._seq = seq
+        self._tracer.passed(seq)
+
     def reconfigure(self, settings: "BotSettings") -> None:
         """From the next tick on."""
         self._bound(settings.pipeline, settings.inventory.max_position_quote)

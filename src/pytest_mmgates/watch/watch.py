@@ -89,7 +89,7 @@ class Watch:
             self._round.clear()
             self._look_until(self._newest)
         self._round.add(feed)
-        sources = self._sources = self._sources or Sources(self._markets(), self._longest_ns)
+        sources = self._sources = self._sources or Sources(self._markets(), self._longest_ns, self._went_on)
         for number in sources.take(feed, lines):
             self._arrive(sources, feed, number)
 
@@ -107,9 +107,12 @@ class Watch:
 
     def restart(self) -> None:
         """Rows from here on are another process's: its memory is measured from its own beginning."""
+        self._went_on(self._newest)
+
+    def _went_on(self, number: int) -> None:
         if self._sources is not None:
-            self._sources.start(self._newest)
-            self._restarted = self._newest
+            self._sources.start(number)
+            self._restarted = number
 
     def finish(self) -> None:
         """The run has ended: judge what is still to be judged."""
@@ -214,7 +217,8 @@ class WatchedRule:
         if symbol is not None and code is None:
             return absent(f"no symbol {symbol} in this run")
         if windowed.fresh is Fresh.TICKS and not sources.ticked(end, code):
-            return absent("no ticks")
+            since_ns = sources.out_since(end)
+            return absent("no ticks" if since_ns is None else f"outage since {moment_text(since_ns)}")
         found = windowed.measure(sources.window(end, condition.window_ns, code))
         if found.value is not None and found.n < condition.least:
             return absent(
