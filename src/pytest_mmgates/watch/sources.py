@@ -76,11 +76,10 @@ class Sources:
         """Whether the bucket before `end` has ticks."""
         return bool(_of(self.sums.window(end, 1), symbol)[0])
 
-    def out_since(self, end: int) -> int | None:
-        """When the outage began that the bucket before `end` lies in, if one is known there."""
+    def out(self, end: int) -> bool:
+        """Whether the bucket before `end` lies in an outage."""
         outage = self._outage
-        lies = outage is not None and outage.from_ns < end * STEP_NS <= outage.until_ns
-        return outage.from_ns if outage is not None and lies else None
+        return outage is not None and outage.from_ns < end * STEP_NS <= outage.until_ns
 
     def start(self, number: int) -> None:
         """The run starts in this bucket."""

@@ -140,7 +140,8 @@ class Watch:
         self._looked = max(self._looked, end)
 
     def _look(self, end: int) -> None:
-        if self._sources is None or self._started is None:
+        """One look; none in an outage, which no process of the run could have used for better or worse."""
+        if self._sources is None or self._started is None or self._sources.out(end):
             return
         for rule in self._rules:
             of_process = self._restarted is not None and rule.rule.windowed.warm_up_ns
@@ -217,8 +218,7 @@ class WatchedRule:
         if symbol is not None and code is None:
             return absent(f"no symbol {symbol} in this run")
         if windowed.fresh is Fresh.TICKS and not sources.ticked(end, code):
-            since_ns = sources.out_since(end)
-            return absent("no ticks" if since_ns is None else f"outage since {moment_text(since_ns)}")
+            return absent("no ticks")
         found = windowed.measure(sources.window(end, condition.window_ns, code))
         if found.value is not None and found.n < condition.least:
             return absent(
