@@ -13,6 +13,7 @@ from pytest_mmgates.baseline.lockfile import AcceptedProof, InstructionProfile, 
 from pytest_mmgates.cli import app
 from pytest_mmgates.perflab import Code
 from pytest_mmgates.perflab.instructions import VALGRIND, count_instructions
+from pytest_mmgates.tables import STAGES
 
 needs_valgrind = pytest.mark.skipif(shutil.which(VALGRIND) is None, reason=f"{VALGRIND} is not installed")
 
@@ -268,6 +269,20 @@ def test_a_baseline_that_cannot_run_is_never_passed_by_its_stored_times(taped):
         "INCONCLUSIVE*(emit.p95) <= 3%*its times are of another machine: no verdict, lock anew"
         " (*later*; instructions c*valgrind*)",
     )
+
+
+def test_a_change_whose_stage_times_cannot_be_had_does_not_fall_to_another_rung(taped):
+    """Its tape fails, the baseline's does not; the lock keeps times and instructions."""
+    lock = read_lock(taped.lock, shown_as="lock")
+    costs = dict.fromkeys((*STAGES, "tick_total"), "1000.0 " * 40)
+    proof = AcceptedProof(0.5, (1.0, 1.0), 0.0025, costs, "another machine", 1.0, 8)
+    profile = InstructionProfile({}, "ab" * 32, dict.fromkeys(costs, "9000000 " * 40), 1.0)
+    taped.lock.write_text(encoded_lock(msgspec.structs.replace(lock, proof=proof, instructions=profile)))
+    bot = taped.path / "foreign_bot.py"
+    bot.write_text(bot.read_text().replace("return Tape(", "raise OSError('no ticks')\n    return Tape("))
+    result = taped.run(*TOO_SHORT)
+    result.assert_outcomes(passed=3, failed=2)
+    said(result, "NO_DATA (SYNTHETIC)*regress(emit.p95) <= 3%*candidate (*): OSError: no ticks")
 
 
 def lost(taped, **changes):

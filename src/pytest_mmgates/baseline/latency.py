@@ -25,6 +25,7 @@ from pytest_mmgates.perflab.instructions import count_both
 from pytest_mmgates.perflab.stored import compare_stored
 
 TOTAL = "tick_total"
+CANDIDATE = "candidate"
 Sides = tuple[Code, Code]
 Evidence = Mapping[str, Mapping[str, tuple[float, float]]]
 """What was counted -> stage -> baseline and candidate."""
@@ -44,7 +45,7 @@ def measured(
     """
     if lock.tape is None:
         raise BaselineError(f"baseline {lock.name} was locked without a latency tape: lock anew")
-    sides = code("baseline", baseline.root), code("candidate", root)
+    sides = code("baseline", baseline.root), code(CANDIDATE, root)
     rung = f"baseline re-run here from {baseline.rung}"
     attempts, stages = _attempts(sides, lock.tape, limits, budget_s)
     counted, uncounted_why = _counted(sides, lock.tape) if instructions else ({}, None)
@@ -81,7 +82,7 @@ def counted(lock: Lock, root: Path, why: str, *, limits: Mapping[str, float]) ->
     if lock.tape is None or lock.instructions is None:
         raise BaselineError(f"no instructions in the lock: {lock.instructions_absent}")
     profile = lock.instructions.counted()
-    found = compare_counted(profile, code("candidate", root), lock.tape, limits=limits)
+    found = compare_counted(profile, code(CANDIDATE, root), lock.tape, limits=limits)
     return kept([found], found.stages, f"{found.rung} ({why})")
 
 
@@ -92,7 +93,7 @@ def stored(lock: Lock, root: Path, why: str) -> Latency:
     if lock.tape is None or lock.proof is None:
         raise BaselineError(why)
     proof = lock.proof
-    found = compare_stored(proof.costs_ns(), proof.machine, code("candidate", root), lock.tape, seed=1)
+    found = compare_stored(proof.costs_ns(), proof.machine, code(CANDIDATE, root), lock.tape, seed=1)
     return kept([found], found.stages, f"{found.rung} ({why})")
 
 

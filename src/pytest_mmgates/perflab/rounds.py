@@ -33,7 +33,13 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THRE
 
 
 class PerfError(MmgatesError):
-    """A latency comparison that cannot be made: code that does not run, sides that play different tapes."""
+    """A latency comparison that cannot be made: code that does not run, sides that play different tapes.
+    `code`: the name of the one that does not run, None for another reason.
+    """
+
+    def __init__(self, text: str, code: str | None = None) -> None:
+        super().__init__(text)
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +161,8 @@ class Pairs:
             told = [worker.process.communicate()[0] for worker in workers]
             failed = [worker for worker in workers if worker.process.returncode]
             if failed:
-                raise PerfError(min((worker.words() for worker in failed), key=_only_left_alone))
+                first = min(failed, key=lambda worker: _only_left_alone(worker.words()))
+                raise PerfError(first.words(), first.code.name)
             return [json.loads(text) for text in told]
 
     @contextmanager
