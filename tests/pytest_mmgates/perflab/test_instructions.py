@@ -14,8 +14,10 @@ from pytest_mmgates.perflab import PerfError, worker
 from pytest_mmgates.perflab.counted import compare_counted, held_against
 from pytest_mmgates.perflab.evidence import second_opinion
 from pytest_mmgates.perflab.instructions import (
+    PASSES,
     VALGRIND,
     Instructions,
+    _by_stage,
     conditions,
     count_instructions,
     differing,
@@ -50,6 +52,44 @@ def test_some_ticks_of_any_tape_are_marked_and_none_is_made_up(ticks: int):
     marked = worker._marked_ticks(ticks)
     assert 1 <= len(marked) <= 40
     assert 0 <= marked.start <= marked[-1] < min(ticks, 300)
+
+
+TOLD = {
+    "stages": ["price", "place", "tick_total"],
+    "alone": 3,
+    "readings": [3, 4],
+    "spans": [[0b01, 0b10, 0b11], [0b001, 0b110, 0b111]],
+}
+"""Two ticks, the second with a reading more within `place`."""
+
+
+def dumps(*passes):
+    """Of callgrind: before a mark, what ran since the one before. 100 is a reading, 7_777 what is outside."""
+    alone = [7_777, 100, 130]
+    rows = []
+    for first, second in passes:
+        rows += alone + [7_777] + [100 + one for one in first] + [7_777] + [100 + one for one in second]
+    return [*rows, 7_777]
+
+
+def test_what_lies_between_marks_goes_to_its_stage_and_the_least_of_the_passes_counts(written: Written):
+    usual = ([10, 20], [11, 21, 22])
+    passes = [usual] * (PASSES - 2) + [([9, 25], [11, 50, 22]), ([12, 17], [14, 21, 30])]
+    found = _by_stage(written("code"), TOLD, dumps(*passes))
+    assert found.tolist() == [[9, 17, 29], [11, 43, 54]]
+
+
+def test_counts_that_do_not_fit_what_was_played_are_refused(written: Written):
+    totals = dumps(*[([10, 20], [11, 21, 22])] * PASSES)
+    code = written("code")
+    with pytest.raises(
+        PerfError, match=r"wrote 59 counts, expected 61: does its code call getppid, or fork\?"
+    ):
+        _by_stage(code, TOLD, totals[:-2])
+    for bits in (0, -2, 0b1000):
+        spans = [[0b01, 0b10, 0b11], [bits, 0b110, 0b111]]
+        with pytest.raises(PerfError, match="price is no difference of readings of the tape's clock"):
+            _by_stage(code, {**TOLD, "spans": spans}, totals)
 
 
 @needs_valgrind
