@@ -298,9 +298,7 @@ def lost(taped, **changes):
 def test_a_baseline_that_cannot_run_is_replaced_by_its_instructions(taped):
     lock = read_lock(taped.lock, shown_as="lock")
     found = count_instructions(Code("baseline", taped.path, Path(sys.executable)), lock.tape)
-    counts = {stage: " ".join(map(str, numbers)) for stage, numbers in found.counts.items()}
-    profile = InstructionProfile(dict(found.conditions), found.sha256, counts, 1.0)
-    lost(taped, instructions=profile, instructions_absent=None)
+    lost(taped, instructions=InstructionProfile.of(found), instructions_absent=None)
     result = taped.run(*TOO_SHORT)
     result.assert_outcomes(passed=5)
     rung = "instructions counted here, against its stored ones (*later*); provisional"

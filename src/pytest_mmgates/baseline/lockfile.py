@@ -82,6 +82,11 @@ class InstructionProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     counts: dict[str, str]
     seconds: float
 
+    @classmethod
+    def of(cls, found: Instructions) -> "InstructionProfile":
+        counts = {stage: " ".join(map(str, counts)) for stage, counts in found.counts.items()}
+        return cls(dict(found.conditions), found.sha256, counts, round(found.seconds, 1))
+
     def counted(self) -> Instructions:
         counts = {stage: [int(word) for word in text.split()] for stage, text in self.counts.items()}
         return Instructions(self.conditions, self.market, counts, self.seconds)

@@ -215,11 +215,9 @@ def _instructions(
     if tape is None:
         return None, "ini mmgates_tape is empty"
     try:
-        found = count_instructions(code("baseline", options.root), tape)
+        return InstructionProfile.of(count_instructions(code("baseline", options.root), tape)), None
     except PerfError as error:
         return None, str(error)
-    counts = {stage: " ".join(map(str, counts)) for stage, counts in found.counts.items()}
-    return InstructionProfile(dict(found.conditions), found.sha256, counts, round(found.seconds, 1)), None
 
 
 def _recipe(options: Options, name: str, source: Source, without_ab: str | None) -> tuple[str, ...]:

@@ -35,13 +35,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pytest_mmgates.perflab.estimate import Floats, statistics
 from pytest_mmgates.perflab.rounds import DOOR, ONE_THREAD, WORKER, Code, PerfError, Side, now_s
 
+Counts = npt.NDArray[np.int64]
 VALGRIND = "valgrind"
 PASSES = 6
-_TIMEOUT_S = 900
+_TIMEOUT_S = 1_800
 _MARK = "getppid"
 _CALLGRIND = (
     "--command-line-only=yes",
@@ -86,7 +88,8 @@ def conditions(code: Code) -> dict[str, str]:
 
 
 def count_instructions(code: Code, tape: Mapping[str, Any]) -> Instructions:
-    """Play the tape's first ticks under callgrind: half a minute of one core, more where others use it.
+    """Play the tape's first ticks under callgrind: a minute of one core, more where others use it; 80 MB of
+    dumps for that long.
 
     `tape` is a request with its `door`. Raises PerfError for code that does not run under valgrind, and where
     what was counted does not fit what was played.
@@ -178,7 +181,7 @@ def _totals(file: Path) -> Iterator[int]:
                 yield int(line.split()[1])
 
 
-def _by_stage(code: Code, told: Mapping[str, Any], totals: Sequence[int]) -> Floats:
+def _by_stage(code: Code, told: Mapping[str, Any], totals: Sequence[int]) -> Counts:
     """Shape [ticks, stages]: of each, the least of the passes, without the readings within.
 
     A dump is made before a mark: it holds what ran since the mark before. So the first of any row of marks
@@ -199,7 +202,7 @@ def _by_stage(code: Code, told: Mapping[str, Any], totals: Sequence[int]) -> Flo
         within = _within(code, told["stages"], spans, readings - 1)
         least[tick] = (between @ within).min(axis=0)
         at += readings
-    counts: Floats = np.maximum(least, 1.0).round()
+    counts: Counts = np.maximum(least, 1.0).round().astype(np.int64)
     return counts
 
 

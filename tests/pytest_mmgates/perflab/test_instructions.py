@@ -77,6 +77,7 @@ def test_what_lies_between_marks_goes_to_its_stage_and_the_least_of_the_passes_c
     passes = [usual] * (PASSES - 2) + [([9, 25], [11, 50, 22]), ([12, 17], [14, 21, 30])]
     found = _by_stage(written("code"), TOLD, dumps(*passes))
     assert found.tolist() == [[9, 17, 29], [11, 43, 54]]
+    assert repr(found.tolist()[0]) == "[9, 17, 29]"  # whole numbers: a lock keeps their text
 
 
 def test_counts_that_do_not_fit_what_was_played_are_refused(written: Written):
