@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from mmbot import cli_live, cli_metrics, cli_record, cli_soak
+from mmbot import cli_calibrate, cli_live, cli_metrics, cli_record, cli_soak
 from mmbot.cli_paper import paper
 from mmbot.cli_top import top
 from mmbot.clock import wall_ns
@@ -61,8 +61,10 @@ config_app = typer.Typer(
 app.add_typer(config_app, name="config")
 app.command()(paper)
 app.command()(top)
-calibrate_app = typer.Typer(no_args_is_help=True, help="Measure the numbers of a model from recorded data.")
+calibrate_app = typer.Typer(no_args_is_help=True, help="Measure the numbers of the spread from data.")
 app.add_typer(calibrate_app, name="calibrate")
+calibrate_app.command()(cli_calibrate.weights)
+calibrate_app.command()(cli_calibrate.queue)
 app.command("record")(cli_record.command)
 app.command("metrics")(cli_metrics.command)
 app.command()(cli_live.kill)
