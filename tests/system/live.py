@@ -128,16 +128,22 @@ class Desk:
         command = ["run", "--mode", "live", "--config", "config.yaml", "--config-override", "quick.yaml"]
         return await self.process(*command, "--venue", "paper", *arguments, **environment)
 
+    async def resumed(self, directory: Path, **environment: str) -> Process:
+        """The bot that was interrupted there, going on as it was asked for."""
+        return await self._started("run", "--resume", str(directory), **environment)
+
     async def process(self, *arguments: str, **environment: str) -> Process:
         where = ["--venue", "paper"] if "--venue" not in arguments else []
+        return await self._started(
+            *arguments, *where, "--host", f"http://127.0.0.1:{self.port}", **environment
+        )
+
+    async def _started(self, *arguments: str, **environment: str) -> Process:
         keys = {"MMBOT_API_KEY": KEY, "MMBOT_API_SECRET": SECRET, "MMBOT_LIVE": "1"}
         guard = {"MMBOT_GUARD_API_KEY": KEY, "MMBOT_GUARD_API_SECRET": SECRET}
         process = await asyncio.create_subprocess_exec(
             str(MMBOT),
             *arguments,
-            *where,
-            "--host",
-            f"http://127.0.0.1:{self.port}",
             cwd=self.folder,
             env=os.environ | keys | guard | {"COLUMNS": "200"} | environment,
             stdin=asyncio.subprocess.DEVNULL,
@@ -181,6 +187,12 @@ class Desk:
     def manifests(self) -> list[dict[str, Any]]:
         files = sorted(self.folder.glob("artifacts/runs/*/manifest.json"))
         return [msgspec.json.decode(file.read_bytes()) for file in files]
+
+    @property
+    def directory(self) -> Path:
+        """Of the only run."""
+        (found,) = self.folder.glob("artifacts/runs/*")
+        return found
 
     def log(self) -> Lifecycle:
         """What the order log says."""

@@ -7,6 +7,9 @@ constant over a run and are put in front by the writer.
 
 import msgspec
 
+OUTAGE = "outage"
+"""Reason of a `gap` of no symbol: no process played the run."""
+
 
 class TickRow(msgspec.Struct, gc=False):
     """One pass of the pipeline for one symbol. `*_ns` durations are measured; `wait_ns` is I/O wait inside
