@@ -26,7 +26,7 @@ from mmbot.net.http import HttpClient
 from mmbot.net.loop import run
 from mmbot.ops import live as ops
 from mmbot.runtime.account_folder import AccountFolder
-from mmbot.runtime.assemble import own_prefix
+from mmbot.runtime.assemble import OWN_PREFIXES
 from mmbot.runtime.guard import watch
 from mmbot.runtime.live_request import LiveRequest
 from mmbot.runtime.record import VENUES
@@ -47,7 +47,6 @@ _Venue = Annotated[str, typer.Option(help="Name of a file in scenarios/live/.")]
 _Host = Annotated[str | None, typer.Option(help="As the bot's. Default: the file's.")]
 _Scenarios = Annotated[Path, typer.Option(help="Folder of scenario files.")]
 _Artifacts = Annotated[Path, typer.Option(help="As the bot's.")]
-_ARM = "A"
 _SAID = {
     "stand_aside": "no quotes: {reason}",
     "quoting": "quoting",
@@ -205,7 +204,7 @@ async def _proven(folder: AccountFolder, door: CancelOnly, said: Callable[[str],
 
 
 def _door(http: HttpClient, live: LiveSpec, credentials: Credentials) -> CancelOnly:
-    return CancelOnly(http, credentials, VENUES[live.venue], own_prefix(_ARM), wall_ns)
+    return CancelOnly(http, credentials, VENUES[live.venue], OWN_PREFIXES, wall_ns)
 
 
 def _account(

@@ -72,7 +72,11 @@ def order_number(client_id: str) -> int:
     return int(client_id[client_id.rindex("-") + 1 :])
 
 
-def is_own(client_id: str, prefix: str) -> bool:
+OwnPrefix = str | tuple[str, ...]
+"""What client ids of ours begin with: one mark, or one of several."""
+
+
+def is_own(client_id: str, prefix: OwnPrefix) -> bool:
     """Whether it begins as ours do and ends with a running number."""
     tail = client_id.rpartition("-")[2]
     return client_id.startswith(prefix) and tail.isascii() and tail.isdecimal()

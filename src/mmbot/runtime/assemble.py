@@ -58,8 +58,12 @@ def fed_markets(settings: Settings, instruments: Sequence[Instrument]) -> dict[s
 
 
 def own_prefix(arm: str) -> str:
-    """What every client id of an arm begins with, whatever the symbol: the mark of our own orders."""
+    """What every client id of an arm begins with, whatever the symbol."""
     return f"mm{arm}-"
+
+
+OWN_PREFIXES = (own_prefix("A"), own_prefix("B"))
+"""The marks of our own orders: those of either arm are ours, whichever quotes now."""
 
 
 def build_engine(

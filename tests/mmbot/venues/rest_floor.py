@@ -10,6 +10,7 @@ from aiohttp import web
 from tests.mmbot.venues.paper.floor import Floor
 
 from mmbot.net.http import HttpClient
+from mmbot.runtime.assemble import OWN_PREFIXES
 from mmbot.units import SECOND, Ns
 from mmbot.venues.bybit.cancel_only import CancelOnly
 from mmbot.venues.credentials import Credentials, Secret
@@ -31,7 +32,7 @@ class RestFloor:
 
     def door(self, **changes: int) -> CancelOnly:
         alice = Credentials("alice", Secret("alice-secret"))
-        return CancelOnly(self.http, alice, "linear", "mmA-", lambda: self.now_ns, **changes)
+        return CancelOnly(self.http, alice, "linear", OWN_PREFIXES, lambda: self.now_ns, **changes)
 
     def create(self, *client_ids: str) -> None:
         """Orders that rest."""
