@@ -21,12 +21,12 @@ from mmbot.errors import (
     RemoteProtocolError,
     TransportError,
 )
+from mmbot.model.orders import OWN_PREFIXES
 from mmbot.model.records import EventRow, Row
 from mmbot.net.http import HttpClient
 from mmbot.net.loop import run
 from mmbot.ops import live as ops
 from mmbot.runtime.account_folder import AccountFolder
-from mmbot.runtime.assemble import OWN_PREFIXES
 from mmbot.runtime.guard import watch
 from mmbot.runtime.live_request import LiveRequest
 from mmbot.runtime.record import VENUES

@@ -17,8 +17,11 @@ from mmbot.config.flags import in_force
 from mmbot.config.scenario import Scenario, load_scenario
 from mmbot.engine.engine import Engine
 from mmbot.errors import ConfigError
+from mmbot.experiment.arms import BASELINE
+from mmbot.experiment.plan import Stage
 from mmbot.model.records import Row
 from mmbot.runtime import checkpoint
+from mmbot.runtime.arming import WHY_FIXED, Armed, open_armed
 from mmbot.runtime.assemble import build_engine, feature_settings, plain_markets
 from mmbot.runtime.faults import Fault, injected, parse_fault
 from mmbot.runtime.filtered import FilteredReplay
@@ -71,6 +74,11 @@ class RunRequest:
     wake_filter: bool = False
     part: str | None = None
     faults: tuple[Fault, ...] = ()
+    plan: Path | None = None
+    """Play both arms of this experiment, in place of `arm`: `config` is that of its arm A, `stage` a live
+    stage of it, whose schedule begins with the first tick.
+    """
+    stage: Stage | None = None
     resume: bool = False
     """Go on with what an interrupted run left in `directory`."""
 
@@ -85,8 +93,10 @@ class Run(KeptRun):
 
     def __init__(self, request: RunRequest, clock: Stopwatch = stopwatch) -> None:
         sources = Sources(tuple(request.config), request.scenario, request.scenarios)
-        reloader = Reloader(sources, _WHY_FIXED if request.wake_filter else None)
-        super().__init__(request.run_id, request.directory, request.arm, reloader)
+        armed = _armed(request)
+        why_fixed = _WHY_FIXED if request.wake_filter else None if armed is None else WHY_FIXED
+        reloader = Reloader(sources, why_fixed)
+        super().__init__(request.run_id, request.directory, request.arm, reloader, armed)
         scenario = reloader.scenario
         self._request = request
         part = None if request.part is None else _part(scenario, request)
@@ -136,10 +146,12 @@ class Run(KeptRun):
             cache, sim = settings.md_cache, settings.sim
             compiled = CompiledWorld(tape.feeds, cache, features, sim, self._drawing_seed)
             self._contexts = compiled.contexts
-            engine = build_engine(settings, instruments, compiled.markets, arm=arm, clock=clock)
+            engine = build_engine(
+                settings, instruments, compiled.markets, arm=arm, clock=clock, armed=self._armed
+            )
             return engine, functools.partial(compiled.attach, engine)
         markets = plain_markets(settings, instruments)
-        engine = build_engine(settings, instruments, markets, arm=arm, clock=clock)
+        engine = build_engine(settings, instruments, markets, arm=arm, clock=clock, armed=self._armed)
         return engine, functools.partial(PlainWorld, tape, engine, settings.sim, self._drawing_seed)
 
     @property
@@ -255,6 +267,9 @@ class Run(KeptRun):
             "injected": " ".join(fault.text for fault in request.faults),
             "market": f"{hashlib.sha256(scenario).hexdigest()} on {self._data()['sha256']}",
             "configuration": self.settings.sha256(),
+            "experiment": "none"
+            if self._armed is None
+            else f"{request.stage} of {self._armed.facts['plan_hash']}",
             **checkpoint.code_facts(),
         }
 
@@ -326,6 +341,8 @@ def _document(request: RunRequest) -> dict[str, Any]:
         "seed": request.seed,
         "engine": str(request.engine),
         "part": request.part,
+        "plan": None if request.plan is None else str(request.plan.resolve()),
+        "stage": request.stage,
         "faults": [fault.text for fault in request.faults],
     }
 
@@ -344,9 +361,27 @@ def _request(document: dict[str, Any], directory: Path) -> RunRequest:
         seed=document["seed"],
         engine=EngineKind(document["engine"]),
         part=document["part"],
+        plan=None if document["plan"] is None else Path(document["plan"]),
+        stage=None if document["stage"] is None else Stage(document["stage"]),
         faults=tuple(map(parse_fault, document["faults"])),
         resume=True,
     )
+
+
+def _armed(request: RunRequest) -> Armed | None:
+    """Both arms, where they are asked for. Raises ConfigError."""
+    if request.plan is None:
+        return None
+    if request.stage is None or request.stage is Stage.REPLAY:
+        raise ConfigError(f"{request.plan}: stage was {request.stage}, expected 10, 50 or 100")
+    if request.wake_filter:
+        raise ConfigError(f"{request.plan}: arms change at ticks: expected no wake filter")
+    armed = open_armed(request.plan, request.scenario, request.scenarios, request.stage, live=False)
+    expected = [path.resolve() for path in armed.experiment.plan.files(BASELINE)]
+    if [path.resolve() for path in request.config] != expected:
+        found = " ".join(map(str, request.config))
+        raise ConfigError(f"{request.plan}: config was {found}, expected that of arm A")
+    return armed
 
 
 def part_names(scenario: str, scenarios: Path, data: Path | None) -> list[str]:

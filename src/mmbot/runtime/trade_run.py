@@ -20,12 +20,12 @@ from mmbot.errors import ConfigError, OrdersLeftError
 from mmbot.execution.lifecycle import Lifecycle
 from mmbot.execution.reconcile import Reconciler
 from mmbot.model.instrument import Instrument
-from mmbot.model.orders import OwnPrefix
+from mmbot.model.orders import OWN_PREFIXES, OwnPrefix
 from mmbot.model.records import Row
 from mmbot.net.http import HttpClient
 from mmbot.risk.throttle import ThrottleSettings
 from mmbot.runtime.account_folder import AccountFolder
-from mmbot.runtime.assemble import OWN_PREFIXES, build_engine, fed_markets
+from mmbot.runtime.assemble import build_engine, fed_markets
 from mmbot.runtime.kept_run import rss_bytes
 from mmbot.runtime.live_request import LiveRequest
 from mmbot.runtime.live_run import LiveRun

@@ -16,7 +16,7 @@ from mmbot.execution.order_records import Agreed, CancelSent, CreateSent, Lifecy
 from mmbot.model.account import Asked, Outcome, RequestAnswer
 from mmbot.model.commands import SubmitOrder
 from mmbot.model.instrument import Side
-from mmbot.runtime.assemble import OWN_PREFIXES
+from mmbot.model.orders import OWN_PREFIXES
 from mmbot.runtime.order_log_file import KEPT_FILES, OrderLogFile
 from mmbot.sim.disk import SimDisk
 from mmbot.units import Lots, Ns, Ticks

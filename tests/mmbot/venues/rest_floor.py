@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from tests.mmbot.venues.paper.floor import Floor
 
+from mmbot.model.orders import OWN_PREFIXES
 from mmbot.net.http import HttpClient
-from mmbot.runtime.assemble import OWN_PREFIXES
 from mmbot.units import SECOND, Ns
 from mmbot.venues.bybit.cancel_only import CancelOnly
 from mmbot.venues.credentials import Credentials, Secret

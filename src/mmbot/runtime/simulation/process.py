@@ -19,11 +19,12 @@ from mmbot.model.account import AccountMessage, LookUpOrder
 from mmbot.model.commands import OrderBatch, OrderCommand
 from mmbot.model.instrument import Instrument
 from mmbot.model.notes import Note
+from mmbot.model.orders import OWN_PREFIXES
 from mmbot.model.records import Row
 from mmbot.net.backoff import Backoff
 from mmbot.net.intake import Batch, Intake
 from mmbot.net.upkeep import Conversation, Upkeep
-from mmbot.runtime.assemble import OWN_PREFIXES, build_engine, plain_markets
+from mmbot.runtime.assemble import build_engine, plain_markets
 from mmbot.runtime.live import WallTimes
 from mmbot.runtime.live_world import LiveWorld
 from mmbot.runtime.order_log_file import OrderLogFile

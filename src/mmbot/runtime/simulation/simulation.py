@@ -25,8 +25,8 @@ from mmbot.errors import OutputError
 from mmbot.execution.invariants import InvariantError
 from mmbot.model.events import MarketEvent
 from mmbot.model.notes import Happened, Note
+from mmbot.model.orders import OWN_PREFIXES
 from mmbot.model.records import EventRow, Row
-from mmbot.runtime.assemble import OWN_PREFIXES
 from mmbot.runtime.reload import Reload, Reloader, Sources
 from mmbot.runtime.simulation.network import Kind, Network
 from mmbot.runtime.simulation.process import Process, as_live
