@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from mmbot import cli_live, cli_metrics, cli_record, cli_soak
+from mmbot.audit import broken_line
 from mmbot.cli_paper import paper
 from mmbot.cli_top import top
 from mmbot.clock import wall_ns
@@ -27,7 +28,6 @@ from mmbot.config.scenario import load_scenario
 from mmbot.config.settings import load_config, settings_of
 from mmbot.config.snapshot import SNAPSHOT, Snapshot, load_snapshot
 from mmbot.errors import ConfigError, MmbotError
-from mmbot.ops.audit import broken_line
 from mmbot.ops.calibrate import calibrate_glft, overlay
 from mmbot.ops.files import write_atomically
 from mmbot.ops.plan import plan
@@ -488,7 +488,7 @@ def rollback(
     in_force = _in_force(planned, out, wait_s, dry_run=dry_run)
     broken = broken_line(log)
     if broken is not None:
-        typer.echo(f"{log}:{broken}: the audit log was altered before this line", err=True)
+        typer.echo(f"{log}:{broken}: the audit log was altered at this line", err=True)
     raise typer.Exit(0 if in_force else 1)
 
 
