@@ -56,6 +56,8 @@ _SAID = {
     "account_stale": "account: stream ended: {reason}",
     "off_order_execution": "position moved without an order: {what}",
     "halt": "halt: {reason}",
+    "course": "rollout: {course}: {reason}",
+    "course_in_force": "rollout: {course} in force after {waited_ms} ms",
 }
 
 

@@ -51,10 +51,13 @@ class WatchedExchange(PaperExchange):
 
     def __init__(self, *arguments: Any) -> None:
         self.moved = asyncio.Event()
+        self.seen: Callable[[], None] = lambda: None
+        """Called whenever something may have happened."""
         super().__init__(*arguments)
 
     def publish(self) -> None:
         super().publish()
+        self.seen()
         self.moved.set()
 
 
@@ -130,14 +133,13 @@ class Desk:
 
     async def process(self, *arguments: str, **environment: str) -> Process:
         where = ["--venue", "paper"] if "--venue" not in arguments else []
+        where += ["--host", f"http://127.0.0.1:{self.port}"]
         keys = {"MMBOT_API_KEY": KEY, "MMBOT_API_SECRET": SECRET, "MMBOT_LIVE": "1"}
         guard = {"MMBOT_GUARD_API_KEY": KEY, "MMBOT_GUARD_API_SECRET": SECRET}
         process = await asyncio.create_subprocess_exec(
             str(MMBOT),
             *arguments,
-            *where,
-            "--host",
-            f"http://127.0.0.1:{self.port}",
+            *(where if arguments[0] != "rollout" else []),
             cwd=self.folder,
             env=os.environ | keys | guard | {"COLUMNS": "200"} | environment,
             stdin=asyncio.subprocess.DEVNULL,

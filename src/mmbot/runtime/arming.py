@@ -45,7 +45,7 @@ class Armed:
         }
 
 
-def open_armed(plan: Path, scenario: str, scenarios: Path, course: Course | Stage, *, live: bool) -> Armed:
+def open_experiment(plan: Path, scenario: str, scenarios: Path, *, live: bool) -> Experiment:
     """The experiment of a plan file, to be played on a scenario. Raises ConfigError for one of another
     scenario, and for arms that cannot change places between two ticks.
     """
@@ -54,7 +54,7 @@ def open_armed(plan: Path, scenario: str, scenarios: Path, course: Course | Stag
     if planned != scenario:
         raise ConfigError(f"{plan}: is planned on scenario {planned}, was asked to run on {scenario}")
     _check_change(plan, experiment)
-    return Armed(experiment, course)
+    return experiment
 
 
 def _check_change(path: Path, experiment: Experiment) -> None:

@@ -93,6 +93,11 @@ class KeptRun(ABC):
         return self._facts()
 
     @property
+    def rollout(self) -> Path | None:
+        """The folder of the rollout that the run follows, if it does."""
+        return None
+
+    @property
     def sources(self) -> Sources:
         return self._reloader.sources
 

@@ -20,3 +20,7 @@ class LiveRequest:
     duration_s: float | None = None
     seed: int | None = None
     host: str | None = None
+    plan: Path | None = None
+    """Run both arms of this experiment, in place of `arm`, as its rollout says; `config` is that of arm A."""
+    rollouts: Path = Path("artifacts/edge/rollout")
+    """Where rollouts lie, a folder each."""

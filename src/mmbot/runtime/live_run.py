@@ -21,6 +21,7 @@ import queue
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -39,12 +40,14 @@ from mmbot.model.records import Row
 from mmbot.net.http import HttpClient
 from mmbot.net.loop import run
 from mmbot.recording.writer import RecordingWriter
+from mmbot.runtime.arming import WHY_FIXED, Armed, open_experiment
 from mmbot.runtime.assemble import build_engine, feature_settings
 from mmbot.runtime.kept_run import KeptRun, models, rss_bytes
 from mmbot.runtime.live import Live, WallTimes
 from mmbot.runtime.live_request import LiveRequest
 from mmbot.runtime.record import VENUES, kind_of, running
 from mmbot.runtime.reload import Reloader, Sources
+from mmbot.runtime.rollout import Follower, RolloutFolder
 from mmbot.runtime.run import planned_duration_ns
 from mmbot.runtime.shadow_world import ShadowWorld
 from mmbot.units import MS, SECOND, Ns
@@ -99,7 +102,12 @@ class LiveRun(KeptRun):
     def __init__(self, request: LiveRequest, clock: Stopwatch = stopwatch) -> None:
         """Raises ConfigError; TransportError and RemoteProtocolError for a venue that does not answer."""
         sources = Sources(tuple(request.config), request.scenario, request.scenarios)
-        super().__init__(request.run_id, request.directory, request.arm, self._reloader_of(sources))
+        self._follower = _follower(request)
+        follower = self._follower
+        armed = None if follower is None else Armed(follower.experiment, follower.course)
+        super().__init__(request.run_id, request.directory, request.arm, self._reloader_of(sources), armed)
+        if follower is not None:
+            self.observers.append(follower)
         scenario = self._reloader.scenario
         if scenario.live is None:
             raise ConfigError(f"scenario {request.scenario}: kind was {scenario.kind}, expected live")
@@ -123,8 +131,16 @@ class LiveRun(KeptRun):
         self._recorded: RecordingManifest | None = None
         self._player = self._wire(duration_ns, clock)
 
+    @property
+    def rollout(self) -> Path | None:
+        return None if self._follower is None else self._follower.folder.path
+
     def _reloader_of(self, sources: Sources) -> Reloader:
-        return Reloader(sources)
+        return Reloader(sources, self._why_fixed)
+
+    @property
+    def _why_fixed(self) -> str | None:
+        return None if self._follower is None else WHY_FIXED
 
     async def _instruments(self) -> list[Instrument]:
         live = self._live
@@ -218,11 +234,19 @@ class LiveRun(KeptRun):
                     if ended.done():
                         ended.result()
                 await self._write()
+                await self._follow()
             ticking.result()
         finally:
             ticking.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await ticking
+
+    async def _follow(self) -> None:
+        """Do what the rollout says now, if there is one."""
+        if self._follower is not None:
+            wanted = await asyncio.to_thread(self._follower.look, stopwatch())
+            if wanted is not None:
+                self.follow(*wanted)
 
     async def _write(self) -> None:
         """What waits, in a thread of its own: a slow disk delays no tick."""
@@ -264,6 +288,15 @@ class LiveRun(KeptRun):
         }
 
 
+def _follower(request: LiveRequest) -> Follower | None:
+    """Of the rollout, where a plan is asked for. Raises ConfigError."""
+    if request.plan is None:
+        return None
+    experiment = open_experiment(request.plan, request.scenario, request.scenarios.parent, live=True)
+    folder = RolloutFolder(request.rollouts / experiment.plan.name)
+    return Follower(folder, experiment, request.run_id, stopwatch())
+
+
 class ShadowRun(LiveRun):
     """The venue's market, and a simulated venue for our orders."""
 
@@ -279,7 +312,12 @@ class ShadowRun(LiveRun):
             self._seed,
         )
         self.engine = build_engine(
-            settings, self.instruments, world.markets, arm=self._request.arm, clock=clock
+            settings,
+            self.instruments,
+            world.markets,
+            arm=self._request.arm,
+            clock=clock,
+            armed=self._armed,
         )
         times = self._times(duration_ns)
         attach = functools.partial(world.attach, self.engine)

@@ -105,7 +105,7 @@ class Follower:
     ) -> None:
         """`steady_ns`: now, on the clock of every later look."""
         self.folder = folder
-        self._experiment = experiment
+        self.experiment = experiment
         self._run_id = run_id
         self._wall_ns = wall_ns
         self._man = DeadMan(PATIENCE_S, steady_ns)
@@ -135,7 +135,7 @@ class Follower:
             if state is None:
                 return BASELINE, "nothing is planned"
             self._check_plan(state)
-            course = state.course(self._experiment.plan)
+            course = state.course(self.experiment.plan)
             reason = state.reason or state.status.value
             if course != BASELINE and not state.over:
                 if self.course == BASELINE:  # patience begins with the candidate
@@ -148,9 +148,9 @@ class Follower:
         return course, reason
 
     def _check_plan(self, state: State) -> None:
-        if state.plan_hash != self._experiment.plan_hash:
+        if state.plan_hash != self.experiment.plan_hash:
             raise ConfigError(
-                f"plan {state.plan}: its hash is {self._experiment.plan_hash}, expected {state.plan_hash}, "
+                f"plan {state.plan}: its hash is {self.experiment.plan_hash}, expected {state.plan_hash}, "
                 "as it was planned"
             )
 
@@ -160,16 +160,18 @@ class Follower:
         return reason
 
     def _in_force(self, row: EventRow) -> None:
-        facts = {"run_id": self._run_id, "ts_of_run_ns": row.ts_ns, **row.detail}
-        state = self.folder.state()
+        try:
+            state = self.folder.state()
+        except ConfigError:
+            return  # altered: the baseline is in force, and nothing that is written now proves anything
         if state is None:
             return
-        hashes = {value for key, value in row.detail.items() if key.endswith(".config_sha256")}
-        if state.status is Status.ROLLED_BACK and row.detail["course"] == course_name(BASELINE):
-            sha256 = hashes.pop() if len(hashes) == 1 else "several"
-            self.folder.record(Action.ROLLED_BACK, self._wall_ns(), config_sha256=sha256, **facts)
-        else:
-            self.folder.record(Action.IN_FORCE, self._wall_ns(), **facts)
+        now_ns, detail = self._wall_ns(), row.detail
+        if state.status is Status.ROLLED_BACK and detail["course"] == course_name(BASELINE):
+            hashes = {str(value) for key, value in detail.items() if key.endswith(".config_sha256")}
+            back_on = " and ".join(sorted(hashes))
+            self.folder.record(Action.ROLLED_BACK, now_ns, config_sha256=back_on, by=self._run_id)
+        self.folder.record(Action.IN_FORCE, now_ns, run_id=self._run_id, ts_of_run_ns=row.ts_ns, **detail)
 
 
 def _state(log: Path) -> State | None:

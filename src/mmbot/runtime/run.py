@@ -21,7 +21,7 @@ from mmbot.experiment.arms import BASELINE
 from mmbot.experiment.plan import Stage
 from mmbot.model.records import Row
 from mmbot.runtime import checkpoint
-from mmbot.runtime.arming import WHY_FIXED, Armed, open_armed
+from mmbot.runtime.arming import WHY_FIXED, Armed, open_experiment
 from mmbot.runtime.assemble import build_engine, feature_settings, plain_markets
 from mmbot.runtime.faults import Fault, injected, parse_fault
 from mmbot.runtime.filtered import FilteredReplay
@@ -376,12 +376,12 @@ def _armed(request: RunRequest) -> Armed | None:
         raise ConfigError(f"{request.plan}: stage was {request.stage}, expected 10, 50 or 100")
     if request.wake_filter:
         raise ConfigError(f"{request.plan}: arms change at ticks: expected no wake filter")
-    armed = open_armed(request.plan, request.scenario, request.scenarios, request.stage, live=False)
-    expected = [path.resolve() for path in armed.experiment.plan.files(BASELINE)]
+    experiment = open_experiment(request.plan, request.scenario, request.scenarios, live=False)
+    expected = [path.resolve() for path in experiment.plan.files(BASELINE)]
     if [path.resolve() for path in request.config] != expected:
         found = " ".join(map(str, request.config))
         raise ConfigError(f"{request.plan}: config was {found}, expected that of arm A")
-    return armed
+    return Armed(experiment, request.stage)
 
 
 def part_names(scenario: str, scenarios: Path, data: Path | None) -> list[str]:

@@ -80,6 +80,7 @@ class TradeRun(LiveRun):
         """The red button works; anything else needs a prep of its own and a start."""
         return Reloader(
             sources,
+            self._why_fixed,
             only_flags="real orders are out: only feature flags may change while running",
             in_force=self._in_force,
         )
@@ -127,7 +128,15 @@ class TradeRun(LiveRun):
             seed=self._seed + 1,
         )
         markets = fed_markets(settings, self.instruments)
-        self.engine = build_engine(settings, self.instruments, markets, arm=self._request.arm, clock=clock)
+        self.engine = build_engine(
+            settings,
+            self.instruments,
+            markets,
+            arm=self._request.arm,
+            clock=clock,
+            armed=self._armed,
+            in_force=self._in_force,
+        )
         self._world = LiveWorld(
             markets, self._connector, self._entry, lifecycle, self._log, reconciler, self._clock
         )

@@ -1,0 +1,64 @@
+"""Which running bots follow a rollout, and whether they are back on the baseline.
+
+A bot says which rollout it follows in its status file, and in the rollout's audit log which course is in
+force. One that ends meanwhile is on no configuration any more.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from mmbot import audit
+from mmbot.clock import Stopwatch, pause, stopwatch
+from mmbot.errors import ConfigError
+from mmbot.experiment.rollout import Action
+from mmbot.runtime.rollout import RolloutFolder
+from mmbot.runtime.running import Status, read_status
+from mmbot.units import SECOND
+
+_POLL_S = 0.05
+
+
+def followers(running: Path, rollout: Path) -> list[Status]:
+    """Living bots of this machine that follow it. A status file that cannot be read may be such a bot: raises
+    ConfigError.
+    """
+    found = [read_status(path) for path in sorted(running.glob("*.json"))]
+    wanted = str(rollout.resolve())
+    return [one for one in found if one is not None and one.rollout == wanted and one.alive]
+
+
+def wait_for(
+    folder: RolloutFolder,
+    bots: Sequence[Status],
+    wait_s: float,
+    stopwatch: Stopwatch = stopwatch,
+    pause: Callable[[float], None] = pause,
+) -> list[Status]:
+    """Wait until each is back on the baseline, as it says in the log, or has ended; returns those that are
+    not in time.
+    """
+    give_up_ns = stopwatch() + round(wait_s * SECOND)
+    while True:
+        back = _back(folder)
+        late = [bot for bot in bots if bot.run_id not in back and bot.alive]
+        if not late or stopwatch() >= give_up_ns:
+            return late
+        pause(_POLL_S)
+
+
+def _back(folder: RolloutFolder) -> set[str]:
+    """Bots whose last word is that the baseline is in force, after the rollback."""
+    found: set[str] = set()
+    rolled = False
+    for record in _records(folder):
+        rolled = rolled or record["action"] == Action.ROLLBACK
+        if rolled and record.get("course") == "baseline":
+            found.add(record["run_id"])
+    return found
+
+
+def _records(folder: RolloutFolder) -> list[dict[str, str]]:
+    try:
+        return audit.records(folder.log)
+    except ConfigError:
+        return []

@@ -1,0 +1,121 @@
+"""A rollout on the paper exchange: a plan in a desk's folder, somebody who judges it, and who has orders."""
+
+import asyncio
+import contextlib
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from tests.mmbot.experiment.plans import written
+from tests.system.live import KEY, PLACE, SYMBOL, Desk, WatchedExchange
+
+from mmbot import audit
+from mmbot.clock import sleep, wall_ns
+from mmbot.experiment.plan import Experiment, load_experiment
+from mmbot.experiment.rollout import Action, State
+from mmbot.model.orders import arm_of
+from mmbot.runtime.rollout import ROLLOUTS, RolloutFolder
+from mmbot.units import MS, SECOND
+
+PLAN = Path("experiments/wider.yaml")
+LONG = {"block": "10m", "washout": "1m", "seed": 1}
+"""Blocks that outlast a test; at 50 % the first is the candidate's."""
+CANDIDATE = "spread: {base_bps: 4.5}\n"
+
+
+class Rolling:
+    """A desk whose bot follows a rollout."""
+
+    def __init__(self, desk: Desk, **changes: Any) -> None:
+        self.desk = desk
+        self.both: list[set[str]] = []
+        """Arms that had orders on the symbol at one moment, where there were two."""
+        self.arms: set[str] = set()
+        """Arms that have orders there now."""
+        self.last_ns = {"A": 0, "B": 0}
+        """When each was last seen with one, and with one new."""
+        self.newest_ns = {"A": 0, "B": 0}
+        self._known: set[str] = set()
+        folder = desk.folder
+        (folder / "experiments").mkdir()
+        (folder / "experiments/wider.b.yaml").write_text(CANDIDATE)
+        (folder / "ab.yaml").write_text("gate: ab\n")
+        facts: dict[str, Any] = {
+            "scenario": "demo",
+            "live": "paper",
+            "config": ["config.yaml", "quick.yaml"],
+            "arms": {"A": [], "B": ["experiments/wider.b.yaml"]},
+            "clusters": {"synth": [SYMBOL]},
+            "block": "2s",
+            "washout": "0.5s",
+        }
+        (folder / PLAN).write_bytes(msgspec.json.encode(written(**facts | changes)))
+        with contextlib.chdir(folder):
+            self.experiment: Experiment = load_experiment(PLAN, Path("scenarios"), live=True)
+        self.folder = RolloutFolder(folder / "artifacts" / ROLLOUTS / "wider")
+        exchange = desk.exchange
+        assert isinstance(exchange, WatchedExchange)
+        exchange.seen = self._look
+
+    def _look(self) -> None:
+        orders = self.desk.exchange.members[KEY].account.desks[PLACE].open.values()
+        now_ns = wall_ns()
+        self.arms = {arm_of(order.link_id) for order in orders}
+        for order in orders:
+            arm = arm_of(order.link_id)
+            self.last_ns[arm] = now_ns
+            if order.link_id not in self._known:
+                self._known.add(order.link_id)
+                self.newest_ns[arm] = now_ns
+        if len(self.arms) > 1:
+            self.both.append(self.arms)
+
+    @property
+    def state(self) -> State:
+        state = self.folder.state()
+        assert state is not None
+        return state
+
+    def records(self, action: str) -> list[dict[str, Any]]:
+        """Of the audit log."""
+        return [record for record in audit.records(self.folder.log) if record["action"] == action]
+
+    def gone_s(self) -> float:
+        """How long after the rollback was recorded the last order of the candidate was seen. None came after
+        that."""
+        [asked] = self.records("rollback")
+        assert self.newest_ns["B"] <= self.last_ns["B"]
+        return max(0.0, (self.last_ns["B"] - asked["ts_ns"]) / SECOND)
+
+    def begin(self, *stages: str) -> None:
+        """Planned, rehearsed, and at the last of these stages; those before have passed."""
+        self.folder.plan(self.experiment, wall_ns())
+        self.folder.record(Action.REHEARSED, wall_ns())
+        for stage, later in zip(stages, [*stages[1:], None], strict=True):
+            self.folder.record(Action.BEGUN, wall_ns(), stage=stage)
+            if later is not None:
+                self.folder.record(Action.PASSED, wall_ns(), stage=stage)
+
+    async def bot(self, *arguments: str) -> Process:
+        """It trades as the rollout says."""
+        return await self.desk.process("run", "--mode", "live", "--plan", str(PLAN), *arguments)
+
+    @contextlib.asynccontextmanager
+    async def judged(self) -> AsyncIterator[None]:
+        """Somebody who is alive judges it inside."""
+        beating = asyncio.create_task(self._beat())
+        try:
+            yield
+        finally:
+            beating.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await beating
+
+    async def _beat(self) -> None:
+        number = 0
+        while True:
+            number += 1
+            self.folder.beat(number)
+            await sleep(200 * MS)
