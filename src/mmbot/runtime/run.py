@@ -73,6 +73,8 @@ class RunRequest:
     faults: tuple[Fault, ...] = ()
     resume: bool = False
     """Go on with what an interrupted run left in `directory`."""
+    plan_hash: str | None = None
+    """Of the experiment whose arm it plays."""
 
 
 class Run(KeptRun):
@@ -249,6 +251,7 @@ class Run(KeptRun):
             "scenario": request.scenario,
             "part": str(request.part),
             "arm": request.arm,
+            "plan": str(request.plan_hash),
             "seed": str(self._seed),
             "duration": f"{self.planned_ns} ns",
             "engine": "compiled" if self._contexts else "plain",
@@ -284,6 +287,7 @@ class Run(KeptRun):
             "data": self._data(),
             "models": models(sim, market_data),
             "resumes": self._resumes,
+            "experiment": None if request.plan_hash is None else {"plan_hash": request.plan_hash},
         }
 
     def _data(self) -> dict[str, Any]:
@@ -327,6 +331,7 @@ def _document(request: RunRequest) -> dict[str, Any]:
         "engine": str(request.engine),
         "part": request.part,
         "faults": [fault.text for fault in request.faults],
+        "plan_hash": request.plan_hash,
     }
 
 
@@ -346,6 +351,7 @@ def _request(document: dict[str, Any], directory: Path) -> RunRequest:
         part=document["part"],
         faults=tuple(map(parse_fault, document["faults"])),
         resume=True,
+        plan_hash=document["plan_hash"],
     )
 
 
