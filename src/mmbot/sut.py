@@ -1,6 +1,6 @@
 """The door for gates: `mmgates_sut = "mmbot.sut:open_run"`, `mmgates_parts = "mmbot.sut:parts"`,
-`mmgates_tape = "mmbot.sut:open_tape"`, `mmgates_dataset = "mmbot.sut:open_dataset"`. Built-in types in,
-built-in types out.
+`mmgates_tape = "mmbot.sut:open_tape"`, `mmgates_dataset = "mmbot.sut:open_dataset"`,
+`mmgates_experiment = "mmbot.sut:open_experiment"`. Built-in types in, built-in types out.
 
 Request keys: `step`, `scenario`, `run_id`, `run_dir`, `data_dir` (or None), `duration_s` (None = the
 scenario's own, infinity = the whole tape), `seed` (or None), `config` (list of files: base, then overrides;
@@ -8,13 +8,18 @@ empty = config.yaml), `part` (one that `parts` named, or None = all of the scena
 the scenario is a venue to connect to; absent: false), `host` (of a live scenario, None = its own),
 `status_port` (None or absent: the run is not shown; 0: on a free port) and, with it, `running_dir`: where a
 run that is shown says that it runs; `resume` (true: `run_dir` holds what an interrupted run of the same
-request left, and it goes on; absent: false).
+request left, and it goes on; absent: false), `arm` (the run's, in rows and client ids; absent: A) and
+`plan_hash` (of the experiment whose arm it plays, for its manifest; absent: it is of none).
 Scenarios are `scenarios/<name>.yaml` of the working directory, live ones `scenarios/live/<name>.yaml`. The
 run is an iterable of (feed, JSONL bytes) and has `halt(reason)`; one that is shown also has `watched(rules)`,
 which takes what rules that watch it say: a mapping each of `rule`, `section`, `says` (text or None), `fired`.
 
 A dataset's request has other keys: `from` and `to` (text of ISO 8601, None = as far as ticks reach),
 `interval_s` (None = 300), `feeds` (list of folders) and `out_dir`. What comes back is the path of its JSON.
+
+An experiment's request has `plan` (its file), `stage`, `out_dir`, and of a live stage `start_ns` and
+`until_ns`. What comes back is what `pytest_mmgates.experiment.facts` names: the plan's own facts, and the
+runs of a replay or the blocks of a live stage that begin in that time.
 
 A live run is a shadow run: market data of the venue, simulated fills, no order leaves. What comes over plain
 HTTP is a market that somebody plays, and its rows say synthetic.
@@ -101,6 +106,8 @@ def _replay(request: Mapping[str, Any]) -> KeptRun:
             engine=_engine(),
             part=request.get("part"),
             resume=bool(request.get("resume")),
+            arm=request.get("arm", "A"),
+            plan_hash=request.get("plan_hash"),
         )
     )
 
@@ -160,6 +167,23 @@ def open_dataset(request: Mapping[str, Any]) -> str:
     return str(path)
 
 
+def open_experiment(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts of one stage of a plan. Raises ConfigError."""
+    from mmbot.ops.experiment import ExperimentRequest, facts  # noqa: PLC0415 (no run needs it)
+
+    _check_keys(request, _EXPERIMENT_KEYS)
+    return facts(
+        ExperimentRequest(
+            plan=Path(request["plan"]),
+            scenarios=SCENARIOS,
+            stage=request["stage"],
+            out=Path(request["out_dir"]),
+            start_ns=request.get("start_ns"),
+            until_ns=request.get("until_ns"),
+        )
+    )
+
+
 def _check_keys(request: Mapping[str, Any], expected: set[str] | None = None) -> None:
     unknown = set(request) - (expected or _KEYS)
     if unknown:
@@ -185,8 +209,9 @@ def _engine() -> EngineKind:
 
 _KEYS = {
     "step", "scenario", "run_id", "run_dir", "data_dir", "duration_s", "seed", "config", "part",
-    "live", "host", "status_port", "running_dir", "resume",
+    "live", "host", "status_port", "running_dir", "resume", "arm", "plan_hash",
 }  # fmt: skip
 _TAPE_PLAY = ("seed", "ticks", "lead_ticks", "repeats", "clock")
 _TAPE_KEYS = {"scenario", "config", "data_dir", "market", "sha256", *_TAPE_PLAY}
+_EXPERIMENT_KEYS = {"plan", "stage", "out_dir", "start_ns", "until_ns"}
 _DATASET_KEYS = {"from", "to", "interval_s", "feeds", "out_dir"}

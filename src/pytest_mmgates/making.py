@@ -176,9 +176,12 @@ class Making:
             failed = self._failed_part(parts) or self._play_part(name)
             if failed:
                 return failed
-        played = [name for name in parts if is_tallied(self._partial / PARTS / name)]
-        write_whole_manifest(self._partial, played)
+        self._put_together([name for name in parts if is_tallied(self._partial / PARTS / name)])
         return Outcome(self.run_id)
+
+    def _put_together(self, played: Sequence[str], /) -> None:
+        """What says that these parts are one."""
+        write_whole_manifest(self._partial, played)
 
     def _play_free_parts(self, parts: Sequence[str]) -> None:
         """One part after the other that no other worker has, until the run is over or none is left."""
@@ -221,7 +224,7 @@ class Making:
         if run_dir.exists() and left is Left.NOTHING:
             shutil.rmtree(run_dir)
         run_dir.parent.mkdir(parents=True, exist_ok=True)
-        gate = self._gate()
+        gate = self._gate(part)
         watch = self._watch(gate, run_dir)
         judge = WatchJudge(gate, watch, HaltNotes(self._partial / PARTS, part))
         if left is Left.ENDED:
@@ -237,7 +240,7 @@ class Making:
         keep_watch(run_dir, watch.records)
         keep_tally(load(run_dir, run_id=self.run_id))
 
-    def _gate(self) -> Gate | None:
+    def _gate(self, _part: str | None, /) -> Gate | None:
         """The stop rules of a run are those of the gate file named like its step: whoever else judges it,
         they belong to the run.
         """

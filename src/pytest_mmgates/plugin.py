@@ -12,6 +12,7 @@ from pytest_mmgates import collection
 from pytest_mmgates.controller import Controller
 from pytest_mmgates.errors import OutputError
 from pytest_mmgates.fixtures import (
+    ab_experiment,
     calibration_dataset,
     ci_run,
     gate,
@@ -29,6 +30,7 @@ from pytest_mmgates.state import STATE, State
 from pytest_mmgates.steps import STEPS
 
 __all__ = [
+    "ab_experiment",
     "calibration_dataset",
     "ci_run",
     "gate",

@@ -59,7 +59,7 @@ def test_a_run_can_be_halted(request_of: dict[str, Any], tmp_path: Path):
 
 def test_an_unknown_key_is_refused_and_the_known_ones_are_listed(request_of: dict[str, Any], tmp_path: Path):
     with pytest.raises(
-        ConfigError, match=r"unknown keys \['speed'\], expected \['config', 'data_dir', "
+        ConfigError, match=r"unknown keys \['speed'\], expected \['arm', 'config', 'data_dir', "
     ) as caught:
         open_run(request_of | {"speed": 9})
     assert caught.value.user_error

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pytest_mmgates.judge import Verdict
 from pytest_mmgates.metrics import METRICS
 from pytest_mmgates.rules import parse_rule
 from pytest_mmgates.units import UNITS
+from pytest_mmgates.verdict import Verdict
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "writing-gates.md").read_text()

@@ -81,6 +81,8 @@ class RunRequest:
     stage: Stage | None = None
     resume: bool = False
     """Go on with what an interrupted run left in `directory`."""
+    plan_hash: str | None = None
+    """Of the experiment whose arm it plays."""
 
 
 class Run(KeptRun):
@@ -261,6 +263,7 @@ class Run(KeptRun):
             "scenario": request.scenario,
             "part": str(request.part),
             "arm": request.arm,
+            "plan": str(request.plan_hash),
             "seed": str(self._seed),
             "duration": f"{self.planned_ns} ns",
             "engine": "compiled" if self._contexts else "plain",
@@ -299,6 +302,7 @@ class Run(KeptRun):
             "data": self._data(),
             "models": models(sim, market_data),
             "resumes": self._resumes,
+            "experiment": None if request.plan_hash is None else {"plan_hash": request.plan_hash},
         }
 
     def _data(self) -> dict[str, Any]:
@@ -344,6 +348,7 @@ def _document(request: RunRequest) -> dict[str, Any]:
         "plan": None if request.plan is None else str(request.plan.resolve()),
         "stage": request.stage,
         "faults": [fault.text for fault in request.faults],
+        "plan_hash": request.plan_hash,
     }
 
 
@@ -365,6 +370,7 @@ def _request(document: dict[str, Any], directory: Path) -> RunRequest:
         stage=None if document["stage"] is None else Stage(document["stage"]),
         faults=tuple(map(parse_fault, document["faults"])),
         resume=True,
+        plan_hash=document["plan_hash"],
     )
 
 

@@ -32,7 +32,7 @@ from pytest_mmgates.baseline.lockfile import (
 from pytest_mmgates.baseline.source import archive, changed_paths, compressed, head_of, sha256
 from pytest_mmgates.errors import BaselineError, RunlogError
 from pytest_mmgates.gatefile import Gate
-from pytest_mmgates.judge import GateVerdict, Verdict, judge
+from pytest_mmgates.judge import GateVerdict, judge
 from pytest_mmgates.loader import load
 from pytest_mmgates.options import Options
 from pytest_mmgates.perflab import prove
@@ -42,6 +42,7 @@ from pytest_mmgates.report.files import write_atomically
 from pytest_mmgates.report.lock_report import gates_status, lock_report
 from pytest_mmgates.report.result import RunResult
 from pytest_mmgates.runlog import RunLog
+from pytest_mmgates.verdict import Verdict
 
 _PROOF_ROUNDS = 16
 

@@ -16,7 +16,7 @@ from pytest_mmgates.report.pull_request import pull_request_report
 from pytest_mmgates.report.result import RunResult
 from pytest_mmgates.report.run_report import run_report
 from pytest_mmgates.report.verdicts import verdict_json
-from pytest_mmgates.steps import DATASET
+from pytest_mmgates.steps import AB, DATASET
 
 
 def _budgets_text(result: RunResult) -> str:
@@ -36,7 +36,7 @@ def artifacts(results: Sequence[RunResult], first: str, out_dir: Path) -> dict[P
     """Every file with its text. `first` is the name of the run that owns the workflow's names."""
     files: dict[Path, str] = {}
     for result in results:
-        suffix = "" if result.name == first or result.step == DATASET else f".{result.name}"
+        suffix = "" if result.name == first or result.step in (DATASET, AB) else f".{result.name}"
         for verdict in result.verdicts:
             path = out_dir / "verdicts" / f"{verdict.gate.name}{suffix}.json"
             files[path] = _json(verdict_json(result, verdict))
