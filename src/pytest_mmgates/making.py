@@ -226,7 +226,7 @@ class Making:
         run_dir.parent.mkdir(parents=True, exist_ok=True)
         gate = self._gate(part)
         watch = self._watch(gate, run_dir)
-        judge = WatchJudge(gate, watch, HaltNotes(self._partial / PARTS, part))
+        judge = WatchJudge(gate, watch, HaltNotes(self._partial / PARTS, part), rolls_back=self._rolls_back)
         if left is Left.ENDED:
             with watch.silent():
                 for feed, lines in batches_again(run_dir, watch):
@@ -240,6 +240,16 @@ class Making:
         keep_watch(run_dir, watch.records)
         keep_tally(load(run_dir, run_id=self.run_id))
 
+    @property
+    def _watched_arm(self) -> str | None:
+        """Whose ticks and fills are watched; None: all."""
+        return None
+
+    @property
+    def _rolls_back(self) -> bool:
+        """Whether a run of two arms returns to its baseline before it ends."""
+        return False
+
     def _gate(self, _part: str | None, /) -> Gate | None:
         """The stop rules of a run are those of the gate file named like its step: whoever else judges it,
         they belong to the run.
@@ -249,7 +259,7 @@ class Making:
 
     def _watch(self, gate: Gate | None, run_dir: Path) -> Watch:
         stop, warn = (gate.stop, gate.warn) if gate else ((), ())
-        return Watch(stop, warn, lambda: read_markets(run_dir), self._tell)
+        return Watch(stop, warn, lambda: read_markets(run_dir), self._tell, self._watched_arm)
 
     def _parts(self) -> tuple[str, ...]:
         """Those to play, in their order: all, or the ones that were asked for."""
@@ -407,7 +417,10 @@ class WatchJudge:
     parts.
     """
 
-    def __init__(self, gate: Gate | None, watch: Watch, others: HaltNotes) -> None:
+    def __init__(
+        self, gate: Gate | None, watch: Watch, others: HaltNotes, *, rolls_back: bool = False
+    ) -> None:
+        self.rolls_back = rolls_back
         self._gate = gate
         self._watch = watch
         self._others = others

@@ -26,6 +26,11 @@ them, and goes on iterating until the run has ended. A run that has `watched(rul
 rules that watch it say, a list of mappings, whenever they have looked again: `rule` and `section` ("stop" or
 "warn") as text, `says` (text; None before the first look) and `fired`.
 
+A run that trades a candidate against a baseline may have `rollback(reason)`: it is called in place of `halt`
+when a rule of safety is broken, and asks the run to return to its baseline. An event `course_in_force` whose
+detail has the `course` "baseline" says that it has; then it is halted. One that is judged while it trades may
+have `beat()`: it is called after every batch, and a run that hears nothing for long may return by itself.
+
 A run may have `alert(news)`: it is told, between two batches, when a stop rule or warning fires or is over,
 and passes it on to whoever has to know. `news` is a mapping: `alert` (a name), `status` (firing or resolved),
 `labels` and `annotations` (text by name), `since_ns` and `until_ns` (None while it fires; of the run's own
@@ -54,6 +59,8 @@ from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Protocol, runtime_checkable
+
+import msgspec
 
 from pytest_mmgates.errors import RunlogError, Suspended, SutError
 
@@ -113,6 +120,10 @@ class Judge(Protocol):
     def news(self) -> list[dict[str, object]]:
         """What fired or is over since it was asked last."""
 
+    @property
+    def rolls_back(self) -> bool:
+        """Whether a run that has to end returns to its baseline first."""
+
 
 def drive(
     open_run: Door,
@@ -169,18 +180,48 @@ def _suspended_by_sigterm(run: Run) -> Iterator[list[int]]:
 
 def _iterate(run: Run, batches: Iterable[tuple[str, bytes]], judge: Judge) -> RunlogError | None:
     unreadable, halted = None, False
+    rolled_back: str | None = None
+    beat: Callable[[], None] = getattr(run, "beat", _nothing)
     for feed, lines in batches:
+        beat()
         if halted:
+            continue
+        if rolled_back is not None:
+            if feed == "events" and _on_baseline(lines):
+                run.halt(rolled_back)
+                halted = True
             continue
         try:
             reason = judge.batch(feed, lines)
         except RunlogError as error:
             unreadable, reason = error, f"rows cannot be judged: {error}"
         _tell(run, judge)
-        if reason is not None:
+        if reason is not None and judge.rolls_back and unreadable is None:
+            run.rollback(reason)  # type: ignore[attr-defined] # who judges so knows that the run has it
+            rolled_back = reason
+        elif reason is not None:
             run.halt(reason)
             halted = True
     return unreadable
+
+
+def _nothing() -> None:
+    pass
+
+
+class _Course(msgspec.Struct):
+    course: str | None = None
+
+
+class _Event(msgspec.Struct):
+    kind: str
+    detail: _Course
+
+
+def _on_baseline(lines: bytes) -> bool:
+    """Whether one of these events says that the baseline is in force."""
+    events = msgspec.json.Decoder(_Event).decode_lines(lines)
+    return any(one.kind == "course_in_force" and one.detail.course == "baseline" for one in events)
 
 
 def _tell(run: Run, judge: Judge) -> None:

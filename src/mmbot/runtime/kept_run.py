@@ -278,7 +278,6 @@ class KeptRun(ABC):
             "config": msgspec.to_builtins(self._first_settings),
             "config_sha256": self._first_settings.sha256(),
             "configs": self._configs(),
-            "experiment": None if self._armed is None else self._armed.facts,
             "code": provenance.code(),
             "host": provenance.host(),
             "instruments": [_instrument(instrument) for instrument in self.instruments],

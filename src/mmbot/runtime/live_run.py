@@ -263,6 +263,7 @@ class LiveRun(KeptRun):
             "scenario": request.scenario,
             "part": None,
             "clock": "wall",
+            "experiment": None if self._armed is None else self._armed.facts,
             "seed": self._seed,
             "data": self._data(),
         }

@@ -302,8 +302,16 @@ class Run(KeptRun):
             "data": self._data(),
             "models": models(sim, market_data),
             "resumes": self._resumes,
-            "experiment": None if request.plan_hash is None else {"plan_hash": request.plan_hash},
+            "experiment": self._experiment,
         }
+
+    @property
+    def _experiment(self) -> dict[str, Any] | None:
+        """For the manifest: what it plays of which plan."""
+        if self._armed is not None:
+            return self._armed.facts
+        plan_hash = self._request.plan_hash
+        return None if plan_hash is None else {"plan_hash": plan_hash}
 
     def _data(self) -> dict[str, Any]:
         feeds = [

@@ -35,8 +35,13 @@ class Watch:
         warn: Sequence[WatchRule],
         markets: Callable[[], Markets],
         tell: Callable[[str], None],
+        arm: str | None = None,
     ) -> None:
+        """`arm`: of a run of two arms, watch ticks and fills of this one, in its own time: while only the
+        other quotes nothing is judged, and every hold stands still.
+        """
         self._tell = tell
+        self._arm = arm
         self._changes: list[Change] = []
         changed = self._changes.append
         self._rules = [
@@ -89,7 +94,7 @@ class Watch:
             self._round.clear()
             self._look_until(self._newest)
         self._round.add(feed)
-        sources = self._sources = self._sources or Sources(self._markets(), self._longest_ns)
+        sources = self._sources = self._sources or Sources(self._markets(), self._longest_ns, self._arm)
         for number in sources.take(feed, lines):
             self._arrive(sources, feed, number)
 
@@ -137,7 +142,7 @@ class Watch:
         self._looked = max(self._looked, end)
 
     def _look(self, end: int) -> None:
-        if self._sources is None or self._started is None:
+        if self._sources is None or self._started is None or self._sources.idle(end):
             return
         for rule in self._rules:
             of_process = self._restarted is not None and rule.rule.windowed.warm_up_ns
