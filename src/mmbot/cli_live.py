@@ -74,11 +74,12 @@ class Notable:
                 self._console.print(_SAID[row.kind].format(**detail), markup=False, highlight=False)
 
 
-@contextlib.contextmanager
-def trading(
+def open_trading(
     request: LiveRequest, account: str | None, adopt: frozenset[str], artifacts: Path
-) -> Iterator["TradeRun"]:
-    """A live run whose account is ours alone. Raises ConfigError and AccountError for what forbids it."""
+) -> "TradeRun":
+    """A live run whose account is ours alone, until it is released or this process ends. Raises ConfigError
+    and AccountError for what forbids it.
+    """
     from mmbot.runtime.trade_run import Account, TradeRun  # noqa: PLC0415 (numba costs 0.6 s to import)
 
     live = ops.check_live(request, os.environ, artifacts)
@@ -91,9 +92,22 @@ def trading(
         )
     folder.claim()
     try:
-        yield TradeRun(request, Account(credentials, folder, adopt))
-    finally:
+        return TradeRun(request, Account(credentials, folder, adopt))
+    except BaseException:
         folder.release()
+        raise
+
+
+@contextlib.contextmanager
+def trading(
+    request: LiveRequest, account: str | None, adopt: frozenset[str], artifacts: Path
+) -> Iterator["TradeRun"]:
+    """The same, for as long as it is wanted."""
+    opened = open_trading(request, account, adopt, artifacts)
+    try:
+        yield opened
+    finally:
+        opened.release()
 
 
 def kill(

@@ -108,7 +108,7 @@ def _words(state: State) -> Sequence[str]:
         lines.append(f"stage {state.stage}, begun at {_moment(state.began_ns)}, {how}")
     if state.status is Status.ROLLED_BACK:
         back = state.returned or "nothing that a bot has proven yet"
-        lines.append(f"baseline {state.baseline_sha256}, back on {back}")
+        lines.append(f"baseline {' or '.join(state.baseline_sha256)}, back on {back}")
     return lines
 
 

@@ -14,6 +14,7 @@ from pytest_mmgates.steps import AB, DATASET, STEPS
 from pytest_mmgates.units import NS_PER_S, Dimension, parse_duration
 
 _ALL = "all"
+_STAGES = ("replay", "10", "50", "100")
 _DEFAULT_OUT = "artifacts"
 _MOST_PORT = 65535
 
@@ -123,12 +124,22 @@ def add_options(parser: pytest.Parser) -> None:
         "--mmgates-stage",
         metavar="STAGE",
         default="replay",
-        choices=("replay",),
-        help="with -m ab: the stage to play (replay)",
+        choices=_STAGES,
+        help="with -m ab: the stage to play (replay, 10, 50 or 100)",
+    )
+    group.addoption(
+        "--mmgates-rollout",
+        metavar="SHARE",
+        choices=_STAGES[1:],
+        help="with -m ab: the live stage to play, 10, 50 or 100 %% of blocks for the candidate: on the"
+        " virtual clock, or with --mmgates-live where the plan says",
     )
     parser.addini("mmgates_experiments", "directory of plans of experiments", default="experiments")
     parser.addini(
         "mmgates_experiment", "facts of an experiment's plan, as package.module:callable", default=""
+    )
+    parser.addini(
+        "mmgates_rollout", "records how stages of a rollout went, as package.module:callable", default=""
     )
     parser.addini("mmgates_dataset", "makes a dataset, as package.module:callable", default="")
     parser.addini("mmgates_sut", "system under test, as package.module:callable", default="")
@@ -186,6 +197,7 @@ class Options:
     experiments_dir: Path
     asked_experiment: str | None
     experiment_door: str
+    rollout_door: str
     stage: str
 
     def is_live(self, scenario: str) -> bool:
@@ -298,7 +310,10 @@ class Options:
         if step == DATASET:
             return shlex.join([*words, *self._rerun_dataset()])
         if step == AB:
-            words += ["--mmgates-experiment", scenario, "--mmgates-stage", self.stage]
+            words += ["--mmgates-experiment", scenario]
+            words += [f"--mmgates-{'stage' if self.stage == _STAGES[0] else 'rollout'}", self.stage]
+            words += ["--mmgates-live", self.live] if self.live else []
+            words += ["--mmgates-host", self.host] if self.host else []
             return shlex.join([*words, *(["--mmgates-duration", self.duration] if self.duration else [])])
         words += ["--mmgates-live" if self.is_live(scenario) else "--mmgates-scenario", scenario]
         for part in self.asked_parts:
@@ -364,7 +379,8 @@ def read_options(config: pytest.Config) -> Options:
         experiments_dir=root / config.getini("mmgates_experiments"),
         asked_experiment=config.getoption("mmgates_experiment"),
         experiment_door=config.getini("mmgates_experiment"),
-        stage=config.getoption("mmgates_stage"),
+        rollout_door=config.getini("mmgates_rollout"),
+        stage=config.getoption("mmgates_rollout") or config.getoption("mmgates_stage"),
     )
 
 

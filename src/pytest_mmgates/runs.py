@@ -5,9 +5,11 @@ from pathlib import Path
 
 from pytest_mmgates.dataset import DatasetLog, read_dataset
 from pytest_mmgates.errors import MmgatesError
+from pytest_mmgates.experiment.facts import REPLAY
 from pytest_mmgates.experiment.log import ExperimentLog
 from pytest_mmgates.experiment.making import ExperimentMaking
 from pytest_mmgates.experiment.reading import read_experiment
+from pytest_mmgates.experiment.staging import StageMaking
 from pytest_mmgates.gatefile import read_gate
 from pytest_mmgates.loader import load_tallied
 from pytest_mmgates.making import DatasetMaking, Making, Outcome, RunSpec
@@ -77,7 +79,9 @@ class RunStore:
         return self.experiment(spec) if spec.step == AB else self.run(spec)
 
     def _making(self, spec: RunSpec) -> Making:
-        making = ExperimentMaking if spec.step == AB else Making
+        making: type[Making] = Making
+        if spec.step == AB:
+            making = ExperimentMaking if self._options.stage == REPLAY else StageMaking
         return making(self._options, self._session_id, spec, self._tell)
 
     def _dataset_making(self, spec: RunSpec) -> DatasetMaking:

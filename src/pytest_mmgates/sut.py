@@ -16,6 +16,9 @@ The ini `mmgates_sut = "package.module:callable"` names a callable: one mapping 
     host        of a live scenario: where the venue is (--mmgates-host), None = as the scenario says
     resume      true: run_dir holds what an interrupted run left, and its `checkpoint.bin`, to go on from;
                 once the callable has returned, the rows in run_dir end where the run goes on
+    plan        of a run of both arms: the file of their experiment, which names the configuration
+    stage       of such a run: which share of blocks is the candidate's, "10", "50" or "100"
+    out_dir     of such a run: where what is kept of its rollout lies
     status_port port on which to show the run while it plays (--mmgates-status-port), None = none
     running_dir directory in which a run that is shown says that it runs
 

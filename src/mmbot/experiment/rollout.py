@@ -8,7 +8,7 @@ again. One that may not come next is refused.
 
 | action | what it says |
 |---|---|
-| `planned` | the plan, its hash, and the hash of the baseline; the first record |
+| `planned` | the plan, its hash, and the hashes of the baseline; the first record |
 | `rehearsed` | the way back was walked on the paper exchange: no live stage begins before |
 | `begun` | a stage; its blocks count from the moment of this record |
 | `passed` | the stage that runs: the next may begin |
@@ -65,13 +65,14 @@ _FINAL = (Status.ROLLED_BACK, Status.ACCEPTED, Status.REJECTED)
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
-    """`stage`: the one begun last, at `began_ns`; `passed`: whether it was. `returned`: after a rollback, the
+    """`baseline_sha256`: of the baseline's configuration, on each scenario of the plan. `stage`: the one
+    begun last, at `began_ns`; `passed`: whether it was. `returned`: after a rollback, the
     hash of the configuration that a bot is proven to be back on.
     """
 
     plan: str
     plan_hash: str
-    baseline_sha256: str
+    baseline_sha256: list[str]
     status: Status = Status.PLANNED
     stage: Stage | None = None
     began_ns: int = 0
@@ -109,7 +110,9 @@ def after(state: State | None, action: Action, facts: Mapping[str, Any], now_ns:
         if action is not Action.PLANNED:
             raise ConfigError(f"nothing is planned: expected no {action}")
         return State(
-            plan=facts["plan"], plan_hash=facts["plan_hash"], baseline_sha256=facts["baseline_sha256"]
+            plan=facts["plan"],
+            plan_hash=facts["plan_hash"],
+            baseline_sha256=list(facts["baseline_sha256"]),
         )
     return _MOVES[action](state, facts, now_ns)
 
@@ -187,10 +190,9 @@ def _rolled_back(state: State, facts: Mapping[str, Any], _: int) -> State | None
     found = facts["config_sha256"]
     if state.status is not Status.ROLLED_BACK:
         raise _wrong(state, Action.ROLLED_BACK, "a rollback")
-    if found not in (state.baseline_sha256, None):
-        raise ConfigError(
-            f"plan {state.plan}: rolled back to {found}, expected the baseline, {state.baseline_sha256}"
-        )
+    if found not in (*state.baseline_sha256, None):
+        baseline = " or ".join(state.baseline_sha256)
+        raise ConfigError(f"plan {state.plan}: rolled back to {found}, expected the baseline, {baseline}")
     return None if state.returned == found else msgspec.structs.replace(state, returned=found)
 
 

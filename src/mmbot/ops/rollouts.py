@@ -1,21 +1,58 @@
-"""Which running bots follow a rollout, and whether they are back on the baseline.
+"""Which running bots follow a rollout, whether they are back on the baseline, and what is recorded of it.
 
 A bot says which rollout it follows in its status file, and in the rollout's audit log which course is in
 force. One that ends meanwhile is on no configuration any more.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mmbot import audit
-from mmbot.clock import Stopwatch, pause, stopwatch
+from mmbot.clock import Stopwatch, pause, stopwatch, wall_ns
 from mmbot.errors import ConfigError
-from mmbot.experiment.rollout import Action
+from mmbot.experiment.plan import Stage, load_experiment
+from mmbot.experiment.rollout import Action, State
 from mmbot.runtime.rollout import RolloutFolder
 from mmbot.runtime.running import Status, read_status
 from mmbot.units import SECOND
 
 _POLL_S = 0.05
+_BY = "pytest -m ab"
+
+
+def record(
+    path: Path,
+    scenarios: Path,
+    rollouts: Path,
+    action: str,
+    stage: Stage,
+    *,
+    live: bool,
+    known: Mapping[str, Any],
+) -> State:
+    """What a session that judges a stage knows of it: `begun`, `passed` or `rejected`. A stage that runs
+    already begins anew: whoever judged it before has ended. Raises ConfigError and OutputError.
+    """
+    experiment = load_experiment(path, scenarios, live=live)
+    folder = RolloutFolder(rollouts / experiment.plan.name)
+    asked, now_ns = Action(action), wall_ns()
+    state = folder.plan(experiment, now_ns)
+    if asked is Action.BEGUN:
+        return _begun(folder, state, stage)
+    if stage is Stage.REPLAY:
+        folder.record(Action.BEGUN, now_ns, stage=stage, by=_BY)
+    state = folder.record(asked, now_ns, stage=stage, by=_BY, **known)
+    if asked is Action.PASSED and stage is Stage.HUNDRED:
+        state = folder.record(Action.ACCEPTED, now_ns, by=_BY)
+    return state
+
+
+def _begun(folder: RolloutFolder, state: State, stage: Stage) -> State:
+    if state.status.value == stage.value:
+        folder.record(Action.PAUSED, wall_ns(), reason="whoever judged it has ended", by=_BY)
+        return folder.record(Action.RESUMED, wall_ns(), by=_BY)
+    return folder.record(Action.BEGUN, wall_ns(), stage=stage, by=_BY)
 
 
 def followers(running: Path, rollout: Path) -> list[Status]:

@@ -241,6 +241,22 @@ class LiveRun(KeptRun):
             with contextlib.suppress(asyncio.CancelledError):
                 await ticking
 
+    def rollback(self, reason: str) -> None:
+        """The same, and the rollout's log says so: it is over. Where it cannot be written, the run rolls
+        back all the same, and its rows say so.
+        """
+        follower = self._follower
+        try:
+            if follower is not None:
+                follower.rolled_back(reason)
+        finally:
+            super().rollback(reason)
+
+    def beat(self) -> None:
+        """Whoever judges this run is alive: called after every batch of rows, heard once a second."""
+        if self._follower is not None:
+            self._follower.beat(stopwatch())
+
     async def _follow(self) -> None:
         """Do what the rollout says now, if there is one."""
         if self._follower is not None:

@@ -24,6 +24,7 @@ from mmbot.experiment.rollout import Action, State, Status, after, state_of
 from mmbot.model.records import EventRow, Row
 from mmbot.risk.kill_switch import DeadMan
 from mmbot.runtime.heartbeat import Heartbeat
+from mmbot.units import SECOND
 
 ROLLOUTS = Path("edge/rollout")
 """Within the folder of artifacts."""
@@ -49,7 +50,7 @@ class RolloutFolder:
             now_ns,
             plan=experiment.plan.name,
             plan_hash=experiment.plan_hash,
-            baseline_sha256=experiment.settings[BASELINE].sha256(),
+            baseline_sha256=sorted(set(experiment.config_sha256[BASELINE].values())),
             **facts,
         )
 
@@ -108,6 +109,7 @@ class Follower:
         self.experiment = experiment
         self._run_id = run_id
         self._wall_ns = wall_ns
+        self._beat_ns = 0
         self._man = DeadMan(PATIENCE_S, steady_ns)
         self.course: Course = BASELINE
         self.course, _ = self._wanted(steady_ns)
@@ -127,6 +129,19 @@ class Follower:
         for row in rows:
             if isinstance(row, EventRow) and row.kind == "course_in_force":
                 self._in_force(row)
+
+    def rolled_back(self, reason: str) -> None:
+        """Somebody rolls this bot back: record it. Raises ConfigError and OutputError."""
+        self.course = BASELINE
+        self.folder.force_back(reason, self._run_id, self._wall_ns())
+
+    def beat(self, steady_ns: int) -> None:
+        """Whoever judges the rollout does it in this process: move the heartbeat, once a second. Raises
+        OutputError.
+        """
+        if steady_ns - self._beat_ns >= SECOND:
+            self._beat_ns = steady_ns
+            self.folder.beat(steady_ns)
 
     def _wanted(self, steady_ns: int) -> tuple[Course, str]:
         """By the log, and by the heartbeat while the candidate may quote."""

@@ -76,6 +76,10 @@ class TradeRun(LiveRun):
         """Own orders at the venue when the run had ended; None: nobody knows."""
         super().__init__(request, clock)
 
+    def release(self) -> None:
+        """Let another bot trade the account."""
+        self._account.folder.release()
+
     def _reloader_of(self, sources: Sources) -> Reloader:
         """The red button works; anything else needs a prep of its own and a start."""
         return Reloader(

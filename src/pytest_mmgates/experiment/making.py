@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pytest_mmgates.armrules import CandidateRule
 from pytest_mmgates.errors import ExperimentError
+from pytest_mmgates.experiment.concluding import conclude
 from pytest_mmgates.experiment.facts import Facts, facts_of, keep_facts
 from pytest_mmgates.gatefile import Gate, read_gate
 from pytest_mmgates.making import Making
@@ -27,11 +28,16 @@ class ExperimentMaking(Making):
     @cached_property
     def facts(self) -> Facts:
         """Raises ExperimentError, also for a gate that does not ask what the plan was made for."""
+        return self._facts()
+
+    def _facts(self, **times: int) -> Facts:
+        """`times`: of a live stage, when it began and until when its blocks are asked for."""
         options = self._options
         request: dict[str, object] = {
             "plan": str(options.plan_of(self._spec.scenario)),
             "stage": options.stage,
             "out_dir": str(self._beside("variants")),
+            **times,
         }
         facts = facts_of(load_callable("mmgates_experiment", options.experiment_door)(request))
         check_gate(facts, self._whole_gate, options.gates_dir / "ab.yaml")
@@ -47,14 +53,14 @@ class ExperimentMaking(Making):
 
     def _put_together(self, _played: Sequence[str], /) -> None:
         keep_facts(self._partial, self.facts)
+        conclude(self._options, self._whole_gate, self._partial, self._spec.scenario)
 
     def _gate(self, part: str | None, /) -> Gate:
         """Of arm B, with its rules of safety as those that stop a run."""
         gate = self._whole_gate
         if part is None or not part.endswith("@B"):
             return gate
-        rules = tuple(rule.violation for rule in gate.safety if isinstance(rule, CandidateRule))
-        return replace(gate, stop=rules)
+        return watching(gate)
 
     def _request(self, run_dir: Path, part: str | None) -> dict[str, object]:
         run = next(run for run in self.facts.runs if run.name == part)
@@ -66,6 +72,12 @@ class ExperimentMaking(Making):
             "arm": run.arm,
             "plan_hash": self.facts.plan_hash,
         }
+
+
+def watching(gate: Gate) -> Gate:
+    """With the rules of safety that name arm B as those that stop a run."""
+    rules = tuple(rule.violation for rule in gate.safety if isinstance(rule, CandidateRule))
+    return replace(gate, stop=rules)
 
 
 def check_gate(facts: Facts, gate: Gate, path: Path) -> None:

@@ -12,7 +12,7 @@ from mmbot.experiment.plan import Stage
 from mmbot.experiment.rollout import Action, State, Status, after, state_of
 from mmbot.experiment.switchback import Schedule
 
-PLANNED = {"plan": "wider", "plan_hash": "p", "baseline_sha256": "a"}
+PLANNED = {"plan": "wider", "plan_hash": "p", "baseline_sha256": ["a"]}
 WAY = [
     (Action.PLANNED, PLANNED),
     (Action.BEGUN, {"stage": "replay"}),

@@ -22,7 +22,7 @@ BASELINE_SHA256 = SETTINGS["A"].sha256()
 
 
 def experiment(**changes: Any) -> Experiment:
-    return Experiment(plan(**changes), SETTINGS, {}, "")
+    return Experiment(plan(**changes), SETTINGS, {"A": {"two": BASELINE_SHA256}}, "")
 
 
 @pytest.fixture
