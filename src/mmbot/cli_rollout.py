@@ -10,6 +10,7 @@ import typer
 from mmbot import audit
 from mmbot.clock import wall_ns
 from mmbot.errors import ConfigError
+from mmbot.experiment.plan import load_experiment
 from mmbot.experiment.rollout import Action, State, Status
 from mmbot.ops.rollouts import followers, wait_for
 from mmbot.runtime.rollout import ROLLOUTS, RolloutFolder
@@ -21,6 +22,7 @@ _Artifacts = Annotated[Path, typer.Option(help="As the bot's.")]
 _Reason = Annotated[str, typer.Option(help="Stands in the audit log.")]
 _Wait = Annotated[str, typer.Option(help="How long running bots may take to be back on the baseline.")]
 _BY = "mmbot rollout"
+_DATA = Path("../shared/data")
 _QUIET = ("ts_ns", "action", "before_sha256", "sha256", "ts_of_run_ns")
 
 
@@ -41,6 +43,32 @@ def status(name: _Name, artifacts: _Artifacts = Path("artifacts")) -> None:
     for record in audit.records(folder.log):
         facts = ", ".join(f"{key} {value}" for key, value in record.items() if key not in _QUIET)
         typer.echo(f"{_moment(record['ts_ns'])}  {record['action']:12} {facts}".rstrip())
+
+
+@app.command()
+def rehearse(
+    plan: Annotated[Path, typer.Argument(help="File of the plan.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of captures. Default: ../shared/data if there.")
+    ] = None,
+    scenarios: Annotated[Path, typer.Option(help="Folder of scenario files.")] = Path("scenarios"),
+    artifacts: _Artifacts = Path("artifacts"),
+) -> None:
+    """Walk the rollback on the paper exchange, with both arms of the plan, over real sockets.
+
+    Records in the audit log how long it took; no live stage begins before. Exit code 2 where it fails.
+    """
+    from mmbot.ops.rehearsal import rehearse as walk  # noqa: PLC0415 (sockets and kernels cost 1 s to import)
+
+    experiment = load_experiment(plan, scenarios, live=True)
+    done = walk(plan, scenarios, data or (_DATA if _DATA.is_dir() else None))
+    folder = _folder(experiment.plan.name, artifacts)
+    folder.plan(experiment, wall_ns())
+    folder.record(Action.REHEARSED, wall_ns(), by=_BY, took_s=done.took_s, config_sha256=done.config_sha256)
+    typer.echo(
+        f"rehearsed: {done.candidate_orders} orders of the candidate gone and the baseline in force after "
+        f"{done.took_s:.2f} s, config_sha256 {done.config_sha256}"
+    )
 
 
 @app.command()
