@@ -1,17 +1,26 @@
 """A rollout with real processes on the paper exchange: who quotes when, and how fast the candidate goes."""
 
+import asyncio
+import contextlib
+from asyncio.subprocess import Process
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.system.live import WIDE, trading_desk
-from tests.system.rolling import LONG, Rolling
+from tests.system.rolling import LONG, PLAN, Rolling
+from tests.system.test_live_kills import books_are_right
 
+from mmbot import audit
+from mmbot.clock import sleep
 from mmbot.experiment.rollout import Status
+from mmbot.ops.rehearsal import rehearse
+from mmbot.units import MS
 
-pytestmark = pytest.mark.asyncio
 GONE_WITHIN_S = 5.0
 
 
+@pytest.mark.asyncio
 async def test_the_red_button_takes_every_order_of_the_candidate_and_the_baseline_quotes_on(
     tmp_path: Path,
 ) -> None:
@@ -32,3 +41,90 @@ async def test_the_red_button_takes_every_order_of_the_candidate_and_the_baselin
     baseline = rolling.experiment.settings["A"].sha256()
     assert (state.status, state.reason, state.returned) == (Status.ROLLED_BACK, "takers", baseline)
     assert rolling.both == []
+
+
+def test_a_rehearsal_walks_the_way_back(tmp_path: Path) -> None:
+    rehearsed = asyncio.run(_planned(tmp_path))
+    with contextlib.chdir(tmp_path):
+        done = rehearse(PLAN, Path("scenarios"), None)
+    assert done.config_sha256 == rehearsed.experiment.settings["A"].sha256()
+    assert done.candidate_orders > 0
+    assert done.took_s < GONE_WITHIN_S
+
+
+async def _planned(folder: Path) -> Rolling:
+    async with trading_desk(folder) as desk:
+        return Rolling(desk)
+
+
+class Trials:
+    """Bots and buttons that are killed at random moments, one after the other, in one account."""
+
+    def __init__(self, rolling: Rolling, seed: int) -> None:
+        self.rolling = rolling
+        self.draw = np.random.default_rng(seed)
+        self.bot: Process | None = None
+
+    @property
+    def wanted(self) -> set[str]:
+        """Who has to quote, by the log: the first block of the stage is the candidate's."""
+        return {"B"} if self.rolling.state.status is Status.FIFTY else {"A"}
+
+    async def trial(self) -> None:
+        """Kill a bot, or somebody who presses a button, or both at once; nothing is ever undecided."""
+        what = self.draw.choice(["bot", "button", "both"])
+        bot = await self.quoting()
+        if what != "bot":
+            button = str(self.draw.choice(["pause", "resume"]))
+            pressed = await self.rolling.desk.process("rollout", button, "wider")
+            await sleep(int(self.draw.integers(200, 1_500)) * MS)
+            await _kill(pressed)
+        if what != "button":
+            desk = self.rolling.desk
+            first, moment = desk.entered, int(self.draw.integers(1, 30))
+            await desk.until(lambda: desk.entered - first >= moment)
+            await _kill(bot)
+            self.bot = None
+        self.check()
+
+    async def quoting(self) -> Process:
+        """A bot that runs, and quotes what the log says."""
+        if self.bot is None:
+            self.bot = await self.rolling.bot()
+        await self.rolling.desk.until(lambda: self.rolling.arms == self.wanted)
+        return self.bot
+
+    def check(self) -> None:
+        assert self.rolling.both == []
+        assert audit.broken_line(self.rolling.folder.log) is None
+        assert self.rolling.state.status in (Status.FIFTY, Status.PAUSED)
+
+
+async def _kill(process: Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    await process.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.asyncio
+@pytest.mark.parametrize("seed", range(10))
+async def test_ten_kills_one_after_another(seed: int, tmp_path: Path) -> None:
+    """A hundred in all: the log stays whole, the next bot is in its stage, no two arms quote one symbol."""
+    async with trading_desk(tmp_path) as desk:
+        rolling = Rolling(desk, **LONG)
+        rolling.begin("replay", "10", "50")
+        trials = Trials(rolling, seed)
+        async with rolling.judged():
+            for _ in range(10):
+                await trials.trial()
+            bot = await trials.quoting()
+            button = await desk.process("rollout", "rollback", "wider")
+            code, said = await desk.ended(button)
+            assert code == 0, said
+            await desk.until(lambda: rolling.arms == {"A"})
+            bot.terminate()
+            assert (await desk.traded(bot))[0] == 0
+        assert rolling.state.returned == rolling.experiment.settings["A"].sha256()
+        assert rolling.both == []
+        books_are_right(desk)
