@@ -134,12 +134,16 @@ class Desk:
     async def process(self, *arguments: str, **environment: str) -> Process:
         where = ["--venue", "paper"] if "--venue" not in arguments else []
         where += ["--host", f"http://127.0.0.1:{self.port}"]
+        return await self.started(
+            str(MMBOT), *arguments, *(where if arguments[0] != "rollout" else []), **environment
+        )
+
+    async def started(self, *command: str, **environment: str) -> Process:
+        """Any program, in the folder and with the keys."""
         keys = {"MMBOT_API_KEY": KEY, "MMBOT_API_SECRET": SECRET, "MMBOT_LIVE": "1"}
         guard = {"MMBOT_GUARD_API_KEY": KEY, "MMBOT_GUARD_API_SECRET": SECRET}
         process = await asyncio.create_subprocess_exec(
-            str(MMBOT),
-            *arguments,
-            *(where if arguments[0] != "rollout" else []),
+            *command,
             cwd=self.folder,
             env=os.environ | keys | guard | {"COLUMNS": "200"} | environment,
             stdin=asyncio.subprocess.DEVNULL,

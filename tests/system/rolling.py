@@ -2,12 +2,17 @@
 
 import asyncio
 import contextlib
+import datetime as dt
+import re
+import shutil
+import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from tests.mmbot.builders import REPO
 from tests.mmbot.experiment.plans import written
 from tests.system.live import KEY, PLACE, SYMBOL, Desk, WatchedExchange
 
@@ -22,7 +27,14 @@ from mmbot.units import MS, SECOND
 PLAN = Path("experiments/wider.yaml")
 LONG = {"block": "10m", "washout": "1m", "seed": 1}
 """Blocks that outlast a test; at 50 % the first is the candidate's."""
-CANDIDATE = "spread: {base_bps: 4.5}\n"
+CANDIDATE = "spread: {base_bps: 4.5}\npipeline: {deadline_ms: 0.00001}\n"
+"""It misses every deadline, which only a judge minds."""
+INI = """\
+[pytest]
+mmgates_sut = mmbot.sut:open_run
+mmgates_experiment = mmbot.sut:open_experiment
+mmgates_rollout = mmbot.sut:record_rollout
+"""
 
 
 class Rolling:
@@ -41,7 +53,9 @@ class Rolling:
         folder = desk.folder
         (folder / "experiments").mkdir()
         (folder / "experiments/wider.b.yaml").write_text(CANDIDATE)
-        (folder / "ab.yaml").write_text("gate: ab\n")
+        (folder / "gates").mkdir()
+        for gate in ("ab.yaml", "gates/ab.yaml"):
+            (folder / gate).write_text("gate: ab\n")
         facts: dict[str, Any] = {
             "scenario": "demo",
             "live": "paper",
@@ -58,6 +72,25 @@ class Rolling:
         exchange = desk.exchange
         assert isinstance(exchange, WatchedExchange)
         exchange.seen = self._look
+
+    async def judge(self, gate: str) -> Process:
+        """A session that trades and judges the stage 50, under this gate."""
+        folder = self.desk.folder
+        (folder / "gates/ab.yaml").write_text(gate)
+        with contextlib.chdir(folder):
+            self.experiment = load_experiment(PLAN, Path("scenarios"), live=True)
+        self.begin("replay", "10")
+        self.folder.record(Action.PASSED, wall_ns(), stage="10")
+        (folder / "pytest.ini").write_text(INI)
+        shutil.copy(REPO / "scenarios/test_5_ab.py", folder / "test_ab.py")
+        where = ["--mmgates-live", "paper", f"--mmgates-host=http://127.0.0.1:{self.desk.port}"]
+        words = ["-m", "ab", "--mmgates-rollout", "50", *where, "--mmgates-duration=60s", "-q", "-s"]
+        return await self.desk.started(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words)
+
+    def violated_ns(self, said: str) -> int:
+        """When the rule was found broken, by the run's clock."""
+        [at] = set(re.findall(r"at (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)", said))
+        return round(dt.datetime.fromisoformat(at).timestamp()) * SECOND
 
     def _look(self) -> None:
         orders = self.desk.exchange.members[KEY].account.desks[PLACE].open.values()

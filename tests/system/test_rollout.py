@@ -15,11 +15,23 @@ from mmbot import audit
 from mmbot.clock import sleep
 from mmbot.experiment.rollout import Status
 from mmbot.ops.rehearsal import rehearse
-from mmbot.units import MS
+from mmbot.units import MS, SECOND
 
 GONE_WITHIN_S = 5.0
+SEEN_WITHIN_S = 15.0
+"""A look each 10 s, one batch of rows later, and the way back."""
+SAFETY = """\
+gate: ab
+evidence: {duration: ">= 1m", ticks: ">= 100", source: [synthetic]}
+owner: nobody
+runbook: none.md
+accept: ["delta(net_bps) >= 0.2bps by sequence(0.975), pairs >= 24"]
+safety: ["B.deadline_miss.ratio[10s] < 2%, n >= 20"]
+"""
+"""No candidate of this machine holds it: `rolling.CANDIDATE` has next to no time for a tick."""
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio
 async def test_the_red_button_takes_every_order_of_the_candidate_and_the_baseline_quotes_on(
     tmp_path: Path,
@@ -41,6 +53,27 @@ async def test_the_red_button_takes_every_order_of_the_candidate_and_the_baselin
     baseline = rolling.experiment.settings["A"].sha256()
     assert (state.status, state.reason, state.returned) == (Status.ROLLED_BACK, "takers", baseline)
     assert rolling.both == []
+
+
+@pytest.mark.slow
+@pytest.mark.asyncio
+async def test_a_rule_of_safety_that_breaks_in_a_paper_session_takes_the_candidate_away(
+    tmp_path: Path,
+) -> None:
+    """`pytest -m ab` trades on the paper exchange, watches arm B, and rolls it back."""
+    async with trading_desk(tmp_path, speed=1.0, config=WIDE) as desk:
+        rolling = Rolling(desk, **LONG, gate="gates/ab.yaml")
+        session = await rolling.judge(SAFETY)
+        await desk.until(lambda: "B" in rolling.arms)
+        code, said = await desk.ended(session, 120)
+        assert "FAIL (SYNTHETIC) B.deadline_miss.ratio[10s] < 2%" in said, said
+        assert (code, desk.open, rolling.both) == (1, 0, [])
+        violated_ns = rolling.violated_ns(said)
+        [asked], [back] = rolling.records("rollback"), rolling.records("rolled_back")
+        assert asked["reason"].startswith("stop rule deadline_miss.ratio[10s]")
+        assert back["config_sha256"] == rolling.experiment.settings["A"].sha256()
+        assert 0 < (rolling.last_ns["B"] - violated_ns) / SECOND < SEEN_WITHIN_S
+        assert rolling.gone_s() < GONE_WITHIN_S
 
 
 def test_a_rehearsal_walks_the_way_back(tmp_path: Path) -> None:
