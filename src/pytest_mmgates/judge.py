@@ -217,14 +217,14 @@ def _judge_arms(rule: DeltaRule | SlowerRule, gate: Gate, run: Subject) -> RuleV
         return verdict
     limit = float(rule.bound.limit.number)
     room = found.value - limit if rule.bound.op == ">=" else limit - found.value
-    modelled = found.value if run.is_replay else None
+    fills_modelled = run.is_replay and isinstance(rule, DeltaRule)
     return replace(
         verdict,
         value=found.value,
         margin=room / abs(limit) if limit else None,
-        measured=None if run.is_replay else found.value,
-        modelled=modelled,
-        mark="MODELLED" if run.is_replay else None,
+        measured=None if fills_modelled else found.value,
+        modelled=found.value if fills_modelled else None,
+        mark="MODELLED" if fills_modelled else None,
     )
 
 

@@ -5,12 +5,13 @@ nothing. At 10 and 100 %, where nothing is accepted, it is PASS once the stage h
 many pairs as was planned, without harm.
 
 Safety rules hold until they are broken. `delta(slippage_bps)` is broken when the sequence says so; before its
-first look it is INCONCLUSIVE. `regress` compares stage times of ticks that were played at other times on a
-machine with other work: under several models it is broken when they all say so, and INCONCLUSIVE when only
-some do.
+first look it is INCONCLUSIVE. `regress` compares times of ticks that a replay plays one arm after the other,
+on a machine with other work in between: its value is the median over the models, it is broken when they all
+say so, and INCONCLUSIVE when only most do.
 """
 
 from dataclasses import dataclass
+from statistics import median
 
 from pytest_mmgates.armrules import DeltaRule, SlowerRule
 from pytest_mmgates.experiment.decide import ACCEPTING, ExperimentDecision, VariantDecision
@@ -53,10 +54,13 @@ def judge_slower(rule: SlowerRule, log: ExperimentLog) -> Found:
     shares = [share for _, share in found if share is not None]
     if not shares or len(shares) < len(found):
         return Found(Verdict.NO_DATA, "an arm has no ticks")
-    broken = [share > rule.limit for share in shares]
-    verdict = Verdict.FAIL if all(broken) else Verdict.INCONCLUSIVE if any(broken) else Verdict.PASS
+    middle = median(shares)
+    if middle <= rule.limit:
+        verdict = Verdict.PASS
+    else:
+        verdict = Verdict.FAIL if min(shares) > rule.limit else Verdict.INCONCLUSIVE
     each = ", ".join(f"{name or 'live'} {share:+.1%}" for name, share in found if share is not None)
-    return Found(verdict, f"B's p95 beside A's: {each}", 100 * max(shares), log.tick_count)
+    return Found(verdict, f"B's p95 beside A's: {each}", 100 * middle, log.tick_count)
 
 
 def _accepted(facts: Facts, decision: ExperimentDecision) -> Found:

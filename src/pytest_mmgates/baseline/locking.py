@@ -143,6 +143,11 @@ def _acceptance(options: Options, kind: Kind) -> str | None:
             f"{options.shown(path)}: {what}: a release needs an accepted A/B on recorded or live data,"
             " or --mmgates-without-ab REASON"
         )
+    if found.get("stage") == "replay":
+        raise BaselineError(
+            f"{options.shown(path)}: accepted in a replay alone: a release needs an A/B that was traded,"
+            " or --mmgates-without-ab REASON"
+        )
     return None
 
 

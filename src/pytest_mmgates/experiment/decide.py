@@ -28,14 +28,13 @@ from pytest_mmgates.armrules import DeltaRule
 from pytest_mmgates.experiment.blocks import LEAST_TICKS, added
 from pytest_mmgates.experiment.facts import ALL, ARMS, REPLAY, Facts
 from pytest_mmgates.experiment.record import BlockRecord, Part, VariantRecord
-from pytest_mmgates.stats.acceptance import Acceptance, Decision
+from pytest_mmgates.stats.acceptance import Acceptance, Decision, decide_once
 from pytest_mmgates.stats.balance import MISMATCH_BELOW, exact_p
 from pytest_mmgates.stats.carryover import Memory, Sensitivity, memory, sensitivity
 from pytest_mmgates.stats.pairs import (
     Batching,
     Sums,
     batched,
-    choose_batch,
     differences_bps,
     lag1,
     sign_flip_p,
@@ -91,7 +90,7 @@ class ArmSummary:
 @dataclass(frozen=True, slots=True)
 class VariantDecision:
     """What one set of models, or the live stage, says. `bounds` None: nothing to estimate from. `looks`:
-    pairs or batches at the final look.
+    pairs or batches at the final look; `deviation_bps` is that of one of them.
     """
 
     name: str
@@ -102,6 +101,7 @@ class VariantDecision:
     pairs: int
     batching: Batching | None
     lag1: float
+    deviation_bps: float
     path: Path
     arms: dict[str, ArmSummary]
     excluded: dict[str, dict[str, int]]
@@ -236,6 +236,7 @@ def _decide_variant(facts: Facts, rule: DeltaRule, variant: VariantRecord) -> Va
         pairs=len(pairs),
         batching=judged.batching,
         lag1=lag1(judged.values),
+        deviation_bps=float(judged.values.std(ddof=1)) if len(judged.values) >= FEWEST else 0.0,
         path=judged.path,
         arms=arms,
         excluded=excluded_of(variant.blocks),
@@ -311,25 +312,17 @@ def _judge_replay(rule: DeltaRule, pairs: Sequence[Pair]) -> _Judged:
     if len(values) < FEWEST or not np.isfinite(values).all():
         reason = f"{len(values)} blocks with fills of both arms, expected at least {rule.pairs}"
         return _Judged(Decision.INCONCLUSIVE, reason, None, len(values), np.empty(0), None, nothing)
-    batching = choose_batch(values)
-    joined = batched(values, batching.size)
-    if len(joined) < FEWEST:
-        return _Judged(
-            Decision.INCONCLUSIVE, _correlated(batching), None, len(joined), joined, batching, nothing
-        )
-    sequence = ConfidenceSequence.tuned(rule.alpha, max(FEWEST, len(joined)))
-    bounds = sequence.bounds(joined)
-    _, *path = (column[1:].tolist() for column in (joined, *sequence.path(joined)))
-    drawn = Path(*path)
-    if not batching.usable:
-        return _Judged(
-            Decision.INCONCLUSIVE, _correlated(batching), bounds, len(joined), joined, batching, drawn
-        )
-    most = max(rule.pairs, len(joined))
-    decision = Acceptance(sequence, rule.limit_bps, rule.pairs, most).of(bounds)
-    decision = Decision.INCONCLUSIVE if decision is Decision.GO_ON else decision
-    why = _why(decision, bounds, rule.pairs, len(joined))
-    return _Judged(decision, why, bounds, len(joined), joined, batching, drawn)
+    look = decide_once(values, alpha=rule.alpha, floor_bps=rule.limit_bps, first_look=rule.pairs)
+    n = len(look.values)
+    path = nothing
+    if look.bounds is not None:
+        path = Path(*(column[1:].tolist() for column in look.sequence.path(look.values)))
+    why = (
+        _why(look.decision, look.bounds, rule.pairs, n)
+        if look.batching.usable
+        else _correlated(look.batching)
+    )
+    return _Judged(look.decision, why, look.bounds, n, look.values, look.batching, path)
 
 
 def _correlated(batching: Batching) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from pytest_mmgates.report import experiment_report
 from pytest_mmgates.report.budgets import stage_budgets
 from pytest_mmgates.report.pull_request import pull_request_report
 from pytest_mmgates.report.result import RunResult
@@ -43,7 +44,31 @@ def artifacts(results: Sequence[RunResult], first: str, out_dir: Path) -> dict[P
         for name, render in STEP_ARTIFACTS.get(result.step, {}).items():
             path = out_dir / name
             files[path.with_name(f"{path.stem}{suffix}{path.suffix}")] = render(result)
+        files |= _of_experiment(result, out_dir)
     return files
+
+
+def _of_experiment(result: RunResult, out_dir: Path) -> dict[Path, str]:
+    """The report of an experiment, and of a replay what a later stage is held beside."""
+    log = result.experiment
+    if log is None:
+        return {}
+    kept = out_dir / "edge" / "experiments" / f"{log.facts.name}.replay.json"
+    before = None if log.is_replay else read_before(kept)
+    path = out_dir / "edge" / "reports" / experiment_report.stem(log)
+    files = {
+        path.with_suffix(".md"): experiment_report.markdown(result, log, before),
+        path.with_suffix(".html"): experiment_report.html(result, log, before),
+    }
+    return files | ({kept: experiment_report.replay_json(log)} if log.is_replay else {})
+
+
+def read_before(path: Path) -> experiment_report.ReplayBefore | None:
+    """What the replay stage said, where there was one."""
+    try:
+        return experiment_report.ReplayBefore(**json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def _json(content: dict[str, Any]) -> str:

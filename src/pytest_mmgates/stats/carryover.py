@@ -11,8 +11,8 @@ simulation it says so in one experiment in eight (docs/experiments.md).
 two wash-outs after the switch, regressed on that at the switch over all blocks, is the share still there.
 A wash-out has to be 1.5 time constants, after which e^-1.5 = 22 % is left; here after twice the time, so more
 than that is left only of a constant above 4/3 of the wash-out. The position is measured exactly and its
-memory is no small difference of two noisy means: it finds a constant of 40 min nearly always. It does not see
-what is carried over without inventory.
+memory is no small difference of two noisy means: it finds a constant of 40 min nearly always, and seldom one
+of 10. It does not see what is carried over without inventory.
 """
 
 import math
@@ -57,7 +57,8 @@ class Memory:
 
     @property
     def too_short(self) -> bool:
-        return self.share > STILL_THERE
+        """By half a standard error, so that few blocks do not say so by chance."""
+        return self.share - self.se / 2 > STILL_THERE
 
     def constant_s(self, elapsed_s: float) -> float | None:
         """The time constant that leaves this share after so long; None where nothing is left to tell."""
