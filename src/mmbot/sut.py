@@ -7,9 +7,9 @@ Request keys: `step`, `scenario`, `run_id`, `run_dir`, `data_dir` (or None), `du
 scenario's own, infinity = the whole tape), `seed` (or None), `config` (list of files: base, then overrides;
 empty = config.yaml), `part` (one that `parts` named, or None = all of the scenario in one run), `live` (true:
 the scenario is a venue to connect to; absent: false), `host` (of a live scenario, None = its own),
-`status_port` (None or absent: the run is not shown; 0: on a free port) and, with it, `running_dir`: where a
-run that is shown says that it runs; `resume` (true: `run_dir` holds what an interrupted run of the same
-request left, and it goes on; absent: false), `arm` (the run's, in rows and client ids; absent: A) and
+`status_port` (None or absent: the run is not shown; 0: on a free port) and `running_dir`: where a run that is
+shown, or follows a rollout, says that it runs; `resume` (true: `run_dir` holds what an interrupted run of the
+same request left, and it goes on; absent: false), `arm` (the run's, in rows and client ids; absent: A) and
 `plan_hash` (of the experiment whose arm it plays, for its manifest; absent: it is of none). A run of both
 arms has `plan` (the experiment's file, which names the configuration: `config` is empty), `stage` (10, 50 or
 100) and `out_dir` (of artifacts: a live run follows the rollout in its `edge/rollout`); it has
@@ -75,7 +75,7 @@ def open_run(request: Mapping[str, Any]) -> "KeptRun | ShownRun":
     _check_keys(request)
     run = _live(request) if request.get("live") else _replay(request)
     port = request.get("status_port")
-    if port is None:
+    if port is None and run.rollout is None:
         return run
     from mmbot.runtime.shown import ShownRun  # noqa: PLC0415 (a web server costs as much)
 

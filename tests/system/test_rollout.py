@@ -15,6 +15,7 @@ from mmbot import audit
 from mmbot.clock import sleep
 from mmbot.experiment.rollout import Status
 from mmbot.ops.rehearsal import rehearse
+from mmbot.ops.rollouts import followers
 from mmbot.units import MS, SECOND
 
 GONE_WITHIN_S = 5.0
@@ -65,6 +66,7 @@ async def test_a_rule_of_safety_that_breaks_in_a_paper_session_takes_the_candida
         rolling = Rolling(desk, **LONG, gate="gates/ab.yaml")
         session = await rolling.judge(SAFETY)
         await desk.until(lambda: "B" in rolling.arms)
+        assert len(followers(tmp_path / "artifacts/running", rolling.folder.path)) == 1
         code, said = await desk.ended(session, 120)
         assert "FAIL (SYNTHETIC) B.deadline_miss.ratio[10s] < 2%" in said, said
         assert (code, desk.open, rolling.both) == (1, 0, [])

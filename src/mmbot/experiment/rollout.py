@@ -80,6 +80,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     rehearsed: bool = False
     reason: str = ""
     returned: str | None = None
+    passed_on: dict[str, str] = {}
+    """Stage -> kind of the data that it passed on, where that is known."""
 
     @property
     def over(self) -> bool:
@@ -154,7 +156,10 @@ def _passed(state: State, facts: Mapping[str, Any], _: int) -> State | None:
     _check_going(state, Action.PASSED)
     if state.stage is None or state.status is Status.PAUSED or facts["stage"] != state.stage:
         raise _wrong(state, Action.PASSED, f"stage {facts['stage']} to run")
-    return None if state.passed else msgspec.structs.replace(state, passed=True)
+    if state.passed:
+        return None
+    kinds = {**state.passed_on, facts["stage"]: str(facts.get("data_kind", ""))}
+    return msgspec.structs.replace(state, passed=True, passed_on=kinds)
 
 
 def _paused(state: State, facts: Mapping[str, Any], _: int) -> State | None:

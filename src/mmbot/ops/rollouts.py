@@ -41,6 +41,8 @@ def record(
     if asked is Action.BEGUN:
         return _begun(folder, state, stage)
     if stage is Stage.REPLAY:
+        if state.stage not in (None, Stage.REPLAY) or state.over:
+            return state  # played again while a later stage is under way, or when all is over
         folder.record(Action.BEGUN, now_ns, stage=stage, by=_BY)
     state = folder.record(asked, now_ns, stage=stage, by=_BY, **known)
     if asked is Action.PASSED and stage is Stage.HUNDRED:

@@ -115,6 +115,8 @@ class LiveRun(KeptRun):
         self._hosts = hosts(request.host or self._live.host)
         self._kind = kind_of(self._hosts)
         self.data_kind = "live" if self._kind == "recorded" else self._kind
+        if follower is not None:
+            follower.check_evidence(self.data_kind)
         self.instruments = run(self._instruments())
         self._seed = scenario.seed if request.seed is None else request.seed
         duration_ns = planned_duration_ns(request.duration_s, scenario.duration_ns)

@@ -114,6 +114,18 @@ class Follower:
         self.course: Course = BASELINE
         self.course, _ = self._wanted(steady_ns)
 
+    def check_evidence(self, data_kind: str) -> None:
+        """At a real venue, what came before must not rest on a synthetic market. Raises ConfigError."""
+        state = self.folder.state()
+        if state is None or data_kind != "live":
+            return
+        weak = [stage for stage, kind in state.passed_on.items() if kind == "synthetic"]
+        if weak:
+            raise ConfigError(
+                f"plan {state.plan}: stage {', '.join(weak)} passed on synthetic data, expected recorded or "
+                "live data before a real venue"
+            )
+
     def look(self, steady_ns: int) -> tuple[Course, str] | None:
         """Another course, and why; None while the bot follows the right one."""
         wanted, reason = self._wanted(steady_ns)

@@ -28,16 +28,15 @@ _REJECTED = (Decision.HARM, Decision.FUTILE)
 
 
 def conclude(options: Options, gate: Gate, directory: Path, experiment: str) -> None:
-    """Record what the stage in a directory came to, if it came to anything."""
+    """Record what the stage in a directory came to, if it came to anything. A replay that did not pass is
+    nobody's affair: it may be played again, with another candidate.
+    """
     if not options.rollout_door:
         return
     log = read_experiment(directory, gate)
-    known = {
-        "data_kind": log.data_kind,
-        "decision": str(log.decision.decision),
-        "reason": log.decision.reason,
-    }
-    if not log.decision.void and log.decision.decision in _REJECTED:
+    found = log.decision
+    known = {"data_kind": log.data_kind, "decision": str(found.decision), "reason": found.reason}
+    if not log.is_replay and not found.void and found.decision in _REJECTED:
         record(options, experiment, "rejected", **known)
     elif passes(gate, log):
         record(options, experiment, "passed", **known)

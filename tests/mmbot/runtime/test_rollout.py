@@ -138,6 +138,14 @@ def test_back_on_something_else_is_an_error(folder: RolloutFolder):
         bot.rows([in_force("baseline", "0" * 64)])
 
 
+def test_a_real_venue_asks_for_more_than_a_synthetic_market(folder: RolloutFolder):
+    follower(folder).check_evidence("live")
+    folder.record(Action.PASSED, 6, stage="10", data_kind="synthetic")
+    follower(folder).check_evidence("synthetic")
+    with pytest.raises(ConfigError, match="stage 10 passed on synthetic data, expected recorded or live"):
+        follower(folder).check_evidence("live")
+
+
 def test_a_log_that_was_torn_goes_on(folder: RolloutFolder):
     content = folder.log.read_bytes()
     folder.log.write_bytes(content + b'{"ts_ns":6,"action":"rollb')
