@@ -117,7 +117,10 @@ class Trials:
         if what != "button":
             desk = self.rolling.desk
             first, moment = desk.entered, int(self.draw.integers(1, 30))
-            await desk.until(lambda: desk.entered - first >= moment)
+            try:
+                await desk.until(lambda: desk.entered - first >= moment)
+            except TimeoutError:
+                raise AssertionError(await self.story()) from None
             await _kill(bot)
             self.bot = None
         self.check()
@@ -126,8 +129,20 @@ class Trials:
         """A bot that runs, and quotes what the log says."""
         if self.bot is None:
             self.bot = await self.rolling.bot()
-        await self.rolling.desk.until(lambda: self.rolling.arms == self.wanted)
+        try:
+            await self.rolling.desk.until(lambda: self.rolling.arms == self.wanted)
+        except TimeoutError:
+            raise AssertionError(await self.story()) from None
         return self.bot
+
+    async def story(self) -> str:
+        """What the bot said, did last, and was to do."""
+        assert self.bot is not None
+        alive = self.bot.returncode
+        await _kill(self.bot)
+        _, said = await self.rolling.desk.ended(self.bot)
+        rows = [*self.rolling.desk.rows("events")[-12:], self.rolling.desk.rows("pipeline_ticks")[-1]]
+        return f"{alive=} {self.rolling.arms} for {self.wanted}: {said} {rows} {self.rolling.state}"
 
     def check(self) -> None:
         assert self.rolling.both == []

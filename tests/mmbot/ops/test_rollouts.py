@@ -15,6 +15,7 @@ from tests.mmbot.experiment.plans import plan_file
 from mmbot.errors import ConfigError
 from mmbot.experiment.plan import Stage
 from mmbot.experiment.rollout import Action, State
+from mmbot.ops.live import check_candidate
 from mmbot.ops.rollouts import followers, record, wait_for
 from mmbot.runtime.rollout import RolloutFolder
 from mmbot.runtime.running import Status
@@ -158,3 +159,28 @@ class TestCommands:
         assert code == 1
         assert "was altered: bots that follow it are on the baseline" in err
         assert b'"action":"rollback"' in log.read_bytes().splitlines()[-1]
+
+    def test_a_plan_is_played_and_names_its_own_files(self, mmbot: Command, plan: Path):
+        play = ("run", "--scenario", "two", "--plan", plan, "--duration", "5s", "--engine", "plain")
+        code, out, _ = mmbot(*play, "--stage", "50", "--out", "run")
+        assert code == 0, out
+        assert msgspec.json.decode(Path("run/manifest.json").read_bytes())["experiment"]["course"] == "50"
+        refused = {
+            (): "stage was None, expected 10, 50 or 100",
+            ("--stage", "50", "--config", "config.yaml"): "names its own files: expected no --config",
+            ("--mode", "shadow"): "live: was absent, expected the name of a live scenario",
+        }
+        for words, message in refused.items():
+            code, _, err = mmbot(*play[:5], *words)
+            assert (code, message in err) == (2, True), err
+
+
+def test_real_orders_stay_inside_what_prep_passed(plan: Path):
+    Path("wider.b.yaml").write_text("taker_cap: {max_taker_share_pct: 8.5}\n")
+    live = {"venue": "bybit_linear", "symbols": [*SYMBOLS], "depth": 50, "host": "testnet"}
+    scenario_file(Path("scenarios/live"), "paper", kind="live", market=None, live=live)
+    plan_file(Path(), live="paper")
+    with pytest.raises(ConfigError, match=r"arms differ in taker_cap\.\w+: real orders stay inside"):
+        check_candidate(plan, "paper", Path("scenarios"))
+    Path("wider.b.yaml").write_text("spread: {base_bps: 3.5}\n")
+    check_candidate(plan, "paper", Path("scenarios"))
