@@ -4,6 +4,7 @@ which what it tells of ended, so equal input gives equal names and equal bytes.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -73,7 +74,13 @@ def stem(log: ExperimentLog) -> str:
 def pages(result: RunResult, log: ExperimentLog, before: ReplayBefore | None = None) -> tuple[str, str]:
     """Markdown and HTML."""
     facts = _facts(result, log, before)
-    filters = {"number": number, "figure": figure, "note": note, "signed": _signed, "percent": _percent}
+    filters: dict[str, Callable[..., str]] = {
+        "number": number,
+        "figure": figure,
+        "note": note,
+        "signed": _signed,
+        "percent": _percent,
+    }
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pytest_mmgates", "report/templates"),
         undefined=jinja2.StrictUndefined,
