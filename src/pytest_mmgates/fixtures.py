@@ -77,7 +77,7 @@ def gate(request: pytest.FixtureRequest) -> GateCheck:
 @pytest.fixture
 def rule(request: pytest.FixtureRequest) -> JudgedRule:
     """One rule of the gate file named by the test's marker: the test becomes one item per line of `require`,
-    `stop` and `regress`.
+    `stop`, `regress`, `accept` and `safety`.
     """
     found: JudgedRule = _param(request)
     return found

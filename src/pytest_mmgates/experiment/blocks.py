@@ -121,6 +121,8 @@ class _Reader:
             plan_hash=manifest.experiment.plan_hash if manifest.experiment else None,
             run_digest=manifest.run_digest,
             models=manifest.models,
+            status=manifest.status,
+            reason=manifest.reason,
             started_ns=manifest.started_ns,
             ended_ns=manifest.started_ns + manifest.duration_ns,
         )

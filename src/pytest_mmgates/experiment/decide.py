@@ -138,6 +138,8 @@ def decide(
 ) -> ExperimentDecision:
     """`sources`: the kinds of data that the gate takes."""
     void = tuple(dict.fromkeys(reason for variant in variants for reason in _void(facts, sources, variant)))
+    lost = {run.variant for run in facts.runs} - {variant.name for variant in variants}
+    void += tuple(f"variant {name} was not played by both arms" for name in sorted(lost))
     void += () if variants else ("nothing was recorded",)
     spans = [variant.ended_ns - variant.started_ns for variant in variants]
     if void:
@@ -178,6 +180,12 @@ def _one(blocks: Sequence[BlockRecord]) -> BlockRecord:
 def _void(facts: Facts, sources: Sequence[str], variant: VariantRecord) -> Iterator[str]:
     """What makes one variant no experiment."""
     where = f" ({variant.name})" if variant.name else ""
+    unfinished = [one for one in variant.origins if one.status != "complete" and facts.stage == REPLAY]
+    yield from (
+        f"run {one.run_id} of arm {one.arm}{where} is {one.status}: {one.reason}" for one in unfinished
+    )
+    if unfinished:
+        return
     for origin in variant.origins:
         if origin.plan_hash != facts.plan_hash:
             was = "no plan" if origin.plan_hash is None else f"plan {origin.plan_hash[:12]}"

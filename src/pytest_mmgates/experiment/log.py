@@ -36,8 +36,10 @@ class ExperimentLog:
 
     @property
     def unfit(self) -> str | None:
-        """Why there is nothing to decide."""
-        return "; ".join(self.decision.void) or None
+        """Why there is nothing to decide: the first reason, and how many there are besides."""
+        void = self.decision.void
+        more = f"; {len(void) - 1} more of the kind" if len(void) > 1 else ""
+        return f"{void[0]}{more}" if void else None
 
     @property
     def scenario(self) -> str:

@@ -58,6 +58,8 @@ class Origin(msgspec.Struct, frozen=True):
     plan_hash: str | None
     run_digest: str | None
     models: dict[str, str]
+    status: str
+    reason: str | None
     started_ns: int
     ended_ns: int
 

@@ -56,10 +56,8 @@ def _of_experiment(result: RunResult, out_dir: Path) -> dict[Path, str]:
     kept = out_dir / "edge" / "experiments" / f"{log.facts.name}.replay.json"
     before = None if log.is_replay else read_before(kept)
     path = out_dir / "edge" / "reports" / experiment_report.stem(log)
-    files = {
-        path.with_suffix(".md"): experiment_report.markdown(result, log, before),
-        path.with_suffix(".html"): experiment_report.html(result, log, before),
-    }
+    text, page = experiment_report.pages(result, log, before)
+    files = {path.with_suffix(".md"): text, path.with_suffix(".html"): page}
     return files | ({kept: experiment_report.replay_json(log)} if log.is_replay else {})
 
 

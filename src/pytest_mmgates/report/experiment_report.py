@@ -4,6 +4,7 @@ which what it tells of ended, so equal input gives equal names and equal bytes.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -27,16 +28,16 @@ from pytest_mmgates.units import NS_PER_S
 _LONGEST_SPARK = 60
 DEVIATIONS = (
     (
-        "The note accepts at an estimate of +0.2 bps. Looked at hourly, that accepts a useless change in 43 % of"
-        " experiments; here the lower bound of a confidence sequence has to be above 0, too: 2 %."
+        "The note accepts at an estimate of +0.2 bps. Looked at hourly, that accepts a useless change in 43 %"
+        " of experiments; here the lower bound of a confidence sequence has to be above 0, too: 2 %."
     ),
     (
-        "The note accepts at every stage. One treated block in ten has 2.8 times the noise of one in two: 10 % is"
-        " for safety alone, 50 % accepts, and at 100 % one block in ten stays with the baseline."
+        "The note accepts at every stage. One treated block in ten has 2.8 times the noise of one in two:"
+        " 10 % is for safety alone, 50 % accepts, and at 100 % one block in ten stays with the baseline."
     ),
     (
-        "The note compares slippage by its estimate, which at no difference at all is above 0 every second time:"
-        " here it is held by the same kind of sequence, and broken when that says so."
+        "The note compares slippage by its estimate, which at no difference at all is above 0 every second"
+        " time: here it is held by the same kind of sequence, and broken when that says so."
     ),
     "Before any money both arms replay one recording; the note knows no such stage.",
 )
@@ -70,15 +71,16 @@ def stem(log: ExperimentLog) -> str:
     return f"{'ab_replay' if log.is_replay else 'ab_run_online'}_{moment:%Y%m%d_%H%M%S}"
 
 
-def markdown(result: RunResult, log: ExperimentLog, before: ReplayBefore | None = None) -> str:
-    return render(
-        "experiment.md.j2",
-        {"number": number, "figure": figure, "note": note, "signed": _signed, "percent": _percent},
-        **_facts(result, log, before),
-    )
-
-
-def html(result: RunResult, log: ExperimentLog, before: ReplayBefore | None = None) -> str:
+def pages(result: RunResult, log: ExperimentLog, before: ReplayBefore | None = None) -> tuple[str, str]:
+    """Markdown and HTML."""
+    facts = _facts(result, log, before)
+    filters: dict[str, Callable[..., str]] = {
+        "number": number,
+        "figure": figure,
+        "note": note,
+        "signed": _signed,
+        "percent": _percent,
+    }
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pytest_mmgates", "report/templates"),
         undefined=jinja2.StrictUndefined,
@@ -87,11 +89,10 @@ def html(result: RunResult, log: ExperimentLog, before: ReplayBefore | None = No
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {
-        "number": number, "figure": figure, "note": note, "signed": _signed, "percent": _percent,
-    }  # fmt: skip
+    environment.filters |= filters
     charts = {one.name: _chart(log, one) for one in log.decision.variants}
-    return environment.get_template("experiment.html.j2").render(charts=charts, **_facts(result, log, before))
+    page = environment.get_template("experiment.html.j2").render(charts=charts, **facts)
+    return render("experiment.md.j2", filters, **facts), page
 
 
 def _facts(result: RunResult, log: ExperimentLog, before: ReplayBefore | None) -> dict[str, Any]:

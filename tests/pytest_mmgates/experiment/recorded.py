@@ -104,7 +104,18 @@ def block(plan: PlannedBlock, net_bps: float, late_bps: float | None = None, **c
 def origin(known: Facts, arm: str = "A", **changes: Any) -> Origin:
     hours = max((one.end_ns for one in known.blocks), default=START_NS + 30 * HOUR)
     made = Origin(
-        "r1", arm, "ef" * 32, "ab" * 32, "recorded", known.plan_hash, "d", {"queue": "q"}, START_NS, hours
+        run_id="r1",
+        arm=arm,
+        config_sha256="ef" * 32,
+        data_sha256="ab" * 32,
+        data_kind="recorded",
+        plan_hash=known.plan_hash,
+        run_digest="d",
+        models={"queue": "q"},
+        status="complete",
+        reason=None,
+        started_ns=START_NS,
+        ended_ns=hours,
     )
     return msgspec.structs.replace(made, **changes)
 
