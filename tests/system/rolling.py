@@ -1,13 +1,12 @@
 """A rollout on the paper exchange: a plan in a desk's folder, somebody who judges it, and who has orders."""
 
-import asyncio
 import contextlib
 import datetime as dt
 import re
 import shutil
 import sys
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,14 @@ from tests.mmbot.experiment.plans import written
 from tests.system.live import KEY, PLACE, SYMBOL, Desk, WatchedExchange
 
 from mmbot import audit
-from mmbot.clock import sleep, wall_ns
+from mmbot.clock import wall_ns
 from mmbot.experiment.plan import Experiment, load_experiment
 from mmbot.experiment.rollout import Action, State
 from mmbot.model.orders import arm_of
 from mmbot.runtime.rollout import ROLLOUTS, RolloutFolder
 from mmbot.units import MS, SECOND
 
+_BEAT_EVERY_NS = 200 * MS
 PLAN = Path("experiments/wider.yaml")
 LONG = {"block": "10m", "washout": "1m", "seed": 1}
 """Blocks that outlast a test; at 50 % the first is the candidate's."""
@@ -49,7 +49,11 @@ class Rolling:
         self.last_ns = {"A": 0, "B": 0}
         """When each was last seen with one, and with one new."""
         self.newest_ns = {"A": 0, "B": 0}
+        self.looks = 0
+        """How often the exchange moved."""
         self._known: set[str] = set()
+        self._judging = False
+        self._beat_ns = 0
         folder = desk.folder
         (folder / "experiments").mkdir()
         (folder / "experiments/wider.b.yaml").write_text(CANDIDATE)
@@ -93,6 +97,7 @@ class Rolling:
         return round(dt.datetime.fromisoformat(at).timestamp()) * SECOND
 
     def _look(self) -> None:
+        self.looks += 1
         orders = self.desk.exchange.members[KEY].account.desks[PLACE].open.values()
         now_ns = wall_ns()
         self.arms = {arm_of(order.link_id) for order in orders}
@@ -102,6 +107,9 @@ class Rolling:
             if order.link_id not in self._known:
                 self._known.add(order.link_id)
                 self.newest_ns[arm] = now_ns
+        if self._judging and now_ns - self._beat_ns > _BEAT_EVERY_NS:
+            self._beat_ns = now_ns
+            self.folder.beat(now_ns)
         if len(self.arms) > 1:
             self.both.append(self.arms)
 
@@ -135,20 +143,11 @@ class Rolling:
         """It trades as the rollout says."""
         return await self.desk.process("run", "--mode", "live", "--plan", str(PLAN), *arguments)
 
-    @contextlib.asynccontextmanager
-    async def judged(self) -> AsyncIterator[None]:
-        """Somebody who is alive judges it inside."""
-        beating = asyncio.create_task(self._beat())
+    @contextlib.contextmanager
+    def judged(self) -> Iterator[None]:
+        """Somebody who is alive judges it inside: the heart beats whenever the exchange moves."""
+        self._judging = True
         try:
             yield
         finally:
-            beating.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await beating
-
-    async def _beat(self) -> None:
-        number = 0
-        while True:
-            number += 1
-            self.folder.beat(number)
-            await sleep(200 * MS)
+            self._judging = False

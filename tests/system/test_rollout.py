@@ -12,11 +12,10 @@ from tests.system.rolling import LONG, PLAN, Rolling
 from tests.system.test_live_kills import books_are_right
 
 from mmbot import audit
-from mmbot.clock import sleep
 from mmbot.experiment.rollout import Status
 from mmbot.ops.rehearsal import rehearse
 from mmbot.ops.rollouts import followers
-from mmbot.units import MS, SECOND
+from mmbot.units import SECOND
 
 GONE_WITHIN_S = 5.0
 SEEN_WITHIN_S = 15.0
@@ -40,7 +39,7 @@ async def test_the_red_button_takes_every_order_of_the_candidate_and_the_baselin
     async with trading_desk(tmp_path, speed=1.0, config=WIDE) as desk:
         rolling = Rolling(desk, **LONG)
         rolling.begin("replay", "10", "50")
-        async with rolling.judged():
+        with rolling.judged():
             bot = await rolling.bot()
             await desk.until(lambda: rolling.arms == {"B"})
             button = await desk.process("rollout", "rollback", "wider", "--reason", "takers")
@@ -112,7 +111,8 @@ class Trials:
         if what != "bot":
             button = str(self.draw.choice(["pause", "resume"]))
             pressed = await self.rolling.desk.process("rollout", button, "wider")
-            await sleep(int(self.draw.integers(200, 1_500)) * MS)
+            looked, moment = self.rolling.looks, int(self.draw.integers(1, 150))
+            await self.rolling.desk.until(lambda: self.rolling.looks - looked >= moment)
             await _kill(pressed)
         if what != "button":
             desk = self.rolling.desk
@@ -129,8 +129,9 @@ class Trials:
         """A bot that runs, and quotes what the log says."""
         if self.bot is None:
             self.bot = await self.rolling.bot()
+        wanted = self.wanted
         try:
-            await self.rolling.desk.until(lambda: self.rolling.arms == self.wanted)
+            await self.rolling.desk.until(lambda: self.rolling.arms == wanted)
         except TimeoutError:
             raise AssertionError(await self.story()) from None
         return self.bot
@@ -165,7 +166,7 @@ async def test_ten_kills_one_after_another(seed: int, tmp_path: Path) -> None:
         rolling = Rolling(desk, **LONG)
         rolling.begin("replay", "10", "50")
         trials = Trials(rolling, seed)
-        async with rolling.judged():
+        with rolling.judged():
             for _ in range(10):
                 await trials.trial()
             bot = await trials.quoting()
