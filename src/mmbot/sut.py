@@ -25,8 +25,9 @@ An experiment's request has `plan` (its file), `stage`, `out_dir`, and of a live
 `until_ns`. What comes back is what `pytest_mmgates.experiment.facts` names: the plan's own facts, and the
 runs of a replay or the blocks of a live stage that begin in that time.
 
-What is recorded of a rollout has `plan`, `out_dir`, `action` (begun, passed, rejected), `stage`, `live`, and
-whatever else is known of it. What comes back is its `status`, and `began_ns` of the stage that runs.
+What is recorded of a rollout has `plan`, `out_dir`, `action` (begun, passed, rejected, rollback), `stage`,
+`live`, and whatever else is known of it. What comes back is its `status`, and `began_ns` of the stage that
+runs.
 
 A live run is a shadow run: market data of the venue, simulated fills, no order leaves. That of both arms
 trades where MMBOT_LIVE=1 is set: with all that `mmbot run --mode live` asks for. What comes over plain

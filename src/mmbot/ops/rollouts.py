@@ -31,8 +31,8 @@ def record(
     live: bool,
     known: Mapping[str, Any],
 ) -> State:
-    """What a session that judges a stage knows of it: `begun`, `passed` or `rejected`. A stage that runs
-    already begins anew: whoever judged it before has ended. Raises ConfigError and OutputError.
+    """What a session that judges a stage knows of it: `begun`, `passed`, `rejected` or `rollback`. A stage
+    that runs already begins anew: whoever judged it before has ended. Raises ConfigError and OutputError.
     """
     experiment = load_experiment(path, scenarios, live=live)
     folder = RolloutFolder(rollouts / experiment.plan.name)

@@ -19,7 +19,7 @@ from pytest_mmgates.experiment.concluding import conclude
 from pytest_mmgates.experiment.facts import Facts, facts_of, keep_facts
 from pytest_mmgates.gatefile import Gate, read_gate
 from pytest_mmgates.making import Making
-from pytest_mmgates.sut import is_user_error, load_callable
+from pytest_mmgates.sut import load_callable
 
 
 class ExperimentMaking(Making):
@@ -53,12 +53,7 @@ class ExperimentMaking(Making):
 
     def _put_together(self, _played: Sequence[str], /) -> None:
         keep_facts(self._partial, self.facts)
-        try:
-            conclude(self._options, self._whole_gate, self._partial, self._spec.scenario)
-        except Exception as error:
-            if not is_user_error(error):
-                raise
-            self._tell(f"not recorded in the rollout: {error}")  # the verdict stands all the same
+        conclude(self._options, self._whole_gate, self._partial, self._spec.scenario, self._tell)
 
     def _gate(self, part: str | None, /) -> Gate:
         """Of arm B, with its rules of safety as those that stop a run."""

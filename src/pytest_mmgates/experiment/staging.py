@@ -52,7 +52,7 @@ class StageMaking(ExperimentMaking):
         until_ns = manifest.started_ns + manifest.duration_ns
         keep_facts(self._partial, self._facts(start_ns=began_ns, until_ns=until_ns))
         if options.live is not None:
-            conclude(options, self._whole_gate, self._partial, experiment)
+            conclude(options, self._whole_gate, self._partial, experiment, self._tell)
         return Outcome(self.run_id)
 
     def _gate(self, _part: str | None, /) -> Gate:
