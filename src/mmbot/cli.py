@@ -39,7 +39,7 @@ from mmbot.ops.steps import run_step
 from mmbot.runtime.faults import parse_fault
 from mmbot.runtime.kept_run import KeptRun
 from mmbot.runtime.live_request import LiveRequest
-from mmbot.runtime.rollout import ROLLOUTS
+from mmbot.runtime.rollout_folder import ROLLOUTS
 from mmbot.runtime.run import EngineKind, Run, RunRequest, interrupted
 from mmbot.runtime.running import announced
 from mmbot.runtime.shown import shown

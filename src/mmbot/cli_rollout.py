@@ -13,7 +13,7 @@ from mmbot.errors import ConfigError
 from mmbot.experiment.plan import load_experiment
 from mmbot.experiment.rollout import Action, State, Status
 from mmbot.ops.rollouts import followers, wait_for
-from mmbot.runtime.rollout import ROLLOUTS, RolloutFolder
+from mmbot.runtime.rollout_folder import ROLLOUTS, RolloutFolder
 from mmbot.units import SECOND, parse_duration
 
 app = typer.Typer(no_args_is_help=True, help="A staged rollout: where it stands, and its buttons.")

@@ -56,7 +56,7 @@ from mmbot.runtime.kept_run import KeptRun
 from mmbot.runtime.latency_tape import LatencyRequest, LatencyTape
 from mmbot.runtime.live_request import LiveRequest
 from mmbot.runtime.reload import Sources
-from mmbot.runtime.rollout import ROLLOUTS
+from mmbot.runtime.rollout_folder import ROLLOUTS
 from mmbot.runtime.run import EngineKind, Run, RunRequest, part_names
 from mmbot.units import SECOND
 

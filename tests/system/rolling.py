@@ -20,7 +20,7 @@ from mmbot.clock import wall_ns
 from mmbot.experiment.plan import Experiment, load_experiment
 from mmbot.experiment.rollout import Action, State
 from mmbot.model.orders import arm_of
-from mmbot.runtime.rollout import ROLLOUTS, RolloutFolder
+from mmbot.runtime.rollout_folder import ROLLOUTS, RolloutFolder
 from mmbot.units import MS, SECOND
 
 _BEAT_EVERY_NS = 200 * MS

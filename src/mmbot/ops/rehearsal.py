@@ -26,7 +26,7 @@ from mmbot.model.orders import own_prefix
 from mmbot.runtime.account_folder import AccountFolder
 from mmbot.runtime.live_request import LiveRequest
 from mmbot.runtime.paper import PaperRequest, open_exchange
-from mmbot.runtime.rollout import RolloutFolder
+from mmbot.runtime.rollout_folder import RolloutFolder
 from mmbot.runtime.trade_run import Account, TradeRun
 from mmbot.units import SECOND
 from mmbot.venues.credentials import Credentials, Secret

@@ -13,7 +13,7 @@ from mmbot.clock import Stopwatch, pause, stopwatch, wall_ns
 from mmbot.errors import ConfigError
 from mmbot.experiment.plan import Stage, load_experiment
 from mmbot.experiment.rollout import Action, State
-from mmbot.runtime.rollout import RolloutFolder
+from mmbot.runtime.rollout_folder import RolloutFolder
 from mmbot.runtime.running import Status, read_status
 from mmbot.units import SECOND
 

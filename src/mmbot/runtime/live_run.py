@@ -47,7 +47,7 @@ from mmbot.runtime.live import Live, WallTimes
 from mmbot.runtime.live_request import LiveRequest
 from mmbot.runtime.record import VENUES, kind_of, running
 from mmbot.runtime.reload import Reloader, Sources
-from mmbot.runtime.rollout import Follower, RolloutFolder
+from mmbot.runtime.rollout_folder import Follower, RolloutFolder
 from mmbot.runtime.run import planned_duration_ns
 from mmbot.runtime.shadow_world import ShadowWorld
 from mmbot.units import MS, SECOND, Ns

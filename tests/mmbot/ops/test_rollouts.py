@@ -17,7 +17,7 @@ from mmbot.experiment.plan import Stage
 from mmbot.experiment.rollout import Action, State
 from mmbot.ops.live import check_candidate
 from mmbot.ops.rollouts import followers, record, wait_for
-from mmbot.runtime.rollout import RolloutFolder
+from mmbot.runtime.rollout_folder import RolloutFolder
 from mmbot.runtime.running import Status
 from mmbot.units import SECOND
 

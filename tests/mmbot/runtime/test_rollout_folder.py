@@ -14,7 +14,7 @@ from mmbot.experiment.plan import Arm, Experiment, Stage
 from mmbot.experiment.rollout import Action, Status
 from mmbot.experiment.switchback import Schedule
 from mmbot.model.records import EventRow
-from mmbot.runtime.rollout import Follower, RolloutFolder
+from mmbot.runtime.rollout_folder import Follower, RolloutFolder
 from mmbot.units import SECOND
 
 SETTINGS: Mapping[Arm, Any] = {"A": shipped_settings(), "B": shipped_settings(spread={"base_bps": 5.0})}
