@@ -4,10 +4,9 @@ which what it tells of ended, so equal input gives equal names and equal bytes.
 """
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 
@@ -24,6 +23,9 @@ from pytest_mmgates.stats.operating import Characteristic, characteristics
 from pytest_mmgates.stats.sequence import FEWEST
 from pytest_mmgates.stats.sequence import Sequence as ConfidenceSequence
 from pytest_mmgates.units import NS_PER_S
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _LONGEST_SPARK = 60
 DEVIATIONS = (

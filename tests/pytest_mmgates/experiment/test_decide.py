@@ -19,8 +19,9 @@ from tests.pytest_mmgates.experiment.recorded import (
     variant,
 )
 
-from pytest_mmgates.experiment.decide import decide, pairs_of
+from pytest_mmgates.experiment.decide import decide
 from pytest_mmgates.experiment.facts import facts_of
+from pytest_mmgates.experiment.pairing import pairs_of
 from pytest_mmgates.experiment.record import Part
 from pytest_mmgates.stats.acceptance import Decision
 
