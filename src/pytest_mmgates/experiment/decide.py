@@ -17,19 +17,18 @@ A pair goes as a whole. Stages of 10 and 100 % are for safety: there a candidate
 is never accepted.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import msgspec
 import numpy as np
 
 from pytest_mmgates.armrules import DeltaRule
-from pytest_mmgates.experiment.blocks import LEAST_TICKS, added
-from pytest_mmgates.experiment.facts import ALL, ARMS, REPLAY, Facts
-from pytest_mmgates.experiment.record import BlockRecord, Part, VariantRecord
+from pytest_mmgates.experiment.blocks import added
+from pytest_mmgates.experiment.facts import ARMS, REPLAY, Facts
+from pytest_mmgates.experiment.pairing import Pair, pairs_of, sums_of
+from pytest_mmgates.experiment.record import BlockRecord, VariantRecord
+from pytest_mmgates.experiment.validity import balance_p, excluded_of, void_of
 from pytest_mmgates.stats.acceptance import Acceptance, Decision, decide_once
-from pytest_mmgates.stats.balance import MISMATCH_BELOW, exact_p
 from pytest_mmgates.stats.carryover import Memory, Sensitivity, memory, sensitivity
 from pytest_mmgates.stats.pairs import (
     Batching,
@@ -49,22 +48,6 @@ _FLIPS = 10_000
 _MOST_UNMARKED = 0.1
 COMPONENTS = ("net", "gross", "adverse", "fees")
 """Of `Part`; net is the sum of the other three."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """Two blocks of one cluster (or of all of them, where they switch together), one of each arm."""
-
-    a: BlockRecord
-    b: BlockRecord
-
-    @property
-    def end_ns(self) -> int:
-        return max(self.a.end_ns, self.b.end_ns)
-
-    @property
-    def excluded(self) -> str | None:
-        return self.a.excluded or self.b.excluded
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +120,7 @@ def decide(
     facts: Facts, rule: DeltaRule, sources: Sequence[str], variants: Sequence[VariantRecord]
 ) -> ExperimentDecision:
     """`sources`: the kinds of data that the gate takes."""
-    void = tuple(dict.fromkeys(reason for variant in variants for reason in _void(facts, sources, variant)))
+    void = tuple(dict.fromkeys(reason for variant in variants for reason in void_of(facts, sources, variant)))
     lost = {run.variant for run in facts.runs} - {variant.name for variant in variants}
     void += tuple(f"variant {name} was not played by both arms" for name in sorted(lost))
     void += () if variants else ("nothing was recorded",)
@@ -147,86 +130,6 @@ def decide(
     decided = tuple(_decide_variant(facts, rule, variant) for variant in variants)
     decision, reason = _together(decided)
     return ExperimentDecision(decision, reason, (), decided, min(spans))
-
-
-def pairs_of(facts: Facts, blocks: Sequence[BlockRecord]) -> list[Pair]:
-    """Complete pairs in the order in which they were completed. Where clusters switch together they have one
-    coin, so they are one.
-    """
-    together = facts.stage != REPLAY and facts.switch == "together"
-    of_pair: dict[tuple[str, int], dict[str, list[BlockRecord]]] = defaultdict(lambda: defaultdict(list))
-    for block in blocks:
-        if block.pair is not None:
-            of_pair[ALL if together else block.cluster, block.pair][block.arm].append(block)
-    pairs = [Pair(_one(arms["A"]), _one(arms["B"])) for arms in of_pair.values() if set(arms) == set(ARMS)]
-    return sorted(pairs, key=lambda pair: (pair.end_ns, pair.a.cluster))
-
-
-def _one(blocks: Sequence[BlockRecord]) -> BlockRecord:
-    """Blocks of several clusters at one time, as one."""
-    first = blocks[0]
-    if len(blocks) == 1:
-        return first
-    late = [block.late for block in blocks if block.late is not None]
-    return msgspec.structs.replace(
-        first,
-        cluster=ALL,
-        analysed=added([block.analysed for block in blocks]),
-        late=added(late) if len(late) == len(blocks) else None,
-        excluded=next((block.excluded for block in blocks if block.excluded), None),
-    )
-
-
-def _void(facts: Facts, sources: Sequence[str], variant: VariantRecord) -> Iterator[str]:
-    """What makes one variant no experiment."""
-    where = f" ({variant.name})" if variant.name else ""
-    unfinished = [one for one in variant.origins if one.status != "complete" and facts.stage == REPLAY]
-    yield from (
-        f"run {one.run_id} of arm {one.arm}{where} is {one.status}: {one.reason}" for one in unfinished
-    )
-    if unfinished:
-        return
-    for origin in variant.origins:
-        if origin.plan_hash != facts.plan_hash:
-            was = "no plan" if origin.plan_hash is None else f"plan {origin.plan_hash[:12]}"
-            yield f"the plan was edited: run {origin.run_id} is of {was}, this is {facts.plan_hash[:12]}"
-        if origin.data_kind not in sources:
-            yield f"run {origin.run_id} is on {origin.data_kind} data, asked for {' or '.join(sources)}"
-    if len({origin.data_sha256 for origin in variant.origins}) > 1 and facts.stage == REPLAY:
-        yield f"the arms played different recordings{where}"
-    yield from (f"{reason}{where}" for reason in variant.void)
-    for block in variant.blocks:
-        name = f"block {block.index} of {block.cluster}, arm {block.arm}{where}"
-        if block.excluded is None and block.ticks < LEAST_TICKS * block.expected:
-            found = f"{block.ticks} of {block.expected} ticks"
-            yield f"{name}, is missing, and not for the market's sake: {found}"
-        if not all(np.isfinite(msgspec.structs.astuple(part)).all() for part in _parts(block)):
-            yield f"{name}: a sum is not a finite number"
-    p = balance_p(facts, variant)
-    if p < MISMATCH_BELOW:
-        yield f"the arms did not get their planned shares of the blocks{where}: p {p:.2g}"
-
-
-def balance_p(facts: Facts, variant: VariantRecord) -> float:
-    """The least p over all blocks and over those left out for each reason, against the planned share."""
-    counts: dict[str, Counter[str]] = {"": Counter(block.arm for block in variant.blocks)}
-    for reason, arms in excluded_of(variant.blocks).items():
-        counts[reason] = Counter(arms)
-    share = facts.shares["B"]
-    return min(exact_p(arms["B"], arms.total(), share) for arms in counts.values())
-
-
-def excluded_of(blocks: Sequence[BlockRecord]) -> dict[str, dict[str, int]]:
-    """Blocks left out, by reason and arm."""
-    found: dict[str, dict[str, int]] = {}
-    for block in blocks:
-        if block.excluded is not None:
-            found.setdefault(block.excluded, dict.fromkeys(ARMS, 0))[block.arm] += 1
-    return found
-
-
-def _parts(block: BlockRecord) -> list[Part]:
-    return [block.analysed] if block.late is None else [block.analysed, block.late]
 
 
 def _decide_variant(facts: Facts, rule: DeltaRule, variant: VariantRecord) -> VariantDecision:
@@ -357,20 +260,6 @@ def _extend(path: Path, bounds: Bounds) -> None:
     path.estimate.append(bounds.estimate)
     path.low.append(bounds.low)
     path.high.append(bounds.high)
-
-
-def sums_of(pairs: Sequence[Pair], arm: str, *, late: bool = False, slippage: bool = False) -> Sums:
-    """Net (or slippage) and notional of one arm by pair. `late`: after two wash-outs."""
-    parts = [_part_of(getattr(pair, arm.lower()), late=late) for pair in pairs]
-    if slippage:
-        return Sums(
-            np.array([part.slippage for part in parts]), np.array([part.slippage_notional for part in parts])
-        )
-    return Sums(np.array([part.net for part in parts]), np.array([part.notional for part in parts]))
-
-
-def _part_of(block: BlockRecord, *, late: bool) -> Part:
-    return (block.late or Part()) if late else block.analysed
 
 
 def _first(sums: Sums, n: int) -> Sums:

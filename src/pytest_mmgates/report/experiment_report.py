@@ -4,7 +4,7 @@ which what it tells of ended, so equal input gives equal names and equal bytes.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +15,7 @@ from pytest_mmgates.experiment.decide import COMPONENTS, VariantDecision
 from pytest_mmgates.experiment.facts import ARMS, REPLAY
 from pytest_mmgates.experiment.log import ExperimentLog
 from pytest_mmgates.history import ticks as spark
+from pytest_mmgates.judge import GateVerdict
 from pytest_mmgates.report.markdown import number, render
 from pytest_mmgates.report.result import RunResult
 from pytest_mmgates.report.svg import band_chart
@@ -24,6 +25,7 @@ from pytest_mmgates.stats.operating import Characteristic, characteristics
 from pytest_mmgates.stats.sequence import FEWEST
 from pytest_mmgates.stats.sequence import Sequence as ConfidenceSequence
 from pytest_mmgates.units import NS_PER_S
+from pytest_mmgates.verdict import Verdict
 
 _LONGEST_SPARK = 60
 DEVIATIONS = (
@@ -74,13 +76,6 @@ def stem(log: ExperimentLog) -> str:
 def pages(result: RunResult, log: ExperimentLog, before: ReplayBefore | None = None) -> tuple[str, str]:
     """Markdown and HTML."""
     facts = _facts(result, log, before)
-    filters: dict[str, Callable[..., str]] = {
-        "number": number,
-        "figure": figure,
-        "note": note,
-        "signed": _signed,
-        "percent": _percent,
-    }
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pytest_mmgates", "report/templates"),
         undefined=jinja2.StrictUndefined,
@@ -89,10 +84,10 @@ def pages(result: RunResult, log: ExperimentLog, before: ReplayBefore | None = N
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= filters
+    environment.filters |= _FILTERS
     charts = {one.name: _chart(log, one) for one in log.decision.variants}
     page = environment.get_template("experiment.html.j2").render(charts=charts, **facts)
-    return render("experiment.md.j2", filters, **facts), page
+    return render("experiment.md.j2", _FILTERS, **facts), page
 
 
 def _facts(result: RunResult, log: ExperimentLog, before: ReplayBefore | None) -> dict[str, Any]:
@@ -105,7 +100,7 @@ def _facts(result: RunResult, log: ExperimentLog, before: ReplayBefore | None) -
         "log": log,
         "decision": decision,
         "variants": variants,
-        "next": _next_action(log),
+        "next": _next_action(log, result.headline),
         "arms": ARMS,
         "components": COMPONENTS,
         "exclusions": [
@@ -127,18 +122,29 @@ def _facts(result: RunResult, log: ExperimentLog, before: ReplayBefore | None) -
     }
 
 
-def _next_action(log: ExperimentLog) -> str:
+def _next_action(log: ExperimentLog, gate: GateVerdict) -> str:
     decision = log.decision
-    if decision.void:
-        return "nothing: what was recorded is void. Put right what made it so, and record again"
-    if decision.decision in (Decision.HARM, Decision.FUTILE):
-        return "reject the candidate: return to the baseline"
-    known = _NEXT.get((log.facts.stage, decision.decision))
-    if known is not None:
-        return known
+    why_not = _why_not(log, gate)
+    if why_not is not None:
+        return why_not
+    if decision.decision is Decision.ACCEPT and gate.verdict is not Verdict.PASS:
+        return f"not yet: it is accepted, and {gate.worst_first[0].rule} is {gate.worst_first[0].verdict}"
     if any(variant.too_short for variant in decision.variants):
         return "make another plan with a longer wash-out"
-    return "nothing is decided: another plan, with more market or a larger effect (`mmgates plan`)"
+    undecided = "nothing is decided: another plan, with more market or a larger effect (`mmgates plan`)"
+    return _NEXT.get((log.facts.stage, decision.decision), undecided)
+
+
+def _why_not(log: ExperimentLog, gate: GateVerdict) -> str | None:
+    """What to do about a candidate that does not go on, or about nothing that can be believed."""
+    broken = [rule.rule for rule in gate.rules if rule.section == "safety" and rule.verdict is Verdict.FAIL]
+    if broken:
+        return f"take the candidate away, a rule of safety is broken: {'; '.join(broken)}"
+    if log.decision.void:
+        return "nothing: what was recorded is void. Put right what made it so, and record again"
+    if log.decision.decision in (Decision.HARM, Decision.FUTILE):
+        return "reject the candidate: return to the baseline"
+    return None
 
 
 def _chart(log: ExperimentLog, found: VariantDecision) -> str:
@@ -187,3 +193,12 @@ def _signed(value: float | None) -> str:
 
 def _percent(value: float) -> str:
     return f"{value:.1%}"
+
+
+_FILTERS: Mapping[str, Callable[..., str]] = {
+    "number": number,
+    "figure": figure,
+    "note": note,
+    "signed": _signed,
+    "percent": _percent,
+}

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from html import escape
 
 WIDTH, HEIGHT = 720, 260
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 10, 30
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 24, 34
 _MOST_POINTS = 600
 _TICKS = 5
 
@@ -108,7 +108,7 @@ def _axes(frame: _Frame, x_name: str, y_name: str) -> list[str]:
     parts.append(
         f'<text class="label" x="{middle}" y="{HEIGHT - 2}" text-anchor="middle">{escape(x_name)}</text>'
     )
-    parts.append(f'<text class="label" x="4" y="{_TOP + 10}">{escape(y_name)}</text>')
+    parts.append(f'<text class="label" x="4" y="{_TOP - 10}">{escape(y_name)}</text>')
     return parts
 
 

@@ -60,10 +60,6 @@ class Memory:
         """By half a standard error, so that few blocks do not say so by chance."""
         return self.share - self.se / 2 > STILL_THERE
 
-    def constant_s(self, elapsed_s: float) -> float | None:
-        """The time constant that leaves this share after so long; None where nothing is left to tell."""
-        return -elapsed_s / math.log(self.share) if 0 < self.share < 1 else None
-
 
 def memory(before: Floats, after: Floats) -> Memory | None:
     """Least squares of positions two wash-outs after a switch on those at it, (n,) each; None for fewer than

@@ -19,8 +19,9 @@ from tests.pytest_mmgates.experiment.recorded import (
     variant,
 )
 
-from pytest_mmgates.experiment.decide import decide, pairs_of
+from pytest_mmgates.experiment.decide import decide
 from pytest_mmgates.experiment.facts import facts_of
+from pytest_mmgates.experiment.pairing import pairs_of
 from pytest_mmgates.experiment.record import Part
 from pytest_mmgates.stats.acceptance import Decision
 
@@ -61,7 +62,7 @@ def test_the_estimate_is_the_difference_of_the_ratios():
 
 
 @given(st.integers(0, 2**32), st.sampled_from([-0.4, 0.0, 0.3, 0.6]), st.integers(0, 15))
-@settings(max_examples=25)
+@settings(max_examples=12)
 def test_what_is_recorded_after_the_decision_changes_nothing(seed: int, gain: float, more: int):
     known, variants = live(gain, pairs=40, seed=seed)
     first = decide(known, RULE, SOURCES, variants)
@@ -234,7 +235,7 @@ def test_a_replay_of_correlated_blocks_needs_more_market():
     few = decided(replay(blocks=60, keep=0.9, noise_bps=1.0))
     assert few.decision is Decision.INCONCLUSIVE
     assert few.reason.endswith("more market is needed")
-    many = decided(replay(blocks=1600, keep=0.5, noise_bps=1.0)).variants[0]
+    many = decided(replay(blocks=400, keep=0.5, noise_bps=1.0)).variants[0]
     assert many.batching.size > 1
     assert many.lag1 <= 0.1
 

@@ -10,16 +10,28 @@ from hypothesis import strategies as st
 from tests.pytest_mmgates.experiment.recorded import RULE, SOURCES, live, replay
 from tests.pytest_mmgates.experiment.test_blocks import GATE
 
+from pytest_mmgates.armrules import CandidateRule
 from pytest_mmgates.experiment.log import ExperimentLog
 from pytest_mmgates.judge import judge
 from pytest_mmgates.report.experiment_report import ReplayBefore, pages, replay_json, stem
 from pytest_mmgates.report.result import RunResult
 from pytest_mmgates.report.svg import band_chart
+from pytest_mmgates.watch.record import Fired, WatchRecord
 
 
-def reported(made, before=None, **changes):
+def watched(*fired):
+    """Records of arm B's rules; those of these metrics have fired."""
+    for rule in (one for one in GATE.safety if isinstance(one, CandidateRule)):
+        record = WatchRecord(str(rule.violation), "stop", above=True, judged=9, worst=0.0, worst_n=9)
+        if rule.metric in fired:
+            record.fired = Fired(at_ns=1, by="slow", value=0.5, n=9, why="for 10 min")
+        yield record
+
+
+def reported(made, before=None, fired=(), *, seen=True, **changes):
     known, variants = made
-    log = ExperimentLog(msgspec.structs.replace(known, **changes), tuple(variants), (), RULE, SOURCES)
+    records = tuple(watched(*fired)) if seen else ()
+    log = ExperimentLog(msgspec.structs.replace(known, **changes), tuple(variants), records, RULE, SOURCES)
     result = RunResult("ab", "wider", "wider", "pytest -m ab", None, None, [judge(GATE, log)], experiment=log)
     return log, *pages(result, log, before)
 
@@ -67,6 +79,13 @@ def test_a_replay_shows_every_variant_and_is_kept_for_later():
 )
 def test_what_comes_next_is_said(made, said):
     assert said in reported(made)[1].split("**Next:**")[1].split("\n")[0]
+
+
+def test_what_the_gate_does_not_let_pass_does_not_go_on():
+    broken = reported(live(0.5), fired=("taker_share",))[1].split("**Next:**")[1]
+    assert broken.startswith(" take the candidate away, a rule of safety is broken: B.taker_share[6h]")
+    unseen = reported(live(0.5), seen=False)[1].split("**Next:**")[1]
+    assert unseen.startswith(" not yet: it is accepted, and B.taker_share[6h]")
 
 
 def test_a_void_experiment_is_reported_as_such():

@@ -59,14 +59,6 @@ def test_an_inventory_that_is_still_there_says_so(share: float, *, too_short: bo
     assert pytest.approx(math.exp(-1.5)) == STILL_THERE
 
 
-def test_a_constant_is_told_from_what_is_left() -> None:
-    before = np.random.default_rng(6).normal(0, 100, 50)
-    found = memory(before, math.exp(-30 / 40) * before)
-    assert found is not None
-    assert found.constant_s(1800.0) == pytest.approx(2400.0)
-    assert memory(before, 0 * before).constant_s(1800.0) is None
-
-
 def test_too_little_says_nothing() -> None:
     assert memory(np.ones(23), np.ones(23)) is None
     assert memory(np.zeros(50), np.zeros(50)) is None
