@@ -50,10 +50,10 @@ def test_a_change_of_the_last_line_is_found_too(tmp_path: Path):
         records(path)
 
 
-def test_a_log_torn_at_any_byte_keeps_its_whole_lines_and_goes_on(tmp_path: Path):
+def test_a_torn_log_keeps_its_whole_lines_and_goes_on(tmp_path: Path):
     path = tmp_path / "audit.jsonl"
     lines = log_of(path, 2)
-    for kept in range(1, len(lines[1])):
+    for kept in range(1, len(lines[1]), 13):
         path.write_bytes(lines[0] + lines[1][:kept])
         assert [record["number"] for record in records(path)] == [0]
         append(path, "act", {"number": 9}, 9)

@@ -77,6 +77,7 @@ async def test_a_rule_of_safety_that_breaks_in_a_paper_session_takes_the_candida
         assert rolling.gone_s() < GONE_WITHIN_S
 
 
+@pytest.mark.slow
 def test_a_rehearsal_walks_the_way_back(tmp_path: Path) -> None:
     rehearsed = asyncio.run(_planned(tmp_path))
     with contextlib.chdir(tmp_path):

@@ -29,9 +29,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "ab.yaml").write_text("gate: ab\n")
     left_out = ("symbol", "base")
     instrument = {key: value for key, value in msgspec.to_builtins(linear()).items() if key not in left_out}
-    settings = {key: value for key, value in MARKET.items() if key != "symbol"} | {"duration_s": 40.0}
+    settings = {key: value for key, value in MARKET.items() if key != "symbol"} | {"duration_s": 27.0}
     market = {"start_ns": START_NS, "instrument": instrument, "settings": settings, "symbols": SYMBOLS}
-    scenario_file(tmp_path / "scenarios", "two", market=market, duration="35s", config=SECTIONS)
+    scenario_file(tmp_path / "scenarios", "two", market=market, duration="22s", config=SECTIONS)
     plan_file(tmp_path, block="4s", washout="1s")
     return tmp_path
 
@@ -117,7 +117,7 @@ def test_an_interrupted_run_goes_on_in_the_arm_that_it_was_in(engine: EngineKind
     whole = played(asked("whole", engine=engine))
     run = Run(asked("cut", engine=engine), HandStopwatch(1_000))
     playing = iter(run)
-    for _ in range(60):
+    for _ in range(40):
         next(playing)
     shutil.copytree(run.directory, "left")
     resumed = dataclasses.replace(interrupted(Path("left")), run_id="cut")
