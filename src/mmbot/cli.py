@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from mmbot import cli_live, cli_metrics, cli_record, cli_rollout, cli_soak
+from mmbot import cli_calibrate, cli_live, cli_metrics, cli_record, cli_rollout, cli_soak
 from mmbot.audit import broken_line
 from mmbot.cli_paper import paper
 from mmbot.cli_top import top
@@ -36,9 +36,10 @@ from mmbot.ops.plan import plan
 from mmbot.ops.reloads import Outcome, using
 from mmbot.ops.rollback import Rollback, Values, apply, ask_running, targets, work_out
 from mmbot.ops.steps import run_step
+from mmbot.runtime import checkpoint
 from mmbot.runtime.faults import parse_fault
 from mmbot.runtime.kept_run import KeptRun
-from mmbot.runtime.live_request import LiveRequest
+from mmbot.runtime.live_request import LiveRequest, live_interrupted
 from mmbot.runtime.rollout_folder import ROLLOUTS
 from mmbot.runtime.run import EngineKind, Run, RunRequest, interrupted
 from mmbot.runtime.running import announced
@@ -63,8 +64,10 @@ config_app = typer.Typer(
 app.add_typer(config_app, name="config")
 app.command()(paper)
 app.command()(top)
-calibrate_app = typer.Typer(no_args_is_help=True, help="Measure the numbers of a model from recorded data.")
+calibrate_app = typer.Typer(no_args_is_help=True, help="Measure the numbers of the spread from data.")
 app.add_typer(calibrate_app, name="calibrate")
+calibrate_app.command()(cli_calibrate.weights)
+calibrate_app.command()(cli_calibrate.queue)
 app.command("record")(cli_record.command)
 app.command("metrics")(cli_metrics.command)
 app.command()(cli_live.kill)
@@ -138,8 +141,8 @@ def run(
     resume: Annotated[
         Path | None,
         typer.Option(
-            help="Run directory of a replay that was interrupted: go on behind its last checkpoint, as it was"
-            " asked for. Takes no other option but --running and ports."
+            help="Run directory of a run that was interrupted: go on as it was asked for, a replay behind its"
+            " last checkpoint, a live run from now on. Takes no other option but --running and ports."
         ),
     ] = None,
     running: Annotated[
@@ -188,13 +191,12 @@ def run(
     """Run the bot over a scenario and print what it did.
 
     SIGHUP makes a running bot read its configuration again and take it between two ticks, all or nothing.
-    SIGTERM and Ctrl-C halt it; a replay that was halted so, or killed, goes on with --resume.
+    SIGTERM and Ctrl-C halt it; a run that was halted so, or killed, goes on with --resume.
     """
     if resume is not None:
         _check_alone(context, "resume", "running", "metrics_port", "status_port")
-        resumed = Run(interrupted(resume))
-        resumed.metrics_port = resumed.metrics_port if metrics_port is None else metrics_port
-        _run(resumed, running, str(resume), status_port)
+        with _resumed(resume) as opened:
+            _run(opened, running, str(resume), status_port, metrics_port)
         return
     if mode is Mode.SOAK:
         for option in _NOT_OF_SOAK:
@@ -258,13 +260,30 @@ def run(
         else:
             opening = cli_live.trading(request, account, frozenset(adopt or []), artifacts)
     with opening as opened:
-        if metrics_port is not None:
-            opened.metrics_port = metrics_port
-        _run(opened, running, name, status_port)
+        _run(opened, running, name, status_port, metrics_port)
 
 
-def _run(opened: KeptRun, running: Path, name: str, status_port: int | None) -> None:
+def _resumed(directory: Path) -> contextlib.AbstractContextManager[KeptRun]:
+    """The run that was interrupted in this directory, opened to go on."""
+    document = checkpoint.read(directory)[0].request
+    mode = Mode(document.get("mode", Mode.REPLAY))
+    if mode is Mode.REPLAY:
+        return contextlib.nullcontext(Run(interrupted(directory)))
+    request = live_interrupted(document, directory)
+    if mode is Mode.LIVE:
+        accounts = Path(document["accounts"])
+        return cli_live.trading(request, document["account"], frozenset(document["adopt"]), accounts.parent)
+    from mmbot.runtime.live_run import ShadowRun  # noqa: PLC0415 (numba costs 0.6 s to import)
+
+    return contextlib.nullcontext(ShadowRun(request))
+
+
+def _run(
+    opened: KeptRun, running: Path, name: str, status_port: int | None, metrics_port: int | None
+) -> None:
     """Play it, and say what it did."""
+    if metrics_port is not None:
+        opened.metrics_port = metrics_port
     console = Console()
     summary = Summary(opened.instruments)
     opened.observers += [summary, cli_live.Notable(console)]
@@ -594,8 +613,8 @@ def _nanoseconds(option: str, duration: str) -> int:
 
 @contextlib.contextmanager
 def _told_to_stop(opened: KeptRun) -> Iterator[None]:
-    """SIGTERM and Ctrl-C halt a run: quotes are pulled, and what was done is written down. A replay leaves a
-    checkpoint.
+    """SIGTERM and Ctrl-C halt a run: quotes are pulled, and what was done is written down. A checkpoint is
+    left.
     """
 
     def told(number: int, _: object) -> None:
@@ -622,8 +641,7 @@ def _play(opened: KeptRun, summary: Summary, console: Console) -> None:
         for number, _ in enumerate(opened):
             if number == 0 and opened.url is not None:
                 console.print(f"metrics on {opened.url}/metrics", highlight=False)
-            if opened.started_ns is not None:
-                progress.update(task, completed=(summary.now_ns - opened.started_ns) / SECOND)
+            progress.update(task, completed=opened.played_ns(summary.now_ns) / SECOND)
 
 
 def _table(opened: KeptRun, summary: Summary, title: str) -> Table:

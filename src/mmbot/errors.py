@@ -47,6 +47,10 @@ class DatasetError(MmbotError):
     """Feeds that no dataset can be made of, or a range of time that they do not hold."""
 
 
+class CalibrationError(MmbotError):
+    """What was to be measured did not show: too little evidence, or none that can be believed."""
+
+
 class OutputError(MmbotError):
     """A run directory that cannot be written."""
 

@@ -85,10 +85,6 @@ def open_run(request: Mapping[str, Any]) -> "KeptRun | ShownRun":
 
 def _live(request: Mapping[str, Any]) -> KeptRun:
     plan = request.get("plan")
-    if request.get("resume"):
-        raise ConfigError(
-            f"{request['run_dir']}: a live run cannot be resumed: its market went on without it"
-        )
     from mmbot.runtime.live_run import ShadowRun  # noqa: PLC0415 (sockets and kernels cost 1 s to import)
 
     asked = LiveRequest(
@@ -101,6 +97,7 @@ def _live(request: Mapping[str, Any]) -> KeptRun:
         duration_s=request["duration_s"],
         seed=request["seed"],
         host=request.get("host"),
+        resume=bool(request.get("resume")),
     )
     if plan is None:
         return ShadowRun(asked)

@@ -88,7 +88,7 @@ def _rule_ids(rules: Sequence[Rule | WatchRule | SafetyRule]) -> list[str]:
 
 def select(items: list[pytest.Item], config: pytest.Config) -> None:
     """Drop items of steps that `-m` does not name, and of scenarios that were not selected."""
-    named = set(re.findall(r"\w+", config.getoption("markexpr") or ""))
+    named = steps_asked(config)
     kept: list[pytest.Item] = []
     dropped: list[pytest.Item] = []
     for item in items:
@@ -100,6 +100,11 @@ def select(items: list[pytest.Item], config: pytest.Config) -> None:
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         items[:] = kept
+
+
+def steps_asked(config: pytest.Config) -> set[str]:
+    """The steps that `-m` names."""
+    return STEPS.keys() & set(re.findall(r"\w+", config.getoption("markexpr") or ""))
 
 
 def _params(item: pytest.Item) -> dict[str, object]:

@@ -182,6 +182,9 @@ def _write_table(state: State, terminal: pytest.TerminalReporter) -> None:
             for record in verdict.warnings:
                 first = record.fired.why if record.fired else ""
                 terminal.write_line(f"warning on {result.name}, {record.times} times, first {first}")
+    for result in state.results:
+        for outage in result.log.outages if result.log else ():
+            terminal.write_line(f"outage of {result.name}, {outage}: no part of the duration")
     for line in (line for result in state.results for line in comparison_lines(result)):
         terminal.write_line(line)
     for path in state.written:

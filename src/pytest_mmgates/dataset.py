@@ -71,6 +71,7 @@ class DatasetLog:
     step = "dataset"
     source = "dataset"
     unfit: None = None
+    outages: tuple[()] = ()
     stalled: None = None
     watched: tuple[WatchRecord, ...] = ()
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from pytest_mmgates.errors import RunlogError
+from pytest_mmgates.outages import REASON, Outage
 from pytest_mmgates.rows import (
     ArmFillRow,
     ArmTickRow,
@@ -30,6 +31,7 @@ from pytest_mmgates.rows import (
 from pytest_mmgates.tables import CACHE_CODES, DURATIONS, NO_SYMBOL, Fills, Names, Samples, Ticks, joined
 
 _NAN = float("nan")
+GAP = "gap"
 _BREAKER_STATES = ("closed", "open", "half_open")
 
 
@@ -79,17 +81,28 @@ class Feeds:
         return payments
 
     def breaker_open_ns(self, ended_ns: int) -> dict[str, int]:
-        """How long the breaker of each venue was not closed, until it closed or the run ended."""
+        """How long the breaker of each venue was not closed, until it closed, the run ended, or an outage
+        began: the process after it has a breaker of its own, which begins closed.
+        """
         total_ns: dict[str, int] = {}
         since_ns: dict[str, int] = {}
-        for row in self._events_of("breaker"):
+
+        def closed_at(venue: str, now_ns: int) -> None:
+            total_ns[venue] = total_ns.get(venue, 0) + max(0, now_ns - since_ns.pop(venue))
+
+        for row in self._events_of("breaker", GAP):
+            if row.kind == GAP:
+                outage = outage_of(row)
+                for venue in list(since_ns) if outage else ():
+                    closed_at(venue, outage.from_ns if outage else 0)
+                continue
             venue, closed = breaker_state(row)
             if not closed:
                 since_ns.setdefault(venue, row.ts_ns)
             elif venue in since_ns:
-                total_ns[venue] = total_ns.get(venue, 0) + row.ts_ns - since_ns.pop(venue)
-        for venue, at_ns in since_ns.items():
-            total_ns[venue] = total_ns.get(venue, 0) + max(0, ended_ns - at_ns)
+                closed_at(venue, row.ts_ns)
+        for venue in list(since_ns):
+            closed_at(venue, ended_ns)
         return total_ns
 
     def arm_ticks(self) -> Iterator[tuple[Ticks, Names]]:
@@ -105,6 +118,10 @@ class Feeds:
             np.array([row.arm for row in rows], dtype=np.str_),
             [row.client_id for row in rows],
         )
+
+    def outages(self) -> tuple[Outage, ...]:
+        """As the rows tell them."""
+        return tuple(outage for row in self._events_of(GAP) if (outage := outage_of(row)))
 
     def all_ticks(self) -> Ticks:
         return joined([self._ticks([]), *self.ticks()])
@@ -155,9 +172,9 @@ class Feeds:
             value=np.array([row.value for row in rows], dtype=np.float64),
         )
 
-    def _events_of(self, kind: str) -> Iterator[EventRow]:
+    def _events_of(self, *kinds: str) -> Iterator[EventRow]:
         for rows in self._blocks("events", EventRow):
-            yield from (row for row in rows if row.kind == kind)
+            yield from (row for row in rows if row.kind in kinds)
 
     def _codes_of(self, rows: Sequence[Row]) -> list[int]:
         return [self._codes[row.symbol] for row in rows]
@@ -206,6 +223,19 @@ def breaker_state(row: EventRow) -> tuple[str, bool]:
             f"breaker at {row.ts_ns}: venue {venue!r}, state {state!r}: expected one of {expected}"
         )
     return venue, state == "closed"
+
+
+def outage_of(row: EventRow) -> Outage | None:
+    """What a `gap` event tells of an outage; None for a gap in a symbol's book. Raises RunlogError."""
+    if row.kind != GAP or row.symbol is not None or row.detail.get("reason") != REASON:
+        return None
+    from_ns, until_ns = row.detail.get("from_ns"), row.detail.get("until_ns")
+    if not (isinstance(from_ns, int) and isinstance(until_ns, int) and 0 <= from_ns < until_ns == row.ts_ns):
+        raise RunlogError(
+            f"outage at {row.ts_ns}: from_ns {from_ns!r}, until_ns {until_ns!r}: expected whole numbers, the "
+            "second later and the row's own"
+        )
+    return Outage(from_ns, until_ns)
 
 
 def _check_order(times: list[int], last: int, path: Path, line: int) -> int:

@@ -163,7 +163,8 @@ def _run(request: pytest.FixtureRequest) -> RunLog:
     except MmgatesError as error:
         raise _failed(error) from None
     except Suspended as suspended:
-        pytest.exit(str(suspended), returncode=pytest.ExitCode.INTERRUPTED)
+        request.session.shouldstop = str(suspended)
+        raise pytest.fail.Exception(str(suspended), pytrace=False) from None
 
 
 def _failed(error: MmgatesError) -> BaseException:

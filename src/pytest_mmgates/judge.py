@@ -28,6 +28,7 @@ from pytest_mmgates.experiment.log import ExperimentLog
 from pytest_mmgates.gatefile import Gate, JudgedRule
 from pytest_mmgates.judgearms import judge_delta, judge_slower
 from pytest_mmgates.metrics.measurement import Measurement, absent
+from pytest_mmgates.outages import length_ns
 from pytest_mmgates.regress import RegressRule, SameRule
 from pytest_mmgates.rules import Rule
 from pytest_mmgates.runlog import RunLog
@@ -58,7 +59,7 @@ class RuleVerdict:
 
     `margin` is relative to the limit, positive = room left; None where the limit is 0 or there is no value.
     `mark` is "MODELLED" when more than half of the value came from a model: it is live evidence only from a
-    live run.
+    live run; "PROVISIONAL" when instructions were counted in place of time.
     """
 
     gate: str
@@ -193,7 +194,8 @@ def _judge_compared(rule: RegressRule | SameRule, gate: Gate, run: Subject) -> R
         absent_why = found.latency_absent or f"the baseline {found.name} has no stage {rule.stage}"
         return _no_data(rule, gate, run.data_kind, absent_why)
     verdict = _no_data(rule, gate, run.data_kind, _compared(stage, found.latency), stage.rounds)
-    verdict = replace(verdict, verdict=Verdict(stage.outcome))
+    mark = "PROVISIONAL" if found.latency.provisional else None
+    verdict = replace(verdict, verdict=Verdict(stage.outcome), mark=mark)
     if stage.change is None:
         return verdict
     change, limit = 100 * stage.change, 100 * rule.limit
@@ -240,8 +242,9 @@ def _sameness(behaviour: Behaviour) -> tuple[Verdict, str]:
 def _compared(stage: StageChange, latency: Latency) -> str:
     """The interval of the change and of the tail, and how both were had."""
     texts = (
-        f"95 % CI {_interval(stage.low, stage.high)}",
-        f"tail {_percent(stage.tail)} {_interval(stage.tail_low, stage.tail_high)}",
+        "" if latency.provisional else f"95 % CI {_interval(stage.low, stage.high)}",
+        f"tail {_percent(stage.tail)}"
+        + ("" if latency.provisional else f" {_interval(stage.tail_low, stage.tail_high)}"),
         f"gated in {stage.gated_in}" if stage.gated_in else "",
         "second attempt" if latency.attempts > 1 else "",
         latency.rung,
@@ -300,12 +303,14 @@ def worst(rules: Sequence[RuleVerdict]) -> Verdict:
 
 def check_evidence(gate: Gate, run: Subject) -> tuple[EvidenceVerdict, ...]:
     """Duration, ticks and source. The ticks of every symbol must also span its duration: a run that stalls
-    early is not a long run.
+    early is not a long run. Outages count as neither.
     """
     asked, ticks, stalled = gate.evidence, run.tick_count, run.stalled
     found = f"{_minutes(run.duration_ns)}m"
     if stalled is not None:
         found = f"{_minutes(stalled[0])}m, of which ticks span {_minutes(stalled[1])}m"
+    if run.outages:
+        found += f", not counting {_minutes(length_ns(run.outages))}m without a process"
     long_enough = stalled is None and asked.duration.holds(run.duration_ns, Dimension.TIME)
     return (
         EvidenceVerdict("duration", str(asked.duration), found, long_enough),

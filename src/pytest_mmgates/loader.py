@@ -15,6 +15,7 @@ import msgspec
 from pytest_mmgates.baseline.record import ComparisonRecord, decoded_comparison, encoded_comparison
 from pytest_mmgates.errors import RunlogError
 from pytest_mmgates.feeds import Feeds
+from pytest_mmgates.outages import Outage
 from pytest_mmgates.report.files import write_atomically
 from pytest_mmgates.rows import Manifest, read_manifest
 from pytest_mmgates.runlog import RunLog
@@ -75,7 +76,9 @@ def _load(directory: Path, run_id: str | None, read: Callable[[Path, Manifest], 
 
 
 def _read_rows(directory: Path, manifest: Manifest) -> Tally:
-    tally = tally_of(Feeds(directory, manifest), manifest)
+    feeds = Feeds(directory, manifest)
+    _check_outages(directory, manifest, feeds.outages())
+    tally = tally_of(feeds, manifest)
     symbols = tally.symbols.values()
     found = {"ticks": sum(one.ticks for one in symbols), "fills": sum(one.fills for one in symbols)}
     for name, count in found.items():
@@ -83,6 +86,22 @@ def _read_rows(directory: Path, manifest: Manifest) -> Tally:
         if manifest.status == "complete" and counted != count:
             raise RunlogError(f"{directory}: manifest.json counts {counted} {name}, the files hold {count}")
     return tally
+
+
+def _check_outages(directory: Path, manifest: Manifest, told: Sequence[Outage]) -> None:
+    """A time that nobody played is never evidence: manifest and rows tell of the same ones."""
+    told_texts, texts = [str(one) for one in told], [str(one) for one in manifest.outages]
+    if tuple(told) != manifest.outages:
+        raise RunlogError(
+            f"{directory}: manifest.json has outages {', '.join(texts) or 'none'}, "
+            f"the events {', '.join(told_texts) or 'none'}"
+        )
+    silent = [resume.first_tick_ns for resume in manifest.resumes if resume.outage_from_ns is None]
+    if manifest.clock == "wall" and silent:
+        raise RunlogError(
+            f"{directory}: resumed on the wall clock at {silent[0]}, expected an outage before it: no market "
+            "waits"
+        )
 
 
 def _read_tally(directory: Path, _manifest: Manifest) -> Tally:

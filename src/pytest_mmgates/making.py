@@ -11,6 +11,10 @@ Decided: an older good run is replaced whole or not at all. A run is finished wh
 believed. Whoever comes second waits at the lock, then reads the outcome: a finished run is loaded, a failed
 one repeats its message. A session never takes over a run of another session.
 
+Decided: a session that is told to end (SIGTERM, Ctrl-C) ends for all of its workers. The one that plays
+writes an aborted outcome before it lets go of the lock, so that who waits for it reports the reason and
+nobody plays the run again; what was written stays in the making, for `--mmgates-resume`.
+
 A run in parts is played by whoever is there: the worker that holds the lock and those that would wait for it
 each take the next part that nobody has taken, until none is left. The one with the lock then waits for the
 parts of the others, plays again what a killed worker left, and puts them together. A part that failed is
@@ -39,7 +43,8 @@ from pytest_mmgates.baseline import in_force
 from pytest_mmgates.baseline.compare import compare, lock_of
 from pytest_mmgates.baseline.lockfile import Lock
 from pytest_mmgates.dataset import path_of
-from pytest_mmgates.errors import OutputError, RunlogError, SutError
+from pytest_mmgates.ending import waiting
+from pytest_mmgates.errors import OutputError, RunlogError, Suspended, SutError
 from pytest_mmgates.gatefile import Gate, read_gate
 from pytest_mmgates.loader import (
     PARTS,
@@ -66,6 +71,7 @@ FAILED = "failed"
 OUTCOME = "outcome.json"
 FAILURE = ".failure.json"
 _HALT_NOTE = ".halt.txt"
+ABORT_NOTE = ".abort.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +94,15 @@ class RunSpec:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended. `error` is one line; `detail` is a bug's traceback; `made` is a dataset's file."""
+    """How a run ended. `error` is one line; `detail` is a bug's traceback; `made` is a dataset's file.
+    `aborted`: the session was told to end, and what there is of the run stays where it was made.
+    """
 
     run_id: str
     error: str | None = None
     detail: str | None = None
     made: str = ""
+    aborted: bool = False
 
 
 class Making:
@@ -119,7 +128,7 @@ class Making:
             if leads:
                 return self.outcome() or self._make()
         self._help()
-        with _lock(path):
+        with _lock(path, what=self.run_id):
             return self.outcome() or self._make()
 
     def _beside(self, suffix: str) -> Path:
@@ -168,8 +177,11 @@ class Making:
         """All locks of parts are held until the outcome is written, so that nobody begins one after that."""
         self._play_free_parts(parts)
         for name in parts:
-            locks.enter_context(_lock(self._part_lock(name)))
+            locks.enter_context(_lock(self._part_lock(name), what=f"part {name} of {self.run_id}"))
         for name in parts:
+            aborted = self.outcome()
+            if aborted:
+                return aborted
             halted = halted_parts(self._partial / PARTS)
             if halted and name not in halted:
                 continue
@@ -226,7 +238,8 @@ class Making:
         run_dir.parent.mkdir(parents=True, exist_ok=True)
         gate = self._gate(part)
         watch = self._watch(gate, run_dir)
-        judge = WatchJudge(gate, watch, HaltNotes(self._partial / PARTS, part), rolls_back=self._rolls_back)
+        others = HaltNotes(self._partial / PARTS, part)
+        judge = WatchJudge(gate, watch, others, rolls_back=self._rolls_back)
         if left is Left.ENDED:
             with watch.silent():
                 for feed, lines in batches_again(run_dir, watch):
@@ -235,10 +248,24 @@ class Making:
             resume = left is Left.INTERRUPTED
             request = {**self._request(run_dir, part), "resume": resume}
             kept = partial(_kept, run_dir, watch) if resume else None
-            drive(load_callable("mmgates_sut", self._options.sut), request, judge, kept)
+            with self._told_if_aborted(others):
+                drive(load_callable("mmgates_sut", self._options.sut), request, judge, kept)
         watch.finish()
         keep_watch(run_dir, watch.records)
         keep_tally(load(run_dir, run_id=self.run_id))
+
+    @contextmanager
+    def _told_if_aborted(self, others: "HaltNotes") -> Iterator[None]:
+        """Nobody begins the run anew that this process was told to leave: the outcome is there before any
+        lock is free.
+        """
+        try:
+            yield
+        except (Suspended, KeyboardInterrupt) as ended:
+            reason = str(ended) or f"ABORTED by an interrupt: run {self.run_id}"
+            others.abort(reason)
+            _write_outcome(self._beside(OUTCOME), Outcome(self.run_id, reason, aborted=True))
+            raise
 
     @property
     def _watched_arm(self) -> str | None:
@@ -276,6 +303,8 @@ class Making:
 
     def _end(self, outcome: Outcome) -> Outcome:
         """Move the directory to where it is to be looked for, then say so."""
+        if outcome.aborted:
+            return outcome
         made, failed = self._partial, self._beside(FAILED)
         if outcome.error is None:
             _move(made, self.directory)
@@ -358,7 +387,9 @@ class DatasetMaking:
 
 
 class HaltNotes:
-    """What parts of one run tell each other: that one of them was halted by a stop rule, and why."""
+    """What parts of one run tell each other: that one of them was halted by a stop rule, or the session
+    aborted, and why.
+    """
 
     def __init__(self, directory: Path, part: str | None) -> None:
         self._directory = directory
@@ -376,6 +407,17 @@ class HaltNotes:
             return None
         others = (name for name in halted_parts(self._directory) if name != self._part)
         return next((f"part {name} was halted" for name in others), None)
+
+    def abort(self, reason: str) -> None:
+        """The session is over for all of them."""
+        if self._part is not None:
+            write_atomically({self._directory / f"{self._part}{ABORT_NOTE}": reason})
+
+    def aborted(self) -> str | None:
+        if self._part is None:
+            return None
+        note = next(self._directory.glob(f"*{ABORT_NOTE}"), None)
+        return None if note is None else f"the end of part {note.name.removesuffix(ABORT_NOTE)}"
 
 
 def halted_parts(directory: Path) -> list[str]:
@@ -439,18 +481,24 @@ class WatchJudge:
         self._said_ns = self._watch.looked_ns
         return self._watch.says()
 
+    def aborted(self) -> str | None:
+        return self._others.aborted()
+
     def news(self) -> list[dict[str, object]]:
         gate = self._gate
         return [] if gate is None else [news_of(gate, change) for change in self._watch.take_changes()]
 
 
 @contextmanager
-def _lock(path: Path, *, blocking: bool = True) -> Iterator[bool]:
-    """Hold the lock of a file; false where another process holds it and nobody wants to wait."""
+def _lock(path: Path, *, blocking: bool = True, what: str = "") -> Iterator[bool]:
+    """Hold the lock of a file; false where another process holds it and nobody wants to wait. `what` is
+    waited for. Raises Suspended when the process is told to end meanwhile.
+    """
     lock = FileLock(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(blocking=blocking)
+        with waiting(what or path.name):
+            lock.acquire(blocking=blocking)
     except Timeout:
         yield False
         return

@@ -2,6 +2,7 @@
 
 import math
 import shlex
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from types import MappingProxyType
 import pytest
 
 from pytest_mmgates.errors import MarkError
+from pytest_mmgates.perflab.instructions import VALGRIND
 from pytest_mmgates.steps import AB, DATASET, STEPS
 from pytest_mmgates.units import NS_PER_S, Dimension, parse_duration
 
@@ -82,10 +84,16 @@ def add_options(parser: pytest.Parser) -> None:
         help="commit that the change is made on: tell edits of gates beside it (default: beside the lock)",
     )
     group.addoption(
+        "--mmgates-instructions",
+        action="store_true",
+        help="count instructions beside the comparison of stage times: a second opinion, by valgrind, about a"
+        " minute more on 2 cores",
+    )
+    group.addoption(
         "--mmgates-resume",
         action="store_true",
         help="go on with the newest session in --mmgates-out that was interrupted: its runs continue behind"
-        " their last checkpoint",
+        " their last checkpoint, live ones from now on",
     )
     group.addoption(
         "--mmgates-seeds", type=int, metavar="N", help="how many seeds a simulation plays (default: its own)"
@@ -186,6 +194,7 @@ class Options:
     lock: bool
     without_ab: str | None
     base: str | None
+    instructions: bool
     dataset: str
     from_moment: str | None
     to_moment: str | None
@@ -297,6 +306,8 @@ class Options:
     def _check_lock(self) -> None:
         if self.without_ab is not None and not self.lock:
             raise pytest.UsageError("--mmgates-without-ab: is of --mmgates-lock, which was not given")
+        if self.instructions and shutil.which(VALGRIND) is None:
+            raise pytest.UsageError(f"--mmgates-instructions: no {VALGRIND} on the path, which counts them")
 
     def shown(self, path: Path) -> str:
         """A path as people write it: relative to the root where it lies inside."""
@@ -368,6 +379,7 @@ def read_options(config: pytest.Config) -> Options:
         lock=config.getoption("mmgates_lock"),
         without_ab=config.getoption("mmgates_without_ab"),
         base=config.getoption("mmgates_base"),
+        instructions=config.getoption("mmgates_instructions"),
         dataset=config.getini("mmgates_dataset"),
         from_moment=config.getoption("mmgates_from"),
         to_moment=config.getoption("mmgates_to"),

@@ -4,12 +4,14 @@ Hook reference: https://docs.pytest.org/en/stable/reference/reference.html#hooks
 """
 
 import secrets
+from collections.abc import Generator
 from typing import Any
 
 import pytest
 
 from pytest_mmgates import collection
 from pytest_mmgates.controller import Controller
+from pytest_mmgates.ending import outlived, passed_on
 from pytest_mmgates.errors import OutputError
 from pytest_mmgates.fixtures import (
     ab_experiment,
@@ -71,6 +73,21 @@ def pytest_configure_node(node: Any) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
     session.config.stash[STATE].options.check_asked()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """A session that plays runs ends in order when it is told to (`pytest_mmgates.ending`)."""
+    config = session.config
+    if not collection.steps_asked(config):
+        return (yield)
+    if _worker_input(config):
+        with outlived():
+            return (yield)
+    if config.pluginmanager.has_plugin("dsession"):
+        with passed_on():
+            return (yield)
+    return (yield)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from pytest_mmgates.errors import OutputError
 from pytest_mmgates.loader import PARTS
-from pytest_mmgates.making import FAILED, FAILURE, LOCK, OUTCOME, PARTIAL, RUNS, Left, left_in
+from pytest_mmgates.making import ABORT_NOTE, FAILED, FAILURE, LOCK, OUTCOME, PARTIAL, RUNS, Left, left_in
 
 _ID_LENGTH = 8
 
@@ -76,17 +76,19 @@ def _run_id(path: Path) -> str | None:
 
 
 def _reopen(runs: Path, run: Interrupted) -> None:
-    """A failed run is in the making again, and what says that it failed is gone; so is one that was finished
-    and has no outcome.
+    """A run that failed or was aborted is in the making again, and what says so is gone; so is one that was
+    finished and has no outcome.
     """
     try:
         with FileLock(runs / f"{run.name}.{LOCK}", blocking=False):
             failed = run.directory.name.endswith(FAILED)
             lost = run.directory.name == run.name and _session_of(runs, run.name) != run.session_id
-            if not failed and not lost:
+            aborted = run.directory.name != run.name and _session_of(runs, run.name) == run.session_id
+            if not failed and not lost and not aborted:
                 return
-            for failure in run.directory.glob(f"{PARTS}/*{FAILURE}"):
-                failure.unlink()
+            for suffix in (FAILURE, ABORT_NOTE):
+                for note in run.directory.glob(f"{PARTS}/*{suffix}"):
+                    note.unlink()
             run.directory.rename(runs / f"{run.name}.{PARTIAL}-{run.session_id}")
             (runs / f"{run.name}.{OUTCOME}").unlink(missing_ok=True)
     except Timeout as error:

@@ -15,6 +15,7 @@ import msgspec
 import zstandard
 
 from pytest_mmgates.errors import RunlogError
+from pytest_mmgates.outages import Outage, length_ns
 from pytest_mmgates.units import NS_PER_MS
 
 _BLOCK_BYTES = 4_000_000
@@ -129,9 +130,12 @@ class ConfigInForce(msgspec.Struct, frozen=True):
 
 
 class Resumed(msgspec.Struct, frozen=True):
-    """A run that was interrupted went on at this tick, in another process."""
+    """A run that was interrupted went on at this tick, in another process. `outage_from_ns`: the newest row
+    before, where the market went on meanwhile; None where it was played on without a gap.
+    """
 
     first_tick_ns: Ns
+    outage_from_ns: Ns | None = None
 
 
 class ExperimentEntry(msgspec.Struct, frozen=True):
@@ -192,8 +196,16 @@ class Manifest(Markets, frozen=True):
 
     @property
     def duration_ns(self) -> int:
-        """From start to end; 0 for a run that did not end."""
-        return 0 if self.ended_ns is None else self.ended_ns - self.started_ns
+        """From start to end without the outages; 0 for a run that did not end."""
+        return 0 if self.ended_ns is None else self.ended_ns - self.started_ns - length_ns(self.outages)
+
+    @property
+    def outages(self) -> tuple[Outage, ...]:
+        return tuple(
+            Outage(resume.outage_from_ns, resume.first_tick_ns)
+            for resume in self.resumes
+            if resume.outage_from_ns is not None
+        )
 
     @property
     def deadline_ns(self) -> float:

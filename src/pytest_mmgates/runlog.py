@@ -12,6 +12,7 @@ from typing import Any
 from pytest_mmgates.baseline.record import ComparisonRecord
 from pytest_mmgates.errors import RunlogError
 from pytest_mmgates.feeds import Feeds
+from pytest_mmgates.outages import Outage
 from pytest_mmgates.rows import Manifest
 from pytest_mmgates.tables import Fills, Samples, Ticks
 from pytest_mmgates.tally import SymbolTally, Tally, merged
@@ -47,6 +48,10 @@ class RunLog:
     @property
     def data_kind(self) -> str:
         return self.manifest.data.kind
+
+    @property
+    def outages(self) -> tuple[Outage, ...]:
+        return self.manifest.outages
 
     @property
     def tick_count(self) -> int:

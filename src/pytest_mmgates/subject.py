@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from pytest_mmgates.outages import Outage
 from pytest_mmgates.watch.record import WatchRecord
 
 
@@ -32,6 +33,10 @@ class Subject(Protocol):
     @property
     def unfit(self) -> str | None:
         """Why no gate judges it, or None."""
+
+    @property
+    def outages(self) -> Sequence[Outage]:
+        """Times that nobody played; no part of its duration."""
 
     @property
     def watched(self) -> Sequence[WatchRecord]: ...

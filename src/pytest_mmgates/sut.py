@@ -39,9 +39,12 @@ and passes it on to whoever has to know. `news` is a mapping: `alert` (a name), 
 `labels` and `annotations` (text by name), `since_ns` and `until_ns` (None while it fires; of the run's own
 clock). What fires at the very last look, when the run is over, stands in verdict and report alone.
 
-A run that can be resumed has `suspend(reason)`, called when the process is told to end (SIGTERM): it leaves a
-checkpoint, and halts. It keeps `checkpoint.bin` in run_dir for as long as it can be resumed; what is in it is
-its own affair.
+A run that can be resumed has `suspend(reason)`, called when the process is told to end (SIGTERM, Ctrl-C): it
+leaves a checkpoint, and halts. It keeps `checkpoint.bin` in run_dir for as long as it can be resumed; what is
+in it is its own affair. A live market goes on without the run: one that is resumed on the wall clock writes
+an event `gap` of no symbol ahead of its first tick, with `reason` outage, `from_ns` (its newest row before)
+and `until_ns` (that tick) in its detail, and `outage_from_ns` beside `first_tick_ns` in its manifest's
+`resumes`. Outages are no part of its duration: a run that is asked for 60 minutes plays 60.
 
 A long run may be cut into parts, which several processes play at once. The optional ini `mmgates_parts` names
 a second callable: the same mapping in (with `part` None), a list of names out, which are names of folders; an
@@ -55,16 +58,14 @@ Any other is a bug. Another bot joins with a short wrapper; nothing here imports
 
 import importlib
 import re
-import signal
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import msgspec
 
+from pytest_mmgates.ending import on_signals
 from pytest_mmgates.errors import RunlogError, Suspended, SutError
 
 
@@ -127,6 +128,9 @@ class Judge(Protocol):
     def rolls_back(self) -> bool:
         """Whether a run that has to end returns to its baseline first."""
 
+    def aborted(self) -> str | None:
+        """Why the session is over elsewhere, or None."""
+
 
 def drive(
     open_run: Door,
@@ -139,49 +143,37 @@ def drive(
     batch that was judged, a run that listens is told what its rules say. `kept`: the rows that a resumed run
     wrote before, as soon as it is open; they are judged first.
 
-    Raises Suspended when the process was told to end, once the run has.
+    Raises Suspended when the process was told to end, or the session is over elsewhere, once the run has
+    ended.
     """
     run = open_run(request)
     if not isinstance(run, Run):
         raise SutError(
             f"the system under test returned {type(run).__name__}: expected an iterable with halt(reason)"
         )
-    with _suspended_by_sigterm(run) as told:
+    told: list[str] = []
+
+    def suspend(reason: str) -> None:
+        told.append(reason)
+        getattr(run, "suspend", run.halt)(reason)
+
+    with on_signals(lambda number: suspend(number.name)):
         try:
-            unreadable = _iterate(run, chain(kept() if kept else (), run), judge)
+            unreadable = _iterate(run, chain(kept() if kept else (), run), judge, suspend)
         except KeyboardInterrupt:
             run.halt("interrupted")
             raise
     if told:
         can = (Path(str(request["run_dir"])) / CHECKPOINT).is_file()
         how = "--mmgates-resume goes on with it" if can else "it cannot be resumed"
-        raise Suspended(f"SIGTERM: run {request['run_id']} is halted; {how}")
+        raise Suspended(f"ABORTED by {told[0]}: run {request['run_id']} is halted; {how}")
     if unreadable is not None:
         raise unreadable
 
 
-@contextmanager
-def _suspended_by_sigterm(run: Run) -> Iterator[list[int]]:
-    """Suspend the run on SIGTERM; yields the signals that came. Elsewhere than in the main thread, where no
-    signal arrives, nothing changes.
-    """
-    told: list[int] = []
-
-    def handler(number: int, _frame: object) -> None:
-        told.append(number)
-        getattr(run, "suspend", run.halt)("SIGTERM")
-
-    if threading.current_thread() is not threading.main_thread():
-        yield told
-        return
-    before = signal.signal(signal.SIGTERM, handler)
-    try:
-        yield told
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _iterate(run: Run, batches: Iterable[tuple[str, bytes]], judge: Judge) -> RunlogError | None:
+def _iterate(
+    run: Run, batches: Iterable[tuple[str, bytes]], judge: Judge, suspend: Callable[[str], None]
+) -> RunlogError | None:
     unreadable, halted = None, False
     rolled_back: str | None = None
     beat: Callable[[], None] = getattr(run, "beat", _nothing)
@@ -204,6 +196,9 @@ def _iterate(run: Run, batches: Iterable[tuple[str, bytes]], judge: Judge) -> Ru
             rolled_back = reason
         elif reason is not None:
             run.halt(reason)
+            halted = True
+        elif (elsewhere := judge.aborted()) is not None:
+            suspend(elsewhere)
             halted = True
     return unreadable
 

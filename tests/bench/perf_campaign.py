@@ -3,6 +3,7 @@
     python -m tests.bench.perf_campaign run FOLDER [--hours H] [--seconds S]
     python -m tests.bench.perf_campaign report FOLDER
     python -m tests.bench.perf_campaign resample FOLDER
+    python -m tests.bench.perf_campaign count FOLDER
 
 `run` goes through a fixed plan (identical code, planted slowdowns, tail-only ones, one stage faster and
 another slower), every other gate under a load of its own, and adds a line to FOLDER/gates.jsonl and a file of
@@ -10,7 +11,8 @@ raw rounds for each that is finished; started again, it goes on with the next. T
 copied into FOLDER at the first start. On a machine where others work, `--seconds` gives a gate more time than
 the usual 110 s, so that it ends when it is decided; how many needed more is counted. `report` counts;
 `resample` draws gates from the recorded rounds of identical code, with the candidate's costs multiplied, to
-estimate the same rates at exact sizes.
+estimate the same rates at exact sizes. `count` counts instructions instead: of the same code twice, of a
+copy of it elsewhere, and of copies with slowdowns of +1, +3 and +5 % of their times planted in every stage.
 """
 
 import argparse
@@ -32,6 +34,7 @@ from tests.bench.plants import LONG, STAGES, copied, plant, plant_tail
 from mmbot.sut import open_tape
 from pytest_mmgates.perflab import TOTAL, Code, Comparison, Gate, compare, costs
 from pytest_mmgates.perflab.decide import MOST_ROUNDS
+from pytest_mmgates.perflab.instructions import changes, count_instructions
 from pytest_mmgates.perflab.rounds import DOOR, Lanes, Pairs, Round, cores, now_s
 
 ROOT = Path(__file__).parents[2]
@@ -40,6 +43,7 @@ LIMITS = {**dict.fromkeys(STAGES, 0.03), "tick_total": 0.10}
 BUDGET_S = 110.0
 KINDS = {"same": 60, "+3": 40, "+1": 10, "+5": 10, "+10": 10, "tail+10": 6, "tail+5": 6, "mixed": 6}
 """Gates of each kind."""
+_COUNTED_PERCENT = (0, 1, 3, 5)
 _CALIBRATION_ROUNDS = 12
 _CALIBRATION = {**dict.fromkeys(STAGES, 40.0), "fetch_md": 400.0, "emit": 400.0}
 """What is planted to learn what a plant costs."""
@@ -111,6 +115,27 @@ class Campaign:
         for planned in plan():
             if planned.number not in done and now_s() < until_s:
                 self._play(planned, calibrated, budget_s)
+
+    def counted(self) -> Iterator[str]:
+        """By what is planted: what instructions say of each stage, and the seconds it took to count them."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        python = Path(sys.executable)
+        codes = {"again": Code("again", self._base(), python)}
+        calibrated = self._calibrated()
+        for percent in _COUNTED_PERCENT:
+            planted = dict.fromkeys(STAGES, percent / 100) if percent else {}
+            name = f"counted-at-{percent}-percent-more"
+            codes[f"{percent:+} %"] = self._code(name, planted, "counted", calibrated)
+        base = count_instructions(Code("base", self._base(), python), TAPE)
+        yield f"{'base':8} {base.seconds:.0f} s, load {os.getloadavg()[0]:.1f}"
+        for label, code in codes.items():
+            found = count_instructions(code, TAPE)
+            told = (
+                f"{stage} {line:+.2%} (tail {tail:+.2%})"
+                for stage in base.counts
+                for line, tail in [changes(base.counts[stage], found.counts[stage])]
+            )
+            yield f"{label:8} {found.seconds:.0f} s: {', '.join(told)}"
 
     def _base(self) -> Path:
         base = self.folder / "code" / "base"
@@ -309,7 +334,7 @@ def _drawn(pool: Sequence[Round], ratio: float, most: int, rng: np.random.Genera
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("run", "report", "resample"))
+    parser.add_argument("what", choices=("run", "report", "resample", "count"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--hours", type=float, default=12.0)
     parser.add_argument("--seconds", type=float, default=BUDGET_S)
@@ -318,8 +343,10 @@ def main() -> None:
     if asked.what == "run":
         campaign.run(asked.hours, asked.seconds)
         return
-    for line in (report if asked.what == "report" else resample)(campaign):
+    said = {"report": report, "resample": resample, "count": Campaign.counted}
+    for line in said[asked.what](campaign):
         sys.stdout.write(line + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

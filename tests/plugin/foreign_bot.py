@@ -39,6 +39,7 @@ SETTINGS = {
     "updates": True,  # whether book updates are sampled
     "events": True,  # whether there is an events feed at all
     "clock": "virtual",
+    "outages": [],  # minutes from and until which no process played it, each a pair
     "status": "complete",
     "reason": None,
     "fail": None,  # "open" or "middle": bad input, at once or half way; "bug": another exception
@@ -177,7 +178,12 @@ def duration_ns(settings):
 
 def tick_times(settings):
     last = START_NS + round(duration_ns(settings) * settings["stop_after"])
-    return range(START_NS, last + 1, settings["tick_ms"] * 1_000_000)
+    times = range(START_NS, last + 1, settings["tick_ms"] * 1_000_000)
+    return [at for at in times if not any(start < at < end for start, end in outages(settings))]
+
+
+def outages(settings):
+    return [tuple(START_NS + round(minute * 60e9) for minute in outage) for outage in settings["outages"]]
 
 
 def share(index, part):
@@ -259,7 +265,13 @@ def samples(settings):
 
 def events(settings):
     kinds = ["gap"] * settings["gaps"] + ["crossed"] * settings["crossed"] + ["order"]
-    return [{"ts_ns": START_NS, "symbol": full(settings), "kind": kind, "detail": {}} for kind in kinds]
+    rows = [{"ts_ns": START_NS, "symbol": full(settings), "kind": kind, "detail": {}} for kind in kinds]
+    return rows + [outage(start, end) for start, end in outages(settings)]
+
+
+def outage(start, end):
+    detail = {"reason": "outage", "from_ns": start, "until_ns": end}
+    return {"ts_ns": end, "symbol": None, "kind": "gap", "detail": detail}
 
 
 def manifest_of(settings, counts):
@@ -301,6 +313,10 @@ def manifest_of(settings, counts):
             }
         ],
         "counts": counts,
+        "resumes": [
+            {"first_tick_ns": end, "outage_from_ns": start, "torn_rows": {}}
+            for start, end in outages(settings)
+        ],
         "run_digest": hashlib.sha256(json.dumps(fills(settings)).encode()).hexdigest(),
     }
 

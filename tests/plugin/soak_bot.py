@@ -1,12 +1,14 @@
 """A bot that soaks: it writes metric streams (`streams`) as rows of a run, ten seconds a batch, and halts
 when asked to. A scenario file is JSON: `hours`, `ill` (levels from `from_h` on), `parts`, `of_part`, `deaf`,
 `dies_at_h` (when it is interrupted, the first time), `fails_at_h` (the same with an error), `told_at_h` (the
-same with a SIGTERM). It can be resumed behind every 20th batch.
+same with a SIGTERM, or SIGINT if `tells` says so, to itself, or to the `parent` process). It can be resumed
+behind every 20th batch; with `out_m`, its market goes on for so many minutes before it does.
 """
 
 import json
 import os
 import signal
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -47,10 +49,12 @@ class Run:
         self.request, self.settings = request, settings
         self.directory = Path(request["run_dir"])
         self.halted = self.suspended = None
+        self.told = threading.Event()
         self.resumes = []
         self.symbol = f"{request['part'] or 'ABC'}USDT"
         self.counts = {"ticks": 0, "fills": 0}
         self.last_ns = streams.START_NS
+        self.newest_ns = self.goes_on_ns = 0
         self.passed = self._cut() if request["resume"] else 0
 
     def halt(self, reason):
@@ -59,6 +63,7 @@ class Run:
 
     def suspend(self, reason):
         self.halted = self.suspended = reason
+        self.told.set()
 
     def __iter__(self):
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -79,6 +84,9 @@ class Run:
             if number < self.passed:
                 continue
             ts_ns = json.loads(lines.partition(b"\n")[0])["ts_ns"]
+            if ts_ns < self.goes_on_ns:
+                continue
+            yield from self._went_on(identity, ts_ns)
             self._meet((ts_ns - streams.START_NS) / 3.6e12)
             if not number % 20 or self.suspended:
                 self._checkpoint(number)
@@ -89,6 +97,17 @@ class Run:
         self._manifest("complete" if self.halted is None else "halted")
         if not self.suspended:
             (self.directory / "checkpoint.bin").unlink()
+
+    def _went_on(self, identity, ts_ns):
+        """Behind an outage, once."""
+        if not self.goes_on_ns:
+            return
+        self.goes_on_ns = 0
+        row = {**identity, "arm": "A", **foreign_bot.outage(self.newest_ns, ts_ns)}
+        self.resumes.append({"first_tick_ns": ts_ns, "outage_from_ns": self.newest_ns})
+        lines = json.dumps(row).encode() + b"\n"
+        self._append("events", ts_ns, lines)
+        yield "events", lines
 
     def _meet(self, at_h):
         """What the scenario has in store for this time, once."""
@@ -103,7 +122,9 @@ class Run:
             raise KeyboardInterrupt
         if due == ["fails_at_h"]:
             raise OSError(28, "No space left on device")
-        os.kill(os.getpid(), signal.SIGTERM)
+        whom = os.getppid() if "parent" in self.settings.get("tells", "") else os.getpid()
+        os.kill(whom, signal.SIGINT if "SIGINT" in self.settings.get("tells", "") else signal.SIGTERM)
+        assert self.told.wait(60)
 
     def _checkpoint(self, number):
         sizes = {path.name: path.stat().st_size for path in self.directory.glob("*.jsonl")}
@@ -115,7 +136,11 @@ class Run:
         for name, size in kept["sizes"].items():
             os.truncate(self.directory / name, size)
         self.counts, self.last_ns = kept["counts"], kept["last_ns"]
-        self.resumes.append({"first_tick_ns": self.last_ns + 10**9})
+        if "out_m" in self.settings:
+            self.newest_ns = self.last_ns + 9 * 10**9  # the last tick of ten
+            self.goes_on_ns = self.newest_ns + round(self.settings["out_m"] * 60e9)
+        else:
+            self.resumes.append({"first_tick_ns": self.last_ns + 10**9})
         return kept["number"]
 
     def _append(self, feed, ts_ns, lines):
@@ -128,6 +153,7 @@ class Run:
 
     def _manifest(self, status):
         whole = {**foreign_bot.SETTINGS, "symbol": self.symbol, "kind": self.settings["kind"]}
+        whole["clock"] = "wall" if "out_m" in self.settings else "virtual"
         manifest = {
             **foreign_bot.manifest_of(whole, dict(self.counts)),
             "run_id": self.request["run_id"],

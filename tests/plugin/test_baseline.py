@@ -2,13 +2,20 @@
 
 import json
 import shutil
+import sys
+from pathlib import Path
 
 import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from pytest_mmgates.baseline.lockfile import AcceptedProof, encoded_lock, read_lock
+from pytest_mmgates.baseline.lockfile import AcceptedProof, InstructionProfile, encoded_lock, read_lock
 from pytest_mmgates.cli import app
+from pytest_mmgates.perflab import Code
+from pytest_mmgates.perflab.instructions import VALGRIND, count_instructions
+from pytest_mmgates.tables import STAGES
+
+needs_valgrind = pytest.mark.skipif(shutil.which(VALGRIND) is None, reason=f"{VALGRIND} is not installed")
 
 
 def said(result, *lines):
@@ -251,16 +258,75 @@ def test_stage_times_that_cannot_be_had_are_no_data_with_the_reason(taped):
 
 
 def test_a_baseline_that_cannot_run_is_never_passed_by_its_stored_times(taped):
-    """The lock's tape is one that the baseline does not have; its proof is of another machine."""
-    (taped.path / "later.py").write_text("from foreign_bot import open_tape\n")
-    lock = read_lock(taped.lock, shown_as="lock")
+    """The lock's proof is of another machine, its instructions were counted under another valgrind."""
     costs = dict.fromkeys(("emit", "tick_total"), "1000.0 " * 40)
     proof = AcceptedProof(0.5, (1.0, 1.0), 0.0025, costs, "another machine", 1.0, 8)
-    tape = {"door": "later:open_tape", "scenario": "demo"}
-    taped.lock.write_text(encoded_lock(msgspec.structs.replace(lock, tape=tape, proof=proof)))
+    counts = dict.fromkeys(("emit", "tick_total"), "9000000 " * 40)
+    profile = InstructionProfile({"valgrind": "valgrind-1.0"}, "ab" * 32, counts, 1.0)
+    lost(taped, proof=proof, instructions=profile, instructions_absent=None)
     result = taped.run(*TOO_SHORT)
     result.assert_outcomes(passed=3, failed=2)
     said(
         result,
-        "INCONCLUSIVE*(emit.p95) <= 3%*its times are of another machine: no verdict, lock anew (*later*)",
+        "INCONCLUSIVE*(emit.p95) <= 3%*its times are of another machine: no verdict, lock anew"
+        " (*later*; instructions c*valgrind*)",
     )
+
+
+def test_a_change_whose_stage_times_cannot_be_had_does_not_fall_to_another_rung(taped):
+    """Its tape fails, the baseline's does not; the lock keeps times and instructions."""
+    lock = read_lock(taped.lock, shown_as="lock")
+    costs = dict.fromkeys((*STAGES, "tick_total"), "1000.0 " * 40)
+    proof = AcceptedProof(0.5, (1.0, 1.0), 0.0025, costs, "another machine", 1.0, 8)
+    profile = InstructionProfile({}, "ab" * 32, dict.fromkeys(costs, "9000000 " * 40), 1.0)
+    taped.lock.write_text(encoded_lock(msgspec.structs.replace(lock, proof=proof, instructions=profile)))
+    bot = taped.path / "foreign_bot.py"
+    bot.write_text(bot.read_text().replace("return Tape(", "raise OSError('no ticks')\n    return Tape("))
+    result = taped.run(*TOO_SHORT)
+    result.assert_outcomes(passed=3, failed=2)
+    said(result, "NO_DATA (SYNTHETIC)*regress(emit.p95) <= 3%*candidate (*): OSError: no ticks")
+
+
+def lost(taped, **changes):
+    """The lock's tape becomes one that the baseline does not have, and the change does."""
+    (taped.path / "later.py").write_text("from foreign_bot import open_tape\n")
+    lock = read_lock(taped.lock, shown_as="lock")
+    tape = {"door": "later:open_tape", "scenario": "demo"}
+    taped.lock.write_text(encoded_lock(msgspec.structs.replace(lock, tape=tape, **changes)))
+
+
+@needs_valgrind
+@pytest.mark.slow
+def test_a_baseline_that_cannot_run_is_replaced_by_its_instructions(taped):
+    lock = read_lock(taped.lock, shown_as="lock")
+    found = count_instructions(Code("baseline", taped.path, Path(sys.executable)), lock.tape)
+    lost(taped, instructions=InstructionProfile.of(found), instructions_absent=None)
+    result = taped.run(*TOO_SHORT)
+    result.assert_outcomes(passed=5)
+    rung = "instructions counted here, against its stored ones (*later*); provisional"
+    said(result, f"PASS*(emit.p95) <= 3%*PROVISIONAL*{rung}")
+    bot = taped.path / "foreign_bot.py"
+    bot.write_text(bot.read_text().replace("sum(range(200 +", "sum(range(240 +"))
+    result = taped.run(*TOO_SHORT)
+    result.assert_outcomes(passed=3, failed=2)
+    said(result, f"FAIL*(emit.p95) <= 3%*PROVISIONAL*{rung}")
+
+
+@needs_valgrind
+@pytest.mark.slow
+def test_instructions_are_counted_beside_the_times_on_request(taped):
+    taped.run(*TOO_SHORT, "--mmgates-instructions")
+    latency = taped.project.verdict("ci")["comparison"]["latency"]
+    baseline, candidate = latency["evidence"]["instructions"]["emit"]
+    assert baseline == pytest.approx(candidate, rel=0.0015)
+    emit = next(stage for stage in latency["stages"] if stage["stage"] == "emit")
+    assert "leans PASS" in emit["note"]
+    report = taped.project.artifact("reports/PULL_REQUEST_REPORT.md").read_text()
+    assert "| stage | bytecodes | blocks | instructions |" in report
+
+
+def test_instructions_cannot_be_asked_for_without_valgrind(project, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    result = project.run("-m", "ci", "--mmgates-instructions")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--mmgates-instructions: no valgrind on the path, which counts them"])

@@ -132,20 +132,73 @@ def test_a_run_that_failed_for_want_of_room_goes_on_when_there_is_some(soak):
     assert not soak.artifact("runs/soak-demo.failed").exists()
 
 
-def test_sigterm_leaves_a_run_that_can_be_resumed_and_no_verdict(soak):
-    soak.scenario("demo", hours=1, kind="recorded", told_at_h=0.64)
-    result = soak.run("-m", "soak")
+WHO = {
+    "alone": ([], "", "SIGTERM"),
+    "alone, Ctrl-C": ([], "SIGINT", "SIGINT"),
+    "a worker": (["-n", "2"], "", "SIGTERM"),
+    "a worker, Ctrl-C": (["-n", "2"], "SIGINT", "SIGINT"),
+    "the controller": (["-n", "2"], "parent", "SIGTERM"),
+    "the controller, Ctrl-C": (["-n", "2"], "parent SIGINT", "SIGTERM"),
+}
+SLOW = ("a worker", "a worker, Ctrl-C", "the controller, Ctrl-C")
+
+
+def ended(soak, workers):
+    """In a process of its own where it has workers: a signal to their parent must meet no other session."""
+    run = soak.pytester.runpytest_subprocess if workers else soak.pytester.runpytest_inprocess
+    return run("-p", "no:asyncio", "-m", "soak", *workers)
+
+
+@pytest.mark.parametrize(
+    ("workers", "tells", "said"),
+    [
+        pytest.param(*who, id=name, marks=[pytest.mark.slow] if name in SLOW else [])
+        for name, who in WHO.items()
+    ],
+)
+def test_who_is_told_to_end_leaves_a_run_that_can_be_resumed_and_says_so(soak, workers, tells, said):
+    """No worker plays it again, no older verdict stays."""
+    older = soak.artifact("verdicts/soak.json")
+    older.parent.mkdir(parents=True)
+    older.write_text('{"verdict": "PASS"}')
+    soak.scenario("demo", hours=1, kind="recorded", told_at_h=0.64, tells=tells)
+    result = ended(soak, workers)
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    result.stdout.fnmatch_lines(["*SIGTERM: run soak-demo-* is halted; --mmgates-resume goes on with it*"])
-    assert not soak.artifact("verdicts").exists()
+    aborted = f"ABORTED by {said}: run soak-demo-*is halted; --mmgates-resume goes on with it"
+    result.stdout.fnmatch_lines([f"*{aborted}*"])
+    assert [request["resume"] for request in soak.requests()] == [False]
+    verdict = soak.verdict("soak")
+    assert {rule["verdict"] for rule in verdict["rules"]} == {verdict["verdict"]} == {"NO_DATA"}
+    assert verdict["reason"].startswith(f"ABORTED by {said}: run soak-demo-")
+    assert verdict["reason"] in soak.artifact("reports/SOAK_REPORT.md").read_text()
     [left] = soak.artifact("runs").glob("soak-demo.partial-*")
     manifest = json.loads((left / "manifest.json").read_text())
-    assert (manifest["status"], manifest["reason"]) == ("halted", "SIGTERM")
+    assert (manifest["status"], manifest["reason"]) == ("halted", said)
     resumed(soak)
     found = json.loads(soak.artifact("runs/soak-demo/manifest.json").read_text())
     assert (found["status"], found["reason"]) == ("complete", None)
     ticks = soak.artifact("runs/soak-demo/pipeline_ticks_20260101.jsonl").read_bytes()
     assert ticks.count(b"\n") == 3600
+    assert soak.verdict("soak")["run_id"] == manifest["run_id"]
+
+
+@pytest.mark.parametrize(
+    "workers",
+    [pytest.param([], id="alone"), pytest.param(["-n", "2"], id="xdist", marks=pytest.mark.slow)],
+)
+def test_parts_that_are_in_play_elsewhere_end_too(soak, workers):
+    soak.scenario(
+        "demo", hours=1, kind="recorded", parts=["ONE", "TWO"], of_part={"TWO": {"told_at_h": 0.64}}
+    )
+    result = ended(soak, workers)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert soak.verdict("soak")["reason"].startswith("ABORTED by ")
+    resumed(soak, *workers)
+    assert soak.verdict("soak")["reason"].startswith("duration is 60m")
+    asked = [(request["part"], request["resume"]) for request in soak.requests()]
+    assert asked.count(("TWO", False)) == asked.count(("TWO", True)) == 1
+    assert asked.count(("ONE", False)) == 1
+    assert not list(soak.artifact("runs").glob("**/*.abort.txt"))
 
 
 def test_a_run_that_had_ended_is_read_and_not_played_again(soak):
@@ -171,6 +224,53 @@ def test_a_run_that_was_not_judged_yet_is_judged(soak):
     resumed(soak)
     assert len(soak.requests()) == 1
     assert facts(soak) == expected
+
+
+HOUR = """gate: soak
+evidence: {duration: ">= 60m", ticks: ">= 3000", source: [recorded, live]}
+owner: trading-infra
+runbook: docs/runbooks/soak.md
+require:
+  - deadline_miss.ratio < 5%
+stop:
+  - deadline_miss.ratio[5m] > 5% for 10m, n >= 60
+"""
+
+
+def interrupted_live(soak, *, hours, out_m):
+    """A soak of a live market that died after half an hour and went on so many minutes later."""
+    (soak.path / "gates" / "soak.yaml").write_text(HOUR)
+    soak.scenario("demo", hours=hours, kind="recorded", out_m=out_m, dies_at_h=0.5)
+    died(soak)
+    return resumed(soak)
+
+
+@pytest.mark.parametrize(
+    ("hours", "verdict"), [(64.5 / 60, "PASS"), (1.0, "NO_DATA"), (63.9 / 60, "NO_DATA")]
+)
+def test_an_outage_is_no_evidence_and_is_named(soak, hours, verdict):
+    """Sixty minutes from the first tick to the last are not enough where four of them were not played."""
+    result = interrupted_live(soak, hours=hours, out_m=4)
+    found = soak.verdict("soak")
+    assert found["verdict"] == verdict
+    assert {rule["verdict"] for rule in found["rules"]} == {verdict}
+    (outage,) = found["outages"]
+    assert (outage["until_ns"] - outage["from_ns"]) / 1e9 == outage["length_s"]
+    assert 4 * 60 <= outage["length_s"] < 4 * 60 + 10
+    assert (
+        f"{outage['from']} to {outage['until']} (04:0" in soak.artifact("reports/SOAK_REPORT.md").read_text()
+    )
+    result.stdout.fnmatch_lines([f"outage of demo, {outage['from']} to *: no part of the duration"])
+    evidence = {line["name"]: line["found"] for line in found["evidence"]}
+    assert ", not counting 4.017m without a process" in evidence["duration"]
+
+
+def test_an_outage_longer_than_a_rule_may_be_without_data_stops_nothing(soak):
+    interrupted_live(soak, hours=1.2, out_m=6)
+    found = soak.verdict("soak")
+    assert found["verdict"] == "PASS"
+    (watched,) = (rule for rule in found["rules"] if rule["section"] == "stop")
+    assert watched["verdict"] == "PASS"
 
 
 def test_days_that_are_left_only_compressed_are_read_the_same(soak):

@@ -131,12 +131,17 @@ class Desk:
         command = ["run", "--mode", "live", "--config", "config.yaml", "--config-override", "quick.yaml"]
         return await self.process(*command, "--venue", "paper", *arguments, **environment)
 
+    async def resumed(self, directory: Path, **environment: str) -> Process:
+        """The bot that was interrupted there, going on as it was asked for."""
+        return await self._started("run", "--resume", str(directory), **environment)
+
     async def process(self, *arguments: str, **environment: str) -> Process:
         where = ["--venue", "paper"] if "--venue" not in arguments else []
         where += ["--host", f"http://127.0.0.1:{self.port}"]
-        return await self.started(
-            str(MMBOT), *arguments, *(where if arguments[0] != "rollout" else []), **environment
-        )
+        return await self._started(*arguments, *(where if arguments[0] != "rollout" else []), **environment)
+
+    async def _started(self, *arguments: str, **environment: str) -> Process:
+        return await self.started(str(MMBOT), *arguments, **environment)
 
     async def started(self, *command: str, **environment: str) -> Process:
         """Any program, in the folder and with the keys."""
@@ -187,6 +192,12 @@ class Desk:
     def manifests(self) -> list[dict[str, Any]]:
         files = sorted(self.folder.glob("artifacts/runs/*/manifest.json"))
         return [msgspec.json.decode(file.read_bytes()) for file in files]
+
+    @property
+    def directory(self) -> Path:
+        """Of the only run."""
+        (found,) = self.folder.glob("artifacts/runs/*")
+        return found
 
     def log(self) -> Lifecycle:
         """What the order log says."""

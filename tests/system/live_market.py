@@ -121,14 +121,21 @@ class Bot:
         self.config = [folder / "config.yaml", folder / "overlay.yaml"]
         self.config[1].write_text(yaml.safe_dump(overlay), encoding="utf-8")
         self.directory = folder / "run"
-        request = {
+        self._request = {
             "step": "shadow", "scenario": "paper", "run_id": "run", "run_dir": str(self.directory),
             "data_dir": None, "duration_s": duration_s, "seed": None, "config": list(map(str, self.config)),
             "live": True, "host": None,
         }  # fmt: skip
+        self._start(self._request)
+
+    def again(self) -> None:
+        """Go on where it was killed."""
+        self._start({**self._request, "resume": True})
+
+    def _start(self, request: Row) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.system.shadow_bot", json.dumps(request)],
-            cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            cwd=self.directory.parent, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join([str(REPO), *sys.path])},
         )  # fmt: skip
         self.rows = self._rows()

@@ -51,6 +51,7 @@ SHIFTY: Changes = {
 }  # fmt: skip
 GLFT: Changes = {"spread": {"model": "glft"}}
 NERVOUS: Changes = {"guards": {"soft_volatility_bps": 0.5, "hard_volatility_bps": 1.2}}
+SHRINKING: Changes = {"guards": {"soft_volatility_bps": 0.1, "soft_widen_ratio": 1.0}}
 HELD: Changes = {"inventory": {"max_position_quote": 400.0}, "guards": {"soft_inventory_ratio": 0.4}}
 LADDER: Changes = {
     "emit": {"levels": 3, "level_step_bps": 1.0, "order_notional_quote": 100.0},
@@ -137,7 +138,7 @@ LEVERS: list[Lever] = [
     (LADDER, "emit.level_step_bps", 2.0),
     ({}, "aligner.hold_bps", 3.0),
     ({}, "aligner.lead_bps", 12.0),
-    (HELD, "aligner.hold_size_ratio", 1.0),
+    (SHRINKING, "aligner.hold_size_ratio", 1.0),
     ({}, "aligner.post_only", False),
     (LADDER, "async_batch.max_orders", 1),
     (LADDER, "async_batch.max_batches_per_tick", 2),

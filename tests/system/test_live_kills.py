@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.system.live import SYMBOL, WIDE, Desk, trading_desk
+from tests.system.live import QUICK, SYMBOL, WIDE, Desk, trading_desk
 
 pytestmark = pytest.mark.asyncio
 GUARD_WITHIN_S = 5.0
@@ -66,6 +66,37 @@ async def test_a_restart_after_kills_at_any_moment_cleans_up(tmp_path: Path) -> 
         for _ in range(2):
             await killed_at(desk, int(moments.integers(1, 40)))
         await restarted(desk)
+
+
+@pytest.mark.slow
+async def test_a_run_that_was_killed_goes_on_under_its_name(tmp_path: Path) -> None:
+    """Its orders come back through the order log; its rows go on, and tell of the time between."""
+    often = f"{QUICK}telemetry: {{checkpoint_interval_s: 1, sample_interval_s: 1}}\n".replace(
+        "telemetry: {sample_interval_s: 1}\n", ""
+    )
+    async with trading_desk(tmp_path, config=often) as desk:
+        bot = await desk.bot("--duration", "4s")
+        await desk.until(lambda: len(desk.executions) > 0)
+        bot.send_signal(signal.SIGKILL)
+        await bot.wait()
+        directory = desk.directory
+        before = desk.rows("pipeline_ticks")
+        code, said = await desk.ended(await desk.resumed(directory, MMBOT_LIVE="0"))
+        assert (code, "MMBOT_LIVE was 0" in said) == (2, True)
+
+        code, said = await desk.traded(await desk.resumed(directory))
+
+        assert code == 0, said
+        books_are_right(desk)
+        (manifest,) = desk.manifests()
+        assert (manifest["status"], manifest["mode"]) == ("complete", "live")
+        (resume,) = manifest["resumes"]
+        lost_ns = resume["first_tick_ns"] - resume["outage_from_ns"]
+        assert lost_ns > 0
+        ticks = desk.rows("pipeline_ticks")
+        assert ticks[: len(before)] == before
+        assert [row["seq"] for row in ticks] == list(range(1, len(ticks) + 1))
+        assert not any(resume["outage_from_ns"] < row["ts_ns"] < resume["first_tick_ns"] for row in ticks)
 
 
 @pytest.mark.slow

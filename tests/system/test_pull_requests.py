@@ -20,6 +20,7 @@ GUARDS = "        level = guards(now_ns,"
 SPREAD = "half_spread_bps = stages.spread(now_ns, volatility_bps, market.liquidity_score, vitals)"
 
 AS_LONG_AS_IT_TAKES = "30m"
+PASSED = ("PASS", "PROVISIONAL")
 
 pytestmark = pytest.mark.slow
 
@@ -41,6 +42,17 @@ class Copy:
         (path / ".gitignore").write_text("/artifacts/\n__pycache__/\n.pytest_cache/\n")
         self.git("init", "--quiet")
         self.commit()
+
+    def without_history(self, path):
+        """The same files beside it, without the commits and without the archive that were locked."""
+        left_out = shutil.ignore_patterns(".git", "*.source.tar.xz", "artifacts")
+        shutil.copytree(self.path, path, ignore=left_out)
+        other = object.__new__(Copy)
+        other.path = path
+        other.git("init", "--quiet")
+        other.commit()
+        other.git("branch", "locked")
+        return other
 
     def git(self, *arguments):
         who = ("-c", "user.name=Tester", "-c", "user.email=tester@example.org")
@@ -101,6 +113,22 @@ def test_a_slowed_stage_fails_and_decides_the_same(copy):
     assert rules["same(decisions)"] == "PASS"
     guards = next(one for one in verdict["comparison"]["latency"]["stages"] if one["stage"] == "guards")
     assert guards["low"] > 0.03
+
+
+@pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed")
+def test_where_the_baseline_is_lost_its_instructions_decide_provisionally(copy, tmp_path):
+    lost = copy.without_history(tmp_path / "lost")
+    assert set(stage_times(lost)) == {PASSED}
+    slowed = (PIPELINE, GUARDS, f"        for _ in range(30):\n            pass\n{GUARDS}")
+    fetch_md, spread, guards, *_ = stage_times(lost, slowed)
+    assert (fetch_md, spread, guards) == (PASSED, PASSED, ("FAIL", "PROVISIONAL"))
+
+
+def stage_times(repository, *edits):
+    """Verdict and mark of each rule on stage times; the decisions have nothing to be compared with."""
+    _, verdict, rules = repository.judged(*edits)
+    assert rules["same(decisions)"] == "NO_DATA"
+    return [(rule["verdict"], rule["mark"]) for rule in verdict["rules"] if "regress" in rule["rule"]]
 
 
 def test_a_change_that_quotes_otherwise_is_shown_in_figures(copy):

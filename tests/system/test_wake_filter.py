@@ -123,7 +123,6 @@ def test_the_random_markets_do_let_it_sleep() -> None:
     collect()
 
     assert sum(ticks > 0 for ticks in slept) >= 5
-    assert sum(slept) > 50
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])

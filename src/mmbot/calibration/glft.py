@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmbot.calibration.reach import Reach
-from mmbot.errors import MmbotError
+from mmbot.errors import CalibrationError
 from mmbot.units import SECOND
 
 Floats = npt.NDArray[np.float64]
@@ -42,10 +42,6 @@ _WORST_FACTOR = 2.0
 _SCORINGS, _HALVINGS = 100, 20
 _LEAST_EXPECTED = 5.0
 """Times in a bin, below which chi squared does not hold."""
-
-
-class CalibrationError(MmbotError):
-    """The market did not show what was to be measured."""
 
 
 class Rate(NamedTuple):

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from mmbot.book.cache import MdCacheSettings
+from mmbot.config.calibrated import opened
 from mmbot.config.strict_yaml import Document, load
 from mmbot.engine.pipeline import PipelineSettings
 from mmbot.engine.trace import TraceSettings
@@ -218,8 +219,8 @@ def load_config(config: Sequence[Path], scenario: Document | None = None) -> Doc
 
 
 def merged(config: Sequence[Document], scenario: Document | None = None) -> Document:
-    """The same of files that were read already."""
-    document, *overrides = config
+    """The same of files that were read already; an overlay that was calibrated must be as it was written."""
+    document, *overrides = (opened(layer)[0] for layer in config)
     for layer in (*filter(None, [scenario]), *overrides):
         document = document.overlaid(layer)
     return document

@@ -11,6 +11,7 @@ modelled in replay, without stopping the engine.
 """
 
 import functools
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ import msgspec
 
 from mmbot.book.cache import Read
 from mmbot.book.market import Market
+from mmbot.book.measures import PricedView
 from mmbot.clock import Stopwatch
 from mmbot.model.instrument import Instrument
 from mmbot.model.quotes import Quote
@@ -133,6 +135,11 @@ class Pipeline:
         self._stopwatch = stopwatch
         self._seq = 0
 
+    def number_ticks_behind(self, seq: int) -> None:
+        """The tick before the next one has this number."""
+        self._seq = seq
+        self._tracer.passed(seq)
+
     def reconfigure(self, settings: "BotSettings") -> None:
         """From the next tick on."""
         self._bound(settings.pipeline, settings.inventory.max_position_quote)
@@ -174,7 +181,8 @@ class Pipeline:
         guards = stages.guards
         age_ns = market.age_ns
         level = guards(now_ns, age_ns, volatility_bps, inventory_ratio, view is not None, vitals)
-        if level is not _NONE:
+        calm = level is _NONE or guards.spared is not None  # nothing is wrong with the market or the bot
+        if not calm:
             stages.spread.cool_off(now_ns)
         fast_cancel = stages.fast_cancel
         mid_x2 = 0 if view is None or level is _HARD else view.mid_x2
@@ -183,15 +191,17 @@ class Pipeline:
         t3 = clock()
         skew_bps = stages.inventory(inventory_ratio)
         t4 = clock()
-        if view is not None and level is _NONE:
+        if view is not None and calm:
             preferred = stages.queue_aware(now_ns, view, fetch_md.fair_ticks, working)
         t5 = clock()
         if view is not None and level is not _HARD:
-            half_spread_bps = guards.half_spread_bps(half_spread_bps)
-            size_ratio = guards.size_ratio()
-            quotes = stages.emit(
-                view, fetch_md.fair_ticks, half_spread_bps, skew_bps, size_ratio, inventory_ratio, preferred
-            )
+            if calm:
+                quotes = stages.emit(
+                    view, fetch_md.fair_ticks, half_spread_bps, skew_bps, 1.0, inventory_ratio, preferred
+                )
+            if level is not _NONE:
+                half_spread_bps = guards.half_spread_bps(half_spread_bps)
+                quotes = self._softened(view, half_spread_bps, skew_bps, inventory_ratio, quotes)
             if fast_cancel.held:
                 quotes = [quote for quote in quotes if quote.side not in fast_cancel.held]
         place(now_ns, quotes)
@@ -233,6 +243,26 @@ class Pipeline:
             )  # fmt: skip
         return row, read is Read.MISS
 
+    def _softened(
+        self,
+        view: PricedView,
+        half_spread_bps: float,
+        skew_bps: float,
+        inventory_ratio: float,
+        quotes: list[Quote],
+    ) -> list[Quote]:
+        """Quotes under SOFT; a side that it spares keeps the `quotes` without it."""
+        stages = self._stages
+        guards, fair_ticks = stages.guards, stages.fetch_md.fair_ticks
+        softened = stages.emit(
+            view, fair_ticks, half_spread_bps, skew_bps, guards.size_ratio(), inventory_ratio, _NO_PREFERENCE
+        )
+        spared = guards.spared
+        if spared is None:
+            return softened
+        kept = [quote for quote in quotes if quote.side is spared]
+        return sorted(kept + [quote for quote in softened if quote.side is not spared], key=_LEVEL)
+
     def slept(self, ticks: int, last_ns: int, liquidity_score: float, mid_x2: int) -> None:
         """Ticks were left out, the last of them then and with that score and mid."""
         self._seq += ticks
@@ -264,4 +294,6 @@ def _first_level(quotes: list[Quote], price: Callable[[float], float]) -> tuple[
 
 
 _NONE, _HARD = Level.NONE, Level.HARD
+_NO_PREFERENCE: Preferred = (None, None)
+_LEVEL = operator.attrgetter("level")
 _NAMES = {level: level.name for level in Level}

@@ -75,9 +75,13 @@ class SymbolBot:
         self._reference: Reference | None = None
 
     def resume(self, position: PositionState, orders_sent: int) -> None:
-        """Go on where an order log ends: with that position, and client ids that were never used."""
+        """Go on where an order log or a run ends: with that position, and client ids that were never used."""
         self.position.restore(position)
         self._sender.orders_sent = orders_sent
+
+    def number_ticks_behind(self, seq: int) -> None:
+        """A run goes on whose last tick had this number."""
+        self._pipeline.number_ticks_behind(seq)
 
     def reconfigure(self, settings: BotSettings) -> None:
         """Take other settings between two ticks. Position, orders, counts and what the stages remember

@@ -212,6 +212,10 @@ class Context:
         self._fills_answered += 1
         return self._fills_answered
 
+    def number_fills_behind(self, fills: int) -> None:
+        """So many were answered before this context was."""
+        self._fills_answered = fills
+
     def snapshot(self) -> Snapshot:
         """The venue's book as it is now, and how far into the recording that is."""
         bids, asks = self.ladders[L.VENUE_BIDS], self.ladders[L.VENUE_ASKS]

@@ -7,6 +7,8 @@ constant over a run and are put in front by the writer.
 
 import msgspec
 
+OUTAGE = "outage"
+"""Reason of a `gap` of no symbol: no process played the run."""
 OfRun = str | msgspec.UnsetType
 """An arm, where a run has several; unset it is the run's, and stands in front of every row."""
 

@@ -17,7 +17,7 @@ from mmbot.calibration.dataset_edge import Columns
 from mmbot.units import SECOND
 
 Row = Mapping[str, Any]
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "svg.hashsalt": "mmbot",
     "svg.fonttype": "path",
     "font.family": "DejaVu Sans",
@@ -44,7 +44,7 @@ _EQUAL_PARTS = 10
 
 def charts(content: Row, fills: Columns) -> dict[str, bytes]:
     """By name."""
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         return {
             "features": _features(content["intervals"]),
             "half_spread": _half_spread(fills),
@@ -63,8 +63,8 @@ def _features(intervals: Sequence[Row]) -> bytes:
         if values:
             axes.hist(values, bins=_BINS, color=_KEPT)
         else:
-            _no_data(axes)
-    return _svg(figure)
+            no_data(axes)
+    return svg(figure)
 
 
 def _half_spread(fills: Columns) -> bytes:
@@ -78,8 +78,8 @@ def _half_spread(fills: Columns) -> bytes:
     quoted, markout = fills["quoted_bps"], fills["markout_60s_bps"]
     known = np.isfinite(quoted) & np.isfinite(markout) & ~fills["filtered"]
     if not known.any():
-        _no_data(axes)
-        return _svg(figure)
+        no_data(axes)
+        return svg(figure)
     quoted, markout = quoted[known], markout[known]
     order = np.lexsort((markout, quoted))
     quoted, markout = quoted[order], markout[order]
@@ -95,7 +95,7 @@ def _half_spread(fills: Columns) -> bytes:
         )
     axes.axhline(0.0, color="black", linewidth=0.8)
     axes.legend()
-    return _svg(figure)
+    return svg(figure)
 
 
 def _coverage(content: Row) -> bytes:
@@ -116,7 +116,7 @@ def _coverage(content: Row) -> bytes:
     axes.set_yticks([row + 0.5 for row in range(len(symbols))], symbols)
     begin = datetime.fromtimestamp(first_ns // SECOND, UTC)
     axes.set_xlabel(f"hours since {begin:%Y-%m-%dT%H:%M:%SZ}; blue kept, red filtered, grey without ticks")
-    return _svg(figure)
+    return svg(figure)
 
 
 def _joined(bars: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -130,11 +130,11 @@ def _joined(bars: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     return joined
 
 
-def _no_data(axes: Axes) -> None:
+def no_data(axes: Axes) -> None:
     axes.text(0.5, 0.5, "NO_DATA", ha="center", va="center", transform=axes.transAxes)
 
 
-def _svg(figure: Figure) -> bytes:
+def svg(figure: Figure) -> bytes:
     drawn = io.BytesIO()
     figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": "mmbot"})
     return drawn.getvalue()

@@ -24,6 +24,9 @@ def _page(name: str, content: Row, drawn: Sequence[str]) -> Iterator[str]:
     span = f"{content['from']} to {content['to']}"
     yield f"{span}, intervals of {content['interval_s']:g} s, {content['data_kind']} data."
     yield ""
+    weights = name.replace("calib_", "calib_weights_", 1)
+    yield f"Spread weights fitted to it, once `mmbot calibrate weights` was run: [{weights}]({weights}.md)."
+    yield ""
     yield from _filters(content["filters"])
     yield from _coverage(content)
     yield from _targets(content["totals"])
@@ -41,7 +44,7 @@ def _filters(filters: Row) -> Iterator[str]:
     yield f"{kept} of {intervals} intervals kept, {filters['filtered_ratio']:.2%} filtered."
     yield "An interval may have more than one reason; none is about what we earned or how fast we were."
     yield ""
-    yield from _table(("reason", "intervals"), filters["by_reason"].items())
+    yield from table(("reason", "intervals"), filters["by_reason"].items())
 
 
 def _coverage(content: Row) -> Iterator[str]:
@@ -58,7 +61,7 @@ def _coverage(content: Row) -> Iterator[str]:
         "gaps",
         "short gaps",
     )
-    yield from _table(
+    yield from table(
         head,
         (
             (
@@ -81,7 +84,7 @@ def _coverage(content: Row) -> Iterator[str]:
         yield f"The longest of {len(gaps)} stretches of ten ticks and more without any:"
         yield ""
         rows = ((gap["symbol"], gap["from"], gap["to"], f"{gap['seconds']:g}") for gap in longest)
-        yield from _table(("symbol", "from", "to", "seconds"), rows)
+        yield from table(("symbol", "from", "to", "seconds"), rows)
 
 
 _GAPS_SHOWN = 20
@@ -102,7 +105,7 @@ def _targets(totals: Sequence[Row]) -> Iterator[str]:
         *(name.removesuffix("_bps") for name in bps),
         "needed",
     )
-    yield from _table(
+    yield from table(
         head,
         (
             (
@@ -125,7 +128,7 @@ def _provenance(runs: Sequence[Row]) -> Iterator[str]:
     yield "## Made from"
     yield ""
     head = ("run", "scenario", "status", "arm", "digest", "config", "data", "rows", "torn lines")
-    yield from _table(
+    yield from table(
         head,
         (
             (
@@ -142,7 +145,7 @@ def _provenance(runs: Sequence[Row]) -> Iterator[str]:
     )
 
 
-def _table(head: Sequence[str], rows: Any) -> Iterator[str]:
+def table(head: Sequence[str], rows: Any) -> Iterator[str]:
     yield f"| {' | '.join(head)} |"
     yield f"|{'---|' * len(head)}"
     for row in rows:

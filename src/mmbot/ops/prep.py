@@ -22,7 +22,8 @@ from mmbot.config.flags import Value, text
 from mmbot.config.settings import leaves, load_config, settings_of
 from mmbot.config.snapshot import SNAPSHOT, Snapshot, Spelled, encoded, load_snapshot, take
 from mmbot.config.strict_yaml import Document
-from mmbot.errors import ConfigError, MmbotError
+from mmbot.errors import ConfigError, MmbotError, OutputError
+from mmbot.ops import machine
 from mmbot.ops.files import write_atomically
 from mmbot.ops.plan import Plan, plan
 from mmbot.units import SECOND
@@ -68,7 +69,15 @@ REQUIRED: tuple[Requirement, ...] = (
     _on("taker_cap.enabled"),
     Requirement("taker_cap.max_taker_share_pct", "at most 9", lambda value: value <= _MOST_TAKEN_PCT),
 )
-CHECKS: tuple[str, ...] = ("configuration", *(one.key for one in REQUIRED), "economics", "gates", "snapshot")
+MACHINE = ("directories", "disk", "clock", "versions", "secrets")
+CHECKS: tuple[str, ...] = (
+    "configuration",
+    *(one.key for one in REQUIRED),
+    "economics",
+    "gates",
+    *MACHINE,
+    "snapshot",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +92,9 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class PrepRequest:
-    """What to prepare. `config`: base, then overrides. `out`: the folder of artifacts."""
+    """What to prepare. `config`: base, then overrides. `out`: the folder of artifacts. `soak_s`: the longest
+    soak that there has to be room for. `distribution`: the installed package.
+    """
 
     config: Sequence[Path]
     scenarios: Sequence[str]
@@ -93,6 +104,8 @@ class PrepRequest:
     asked: Sequence[Asked]
     code: Mapping[str, Any]
     now_ns: int
+    soak_s: float = 72 * 3600.0
+    distribution: str = "mmbot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +143,7 @@ def prepare(request: PrepRequest) -> Prep:
         *(_required(one, desk) for one in REQUIRED),
         _economics(desk),
         _gates(request.asked, desk),
+        *_machine(request, desk),
         _snapshot(request, desk),
     )
     green = all(one.verdict is Verdict.PASS for one in checks)
@@ -146,6 +160,15 @@ def write(prep: Prep) -> None:
     if prep.snapshot is not None:
         files[out / "release" / SNAPSHOT] = encoded(prep.snapshot)
     write_atomically(files)
+    if prep.snapshot is not None:
+        _make_folders(out)
+
+
+def _make_folders(out: Path) -> None:
+    try:
+        machine.make_folders(out)
+    except OSError as error:
+        raise OutputError(f"{out}: its folders cannot be made: {error}") from error
 
 
 def _read(request: PrepRequest, desk: _Desk) -> Check:
@@ -206,6 +229,46 @@ def _gates(asked: Sequence[Asked], desk: _Desk) -> Check:
     ]
     verdict = Verdict.FAIL if impossible else Verdict.PASS
     return Check("gates", verdict, "; ".join(impossible) or f"{len(asked)} rules ask for edge", expected)
+
+
+def _machine(request: PrepRequest, desk: _Desk) -> Iterator[Check]:
+    """What the release stands on."""
+    out, files = request.out, [*request.config, *sorted(request.folder.rglob("*.yaml"))]
+    yield _told("directories", machine.folders(out), "folders that can be written")
+    yield _disk(request, desk)
+    yield _told(
+        "clock",
+        machine.clock(request.now_ns, files, _taken_ns(request)),
+        "later than what is read was written",
+    )
+    yield _told(
+        "versions", machine.versions(request.distribution), "every requirement of the package, installed"
+    )
+    yield _told("secrets", machine.secrets(files), "nothing that looks like a key or a password")
+
+
+def _disk(request: PrepRequest, desk: _Desk) -> Check:
+    expected = "room for the longest soak of the largest scenario"
+    if not desk.plans:
+        return _no_data("disk", expected)
+    found = [
+        machine.disk(request.out, len(one.economics), one.settings.pipeline.tick_interval_ms, request.soak_s)
+        for one in desk.plans
+    ]
+    return _told("disk", next((one for one in found if one.wrong), found[0]), expected)
+
+
+def _taken_ns(request: PrepRequest) -> int | None:
+    """When the snapshot before was taken; None without one that can be read."""
+    try:
+        return load_snapshot(request.out / "release" / SNAPSHOT).taken_ns
+    except ConfigError:
+        return None
+
+
+def _told(name: str, finding: machine.Finding, expected: str) -> Check:
+    verdict = Verdict.FAIL if finding.wrong else Verdict.PASS
+    return Check(name, verdict, "; ".join(finding.wrong) or finding.found, expected)
 
 
 def _snapshot(request: PrepRequest, desk: _Desk) -> Check:

@@ -48,7 +48,7 @@ class KeptRun(ABC):
     instruments: list[Instrument]
     data_kind: str
     venue_is_simulated = True
-    flushes_rows = False
+    writes_at_once = False
     """Rows are with the system when they were written: what cannot be played again must survive a kill."""
     resumed_ns: int | None = None
     """The tick at which an interrupted run went on in this process."""
@@ -112,8 +112,12 @@ class KeptRun(ABC):
 
     @property
     def started_ns(self) -> int | None:
-        """Time of the first tick; None before it."""
+        """Time of the run's first tick, in whichever process; None before it."""
         return self._player.started_ns
+
+    def played_ns(self, now_ns: int) -> int:
+        """How much of `planned_ns` is behind it."""
+        return 0 if self.started_ns is None else now_ns - self.started_ns
 
     @property
     def digest(self) -> str:
@@ -228,13 +232,13 @@ class KeptRun(ABC):
                 self._wrote(writer)
                 yield from batches
 
+    @abstractmethod
     def _feed_writer(self) -> FeedWriter:
-        return FeedWriter(self.directory, run_id=self.run_id, arm=self._arm, data_kind=self.data_kind)
+        """Of this run's directory."""
 
+    @abstractmethod
     def _wrote(self, writer: FeedWriter) -> None:
         """A batch is written, and nobody has seen it yet."""
-        if self.flushes_rows:
-            writer.flush()
 
     def _rows_and_alerts(self) -> Iterator[list[Row]]:
         """The rows, and what came of the alerts that were sent meanwhile."""
@@ -289,7 +293,7 @@ class KeptRun(ABC):
     def _configs(self) -> list[dict[str, Any]]:
         """Every configuration that was in force, in order, the first being `config`."""
         first: dict[str, Any] = {
-            "first_tick_ns": self._player.started_ns,
+            "first_tick_ns": self.started_ns,
             "config_sha256": self._first_settings.sha256(),
             "changed": {},
         }

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from mmbot.engine.engine import Engine
 from mmbot.model.notes import Happened, Note
-from mmbot.model.records import Row
+from mmbot.model.records import OUTAGE, EventRow, Row
 from mmbot.runtime.player import HALT_GRACE_NS, Player
 from mmbot.runtime.world import FillSeen, World
 from mmbot.units import SECOND, Ns
@@ -20,12 +20,20 @@ from mmbot.units import SECOND, Ns
 
 @dataclass(frozen=True, slots=True)
 class WallTimes:
-    """`duration_ns` from the first tick on; None: until it is halted."""
+    """`duration_ns` from the first tick on; None: until it is halted. `broken_off_ns`: the newest row of the
+    process that played this run before, None where there was none.
+    """
 
     tick_ns: int
     sample_ns: int
     deadline_ns: int
     duration_ns: int | None
+    broken_off_ns: int | None = None
+
+
+def outage_row(from_ns: int, until_ns: int) -> EventRow:
+    """From the newest row that was written before to the first tick after."""
+    return EventRow(until_ns, None, "gap", {"reason": OUTAGE, "from_ns": from_ns, "until_ns": until_ns})
 
 
 class Live(Player):
@@ -50,7 +58,10 @@ class Live(Player):
         """The longest lateness since the last sample of it."""
         self._latency_due_ns = 0
         self._next_sample_ns = 0
+        self._broken_off_ns = times.broken_off_ns
         self.end_ns: int | None = None
+        self.went_on_ns: int | None = None
+        """Until when the last outage was, once it is over."""
 
     async def run(self, put: Callable[[list[Row]], None]) -> None:
         """Tick until the time is up or a halt has pulled every quote; rows leave at every tick."""
@@ -63,8 +74,10 @@ class Live(Player):
                 self.end_ns = await self._halted(now_ns, self._halt_asked)
                 break
             if self._ready(now_ns):
+                if self._broken_off_ns is not None:
+                    put(self._went_on(self._broken_off_ns, now_ns))
                 self._play(now_ns)
-            rows = self._take_rows()
+            rows = [] if self._broken_off_ns is not None else self._take_rows()
             if rows:
                 put(rows)
             self._measure(now_ns)
@@ -72,6 +85,8 @@ class Live(Player):
         else:
             self.end_ns = await self._over(self.end_ns)
         await self._sleep_until(self.end_ns, self._clock)
+        if self._broken_off_ns is not None:
+            put(self._went_on(self._broken_off_ns, self.end_ns))
         put(self._close(self.end_ns))
         self._keep(self._clock(), Note(Happened.ENDED, at_ns=self.end_ns))
 
@@ -92,6 +107,14 @@ class Live(Player):
                 self.end_ns = now_ns + self._times.duration_ns
             self._keep(self._clock(), Note(Happened.BEGAN, at_ns=now_ns))
         return self.started_ns is not None
+
+    def _went_on(self, broken_off_ns: int, now_ns: int) -> list[Row]:
+        """For how long nobody played: told ahead of the first tick, or at the end where none came. What was
+        heard until then waits for it, so that no row stands between the outage and the row that it is from.
+        """
+        self._broken_off_ns, self.went_on_ns = None, now_ns
+        self.counts.outages += 1
+        return [*self._take_rows(), outage_row(broken_off_ns, now_ns)]
 
     async def _due(self, now_ns: int) -> int:
         """Wait for a tick; returns its time, or that of the newest if this one is past its deadline."""

@@ -35,6 +35,8 @@ class Counts:
     """Left out by the wake filter; their rows do not exist."""
     dropped_ticks: int = 0
     """Never played, because the machine was late by more than the deadline."""
+    outages: int = 0
+    """Times without any process: a live run was interrupted, and went on."""
     fills: int = 0
     orders: int = 0
     amends: int = 0

@@ -1,6 +1,5 @@
 """A replay: scenario and settings in, a run directory out. What `mmbot run` and the gates both drive."""
 
-import contextlib
 import functools
 import hashlib
 import math
@@ -23,17 +22,18 @@ from mmbot.model.records import Row
 from mmbot.runtime import checkpoint
 from mmbot.runtime.arming import WHY_FIXED, Armed, open_experiment
 from mmbot.runtime.assemble import build_engine, feature_settings, plain_markets
+from mmbot.runtime.checkpointed import CheckpointedRun
 from mmbot.runtime.faults import Fault, injected, parse_fault
 from mmbot.runtime.filtered import FilteredReplay
-from mmbot.runtime.kept_run import KeptRun, models, rss_bytes
+from mmbot.runtime.kept_run import models, rss_bytes
 from mmbot.runtime.plain_world import PlainWorld
 from mmbot.runtime.reload import Reloader, Sources
 from mmbot.runtime.replay import Replay, Times
 from mmbot.runtime.tape import Part, Tape, cache_folder, open_tape, parts_of
 from mmbot.runtime.world import FillSeen, World
-from mmbot.telemetry.feeds import Batch, FeedWriter
+from mmbot.telemetry.feeds import FeedWriter
 from mmbot.telemetry.tails import cut_tails
-from mmbot.units import DAY, MS, SECOND
+from mmbot.units import MS, SECOND
 
 if TYPE_CHECKING:
     from mmbot.kernels.context import Context
@@ -85,12 +85,10 @@ class RunRequest:
     """Of the experiment whose arm it plays."""
 
 
-class Run(KeptRun):
+class Run(CheckpointedRun):
     """A replay, opened: everything was validated and the market is at hand. Iterate once to play it.
 
-    It writes checkpoints, at the first tick, at whole intervals of market time, at midnight, and when it is
-    asked to be suspended. One that is resumed is where its checkpoint was once it is opened: the rows behind
-    are out of the feeds.
+    One that is resumed is where its checkpoint was once it is opened: the rows behind are out of the feeds.
     """
 
     def __init__(self, request: RunRequest, clock: Stopwatch = stopwatch) -> None:
@@ -98,7 +96,16 @@ class Run(KeptRun):
         armed = _armed(request)
         why_fixed = _WHY_FIXED if request.wake_filter else None if armed is None else WHY_FIXED
         reloader = Reloader(sources, why_fixed)
-        super().__init__(request.run_id, request.directory, request.arm, reloader, armed)
+        interval_s = 0 if request.wake_filter else reloader.settings.telemetry.checkpoint_interval_s
+        super().__init__(
+            request.run_id,
+            request.directory,
+            request.arm,
+            reloader,
+            resume=request.resume,
+            checkpoint_interval_s=interval_s,
+            armed=armed,
+        )
         scenario = reloader.scenario
         self._request = request
         part = None if request.part is None else _part(scenario, request)
@@ -128,12 +135,7 @@ class Run(KeptRun):
             self.tape.timing,
         )
         self._owned = self._owned_by_process(clock, rss)
-        interval_s = 0 if request.wake_filter else self.settings.telemetry.checkpoint_interval_s
-        self._checkpoint_ns = round(interval_s * SECOND)
-        self._next_checkpoint_ns = 0
-        self._written: dict[str, int] = {}
         self._resumes: list[dict[str, Any]] = []
-        self._lock = contextlib.ExitStack()
         if request.resume:
             self._take_up()
 
@@ -179,65 +181,33 @@ class Run(KeptRun):
         else:
             self.halt(reason)
 
-    def _make_directory(self) -> None:
-        if not self._request.resume:
-            super()._make_directory()
-            self._lock.enter_context(checkpoint.claimed(self.directory))
-
-    def __iter__(self) -> Iterator[Batch]:
-        with self._lock:
-            yield from super().__iter__()
-            if self._player.suspend_asked is None or self._player.halt_reason is None:
-                checkpoint.forget(self.directory)
-
     def _rows(self) -> Iterator[list[Row]]:
         return self._player.run()
-
-    def _feed_writer(self) -> FeedWriter:
-        return FeedWriter(
-            self.directory,
-            run_id=self.run_id,
-            arm=self._arm,
-            data_kind=self.data_kind,
-            written=self._written,
-        )
 
     def _wrote(self, writer: FeedWriter) -> None:
         position, reason = self._player.position, self._player.suspend_asked
         if not self._checkpoint_ns or position is None:
             return
         if position[0] >= self._next_checkpoint_ns or reason is not None:
-            self._keep(writer, position[0])
+            self._save(writer, position[0])
+            writer.close_days(position[0])  # after it: it needs no more than the rows
         if reason is not None:
             self.halt(reason)
 
-    def _keep(self, writer: FeedWriter, now_ns: int) -> None:
-        """Write a checkpoint: rows first. Days that have closed are compressed after it, which needs no more
-        than the rows.
-        """
-        header = checkpoint.Header(
-            run_id=self.run_id,
-            ts_ns=now_ns,
-            facts=self._identity(),
-            request=_document(self._request),
-            feeds=writer.sync(),
-        )
-        state = {
+    def _state(self) -> dict[str, Any]:
+        return {
             "player": self._player,
             "contexts": {key: context.state() for key, context in self._contexts.items()},
             "reloads": self._reloads,
             "first_settings": self._first_settings,
         }
-        checkpoint.save(self.directory, header, state, self._owned)
-        self._next_checkpoint_ns = self._after(now_ns)
-        writer.close_days(now_ns)
+
+    def _asked(self) -> dict[str, Any]:
+        return _document(self._request)
 
     def _take_up(self) -> None:
         """Be where the checkpoint was. Nothing on the disk changes before everything was checked."""
-        directory = self.directory
-        self._lock.enter_context(checkpoint.claimed(directory))
-        header, packed = checkpoint.read(directory)
-        checkpoint.check_same(directory, header, self._identity())
+        header, packed = self._claimed()
         state = checkpoint.restored(packed, self._owned)
         self._player = state["player"]
         self.engine = self._player.engine
@@ -247,15 +217,13 @@ class Run(KeptRun):
         self._written = header.feeds
         self._next_checkpoint_ns = self._after(header.ts_ns)
         self.resumed_ns = header.ts_ns
-        torn = cut_tails(directory, header.feeds)
-        self._resumes = [*checkpoint.resumes(directory), {"first_tick_ns": header.ts_ns, "torn_rows": torn}]
-
-    def _after(self, now_ns: int) -> int:
-        """When the next checkpoint is due: at a whole interval, or at midnight."""
-        return min((now_ns // length_ns + 1) * length_ns for length_ns in (self._checkpoint_ns, DAY))
+        torn = cut_tails(self.directory, header.feeds)
+        self._resumes = [
+            *checkpoint.resumes(self.directory),
+            {"first_tick_ns": header.ts_ns, "torn_rows": torn},
+        ]
 
     def _identity(self) -> dict[str, str]:
-        """What must be the same for a checkpoint of this run to mean anything."""
         request, scenario = self._request, msgspec.json.encode(self._reloader.scenario)
         return {
             "run": self.run_id,

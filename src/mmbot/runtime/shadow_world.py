@@ -121,6 +121,10 @@ class ShadowWorld(KernelWorld):
             raise RuntimeError(f"{event.symbol}: an event {times}")
         self._live[event.symbol].push(event)
 
+    def number_fills_behind(self, symbol: str, fills: int) -> None:
+        """A run goes on in which this symbol had so many."""
+        self._live[symbol].context.number_fills_behind(fills)
+
     def advance(self, until_ns: int) -> None:
         self._advanced_ns = until_ns
         for symbol in self._live.values():

@@ -5,23 +5,24 @@ written, and waits. Memory does not grow with the run.
 """
 
 import heapq
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from mmbot.errors import ConfigError, RecordingError
+from mmbot.errors import ConfigError
 from mmbot.model.instrument import Contract, Fees, Instrument
 from mmbot.model.records import EventRow, FillRow, TickRow
+from mmbot.telemetry.reading import FeedReader
 from mmbot.telemetry.view import RuleState, RunFacts, RunState, View
 
-_BLOCK_BYTES = 4_000_000
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 _CHUNK_ROWS = 4096
 
 Kept = TickRow | FillRow | EventRow
-KeptT = TypeVar("KeptT", TickRow, FillRow, EventRow)
 
 
 class _Data(msgspec.Struct, frozen=True):
@@ -111,9 +112,9 @@ class Tail:
                 planned_ns=None,
             )
         )
-        self._ticks = _Feed(directory, "pipeline_ticks", TickRow)
-        self._fills = _Feed(directory, "fills", FillRow)
-        self._events = _Feed(directory, "events", EventRow)
+        self._ticks = FeedReader(directory, "pipeline_ticks", TickRow)
+        self._fills = FeedReader(directory, "fills", FillRow)
+        self._events = FeedReader(directory, "events", EventRow)
 
     def state(self) -> RunState:
         """As of every row that is written by now."""
@@ -126,37 +127,6 @@ class Tail:
             self._view.ended(manifest.status, manifest.reason)
         self._view.rules = _rules(self._directory / "watch.json")
         return self._view.state()
-
-
-class _Feed(Generic[KeptT]):
-    """Rows of one feed, file by file, each once."""
-
-    def __init__(self, directory: Path, name: str, row_type: type[KeptT]) -> None:
-        self._directory, self._name = directory, name
-        self._decoder: msgspec.json.Decoder[KeptT] = msgspec.json.Decoder(row_type)
-        self._read: dict[str, int] = {}
-        """Bytes, by file."""
-
-    def rows(self) -> Iterator[KeptT]:
-        """Those that were not read yet."""
-        for path in sorted(self._directory.glob(f"{self._name}_*.jsonl")):
-            for lines in self._whole_lines(path):
-                try:
-                    yield from self._decoder.decode_lines(lines)
-                except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                    raise RecordingError(f"{path}: corrupt row: {error}") from error
-
-    def _whole_lines(self, path: Path) -> Iterator[bytes]:
-        with path.open("rb") as file:
-            at = self._read.get(path.name, 0)
-            while True:
-                file.seek(at)
-                block = file.read(_BLOCK_BYTES)
-                whole = block.rfind(b"\n") + 1
-                if not whole:
-                    return
-                at = self._read[path.name] = at + whole
-                yield block[:whole]
 
 
 def _known_ns(row: Kept) -> int:

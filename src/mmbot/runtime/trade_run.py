@@ -65,6 +65,7 @@ class Account:
 class TradeRun(LiveRun):
     """Opened: the venue was asked for its instruments and the account's fees."""
 
+    mode = "live"
     venue_is_simulated = False
 
     def __init__(self, request: LiveRequest, account: Account, clock: Stopwatch = stopwatch) -> None:
@@ -92,6 +93,15 @@ class TradeRun(LiveRun):
     def _in_force(self, settings: Settings) -> Settings:
         """What the files hold, and of the throttle no more than the venue takes."""
         return live_in_force(settings, self._live.orders_per_s)
+
+    def _asked(self) -> dict[str, Any]:
+        account = self._account
+        return {
+            **super()._asked(),
+            "account": account.folder.path.name,
+            "accounts": str(account.folder.path.parent.resolve()),
+            "adopt": sorted(account.adopt),
+        }
 
     async def _instruments(self) -> list[Instrument]:
         """With the fees that this account pays."""
@@ -195,7 +205,6 @@ class TradeRun(LiveRun):
         facts = super()._facts()
         return {
             **facts,
-            "mode": "live",
             "models": {"market_impact": "real"},
             "account": self._account.folder.path.name,
             "throttle": msgspec.to_builtins(self._in_force(self.settings).throttle),

@@ -18,10 +18,13 @@ whoever reveals the price) trades where the book is wrong: against quotes on the
 and no more than those; of what a stale level shows, `stale_share_ratio` is still there when it comes. With
 nothing to gain it trades like the rest. The rest are uninformed: their side persists in runs
 (`run_persistence_ratio`), and each moves the fair price for good, by `impact_bps` times the share of a
-typical touch that it took, to `impact_power`. Sizes are lognormal; a large order sweeps up to `sweep_levels`
-levels and prints one trade for each, or one for each maker it met there (`maker_lots_*`). Informed orders and
-lasting impact are the adverse selection that a maker pays for: over a day with the defaults, 5 s later the
-mid has gone 1.0 of the 2.2 bps against the maker that the trades, weighted by size, were away from the mid.
+typical touch that it took, to `impact_power`. With `impact_volatility_power` an order moves it the further
+the more volatile the time is, by that power of the volatility against its middle: with 1 as in Kyle,
+"Continuous auctions and insider trading" (Econometrica 53, 1985), whose price impact is proportional to
+volatility. Sizes are lognormal; a large order sweeps up to `sweep_levels` levels and prints one trade for
+each, or one for each maker it met there (`maker_lots_*`). Informed orders and lasting impact are the adverse
+selection that a maker pays for: over a day with the defaults, 5 s later the mid has gone 1.0 of the 2.2 bps
+against the maker that the trades, weighted by size, were away from the mid.
 
 **Providers.** They act once a message interval, after the takers, on the fair price of `provider_delay_ms`
 ago. Quotes with less than half of the asked edge left are stale: the best of them is pulled with

@@ -6,6 +6,8 @@ from heapq import heappop, heappush
 from itertools import pairwise
 from typing import NamedTuple
 
+from msgspec import UNSET
+
 from mmbot.model.events import Level
 from mmbot.model.instrument import Side
 from mmbot.sim.market_draws import Draws
@@ -110,7 +112,12 @@ class Flow:
                 break
         if not informed:
             touches = min(1.0, (wanted - left) / self._touch_lots) ** settings.impact_power
-            self._fair.move(side * touches * settings.impact_bps / BPS)
+            self._fair.move(side * touches * settings.impact_bps / BPS * self._impact_state())
+
+    def _impact_state(self) -> float:
+        """How much further an order moves the price at this volatility than at the middle one."""
+        power = self._settings.impact_volatility_power
+        return 1.0 if power is UNSET else self._fair.state**power
 
     def _take(self, ladder: Ladder, key: int, wanted: int, *, informed: bool) -> int:
         """What a level gives. Of a stale one only a share is still there: the rest was cancelled in the same

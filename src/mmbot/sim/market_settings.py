@@ -13,7 +13,8 @@ class MarketSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """`*_log_mean` and `*_log_sigma` are of the natural logarithm (of lots, of volatility, of activity).
 
     The defaults of what a fit needs and a plain market does not are neutral: no jitter, no activity of its
-    own, no bursts, a fair price that moves in every interval, one print for each level.
+    own, no bursts, a fair price that moves in every interval, one print for each level. A parameter that is
+    unset is not written either, so that a tape from before it was there keeps its name.
     """
 
     symbol: str = "bybit_linear:SYNTHUSDT"
@@ -41,6 +42,7 @@ class MarketSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     run_persistence_ratio: float = 0.7
     impact_bps: float = 1.0
     impact_power: float = 1.0
+    impact_volatility_power: float | msgspec.UnsetType = msgspec.UNSET
     trade_lots_log_mean: float = 4.0
     trade_lots_log_sigma: float = 1.5
     sweep_levels: int = 5
@@ -102,6 +104,7 @@ class MarketSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         "run_persistence_ratio": (0.0, 0.999),
         "impact_bps": (0.0, 100.0),
         "impact_power": (0.0, 1.0),
+        "impact_volatility_power": (0.0, 2.0),
         "trade_lots_log_mean": (0.0, 16.0),
         "trade_lots_log_sigma": (0.0, 3.0),
         "sweep_levels": (1, 100),
@@ -131,7 +134,8 @@ class MarketSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     def __post_init__(self) -> None:
         for name, (least, most) in self._BOUNDS.items():
             value = getattr(self, name)
-            if value is not None and not least <= value <= most:  # false for NaN
+            given = value is not None and value is not msgspec.UNSET
+            if given and not least <= value <= most:  # false for NaN
                 raise ValueError(f"{name} was {value}, expected {least} to {most}")
         if self.latency_max_ms < self.latency_min_ms:
             raise ValueError(f"latency_max_ms was {self.latency_max_ms}, expected at least latency_min_ms")

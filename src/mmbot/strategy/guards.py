@@ -13,6 +13,9 @@
 | `no_book` | any other book without two sides | no | yes |
 | `switch` | another configuration takes this symbol over (`experiment.arms`) | no | yes |
 
+SOFT for `inventory` alone is about one side: the quotes that would add to the position widen and shrink, and
+the others stand as without a guard, or the guard would keep the position that it is there to get rid of.
+
 A reason fires at its threshold and stays up until it has been below `clear_ratio` of that threshold for
 `recovery_s`, at each level by itself, so that a quote does not flicker around a threshold, the hard one
 included. A book's own reasons, and a switch, end with their cause.
@@ -23,6 +26,7 @@ from enum import IntEnum
 
 import msgspec
 
+from mmbot.model.instrument import Side
 from mmbot.strategy.vitals import Vitals
 from mmbot.units import MS, SECOND
 
@@ -51,13 +55,14 @@ class Level(IntEnum):
 
 
 _NONE = Level.NONE
+_INVENTORY = ("inventory",)
 _END_WITH_CAUSE = ("stale", "crossed", "no_book", "switch")
 
 
 class Guards:
-    """Assessment of one symbol. `level` and `reasons` are of the last call."""
+    """Assessment of one symbol. `level`, `reasons` and `spared` are of the last call."""
 
-    __slots__ = ("_fresh_ns", "_held", "_recovery_ns", "_settings", "level", "reasons")
+    __slots__ = ("_fresh_ns", "_held", "_recovery_ns", "_settings", "level", "reasons", "spared")
 
     def __init__(self, settings: GuardSettings, fresh_ms_for_pricing: float) -> None:
         self.reconfigure(settings, fresh_ms_for_pricing)
@@ -65,6 +70,8 @@ class Guards:
         """When each reason was last up at each level."""
         self.level = Level.NONE
         self.reasons: tuple[str, ...] = ()
+        self.spared: Side | None = None
+        """The side that SOFT leaves alone: the one that shrinks a position which is all that is wrong."""
 
     def reconfigure(self, settings: GuardSettings, fresh_ms_for_pricing: float) -> None:
         """From the next tick on. A reason that is held stays so for the (new) recovery time: it did fire."""
@@ -110,7 +117,9 @@ class Guards:
             now_ns, "takers", vitals.taker_ratio, settings.soft_taker_ratio, settings.hard_taker_ratio
         )
         self._judge(now_ns, "resyncs", vitals.resyncs, math.inf, settings.hard_resyncs)
-        return self._settle(now_ns)
+        self._settle(now_ns)
+        self.spared = _shrinking(inventory_ratio) if self.reasons == _INVENTORY else None
+        return self.level
 
     def switching(self, now_ns: int) -> None:
         """Pull both quotes at the tick of this moment: the configuration changes hands."""
@@ -159,7 +168,7 @@ class Guards:
             if value >= bar:
                 held[reason, level] = now_ns
 
-    def _settle(self, now_ns: int) -> Level:
+    def _settle(self, now_ns: int) -> None:
         """Let go of reasons that recovered; those that end with their cause go at once."""
         for (reason, level), since_ns in list(self._held.items()):
             quiet_ns = now_ns - since_ns
@@ -167,4 +176,10 @@ class Guards:
                 del self._held[reason, level]
         self.level = max((level for _, level in self._held), default=Level.NONE)
         self.reasons = tuple(sorted({reason for reason, _ in self._held}))
-        return self.level
+
+
+def _shrinking(inventory_ratio: float) -> Side | None:
+    """The side whose fills shrink a position; None of a flat one."""
+    if inventory_ratio == 0.0:
+        return None
+    return Side.SELL if inventory_ratio > 0.0 else Side.BUY

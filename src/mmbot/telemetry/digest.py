@@ -21,8 +21,8 @@ class RunDigest:
     """Running chain of SHA-256, over many lines at a time."""
 
     def __init__(self) -> None:
-        self._head = b""
-        self._lines: list[str] = []
+        self._chain: tuple[bytes, list[str]] = b"", []
+        """Replaced as one: another thread may ask meanwhile."""
 
     def command(self, now_ns: int, command: Command) -> None:
         if type(command) is SubmitOrder:
@@ -45,13 +45,14 @@ class RunDigest:
         return self._chained().hex()
 
     def _line(self, text: str) -> None:
-        self._lines.append(text)
-        if len(self._lines) >= _LINES:
-            self._head = self._chained()
-            self._lines.clear()
+        lines = self._chain[1]
+        lines.append(text)
+        if len(lines) >= _LINES:
+            self._chain = self._chained(), []
 
     def _chained(self) -> bytes:
-        return hashlib.sha256(self._head + "".join(self._lines).encode()).digest()
+        head, lines = self._chain
+        return hashlib.sha256(head + "".join(lines).encode()).digest()
 
 
 def combined(digests: Mapping[str, RunDigest]) -> str:

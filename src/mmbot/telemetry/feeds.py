@@ -64,14 +64,19 @@ class FeedWriter:
         arm: str,
         data_kind: str,
         written: Mapping[str, int] | None = None,
+        at_once: bool = False,
     ) -> None:
-        """`written`: bytes by file of a run that goes on, as `sync` returned them."""
+        """`written`: bytes by file of a run that goes on, as `sync` returned them. `at_once`: rows are with
+        the system when `write` returns, and a process that is killed from then on loses nothing of them; a
+        tick is never there without the fills and events that its position rests on.
+        """
         self._directory = directory
         self._head = msgspec.json.encode({"run_id": run_id, "arm": arm, "data_kind": data_kind})[:-1] + b","
         self._own_arm_head = msgspec.json.encode({"run_id": run_id, "data_kind": data_kind})[:-1] + b","
         self._encode = msgspec.json.Encoder().encode_lines
         self._files: dict[tuple[str, int], IO[bytes]] = {}
         self._written = dict(written or {})
+        self._at_once = at_once
 
     @property
     def begun(self) -> bool:
@@ -80,12 +85,13 @@ class FeedWriter:
 
     def write(self, rows: Sequence[Row]) -> list[Batch]:
         """Append rows; returns the bytes per feed and day."""
-        batches: list[Batch] = []
+        found: list[tuple[tuple[str, int], bytes]] = []
         for kind, feed in _FEEDS.items():
             mine = [row for row in rows if type(row) is kind]
-            for day, of_day in _by_day(mine):
-                batches.append((feed, self._append((feed, day), self._lines(of_day))))
-        return batches
+            found += [((feed, day), self._lines(of_day)) for day, of_day in _by_day(mine)]
+        for key, lines in sorted(found, key=_is_of_ticks):
+            self._append(key, lines)
+        return [(feed, lines) for (feed, _), lines in found]
 
     def _lines(self, rows: list[Row]) -> bytes:
         """JSON lines with the constants in front; the arm is none where rows have their own."""
@@ -105,12 +111,6 @@ class FeedWriter:
         for kind, feed in _FEEDS.items():
             if kind is not TraceRow:
                 self._append((feed, now_ns // _DAY_NS), b"")
-
-    def flush(self) -> None:
-        """Hand everything to the system: a process that is killed from here on loses nothing of it."""
-        with self._writing():
-            for file in self._files.values():
-                file.flush()
 
     def sync(self) -> dict[str, int]:
         """Have everything on the disk; returns how many bytes each file of the run holds, by name."""
@@ -138,7 +138,7 @@ class FeedWriter:
             for file in self._files.values():
                 files.callback(file.close)
 
-    def _append(self, key: tuple[str, int], lines: bytes) -> bytes:
+    def _append(self, key: tuple[str, int], lines: bytes) -> None:
         with self._writing(key[0]):
             file = self._files.get(key)
             if file is None:
@@ -146,7 +146,8 @@ class FeedWriter:
                 compressed(path).unlink(missing_ok=True)
                 file = self._files[key] = path.open("ab")
             file.write(lines)
-        return lines
+            if self._at_once:
+                file.flush()
 
     @contextlib.contextmanager
     def _writing(self, feed: str = "") -> Iterator[None]:
@@ -155,6 +156,10 @@ class FeedWriter:
         except OSError as error:
             what = f"feed {feed}" if feed else "feed"
             raise OutputError(f"{self._directory}: {what} cannot be written: {error.strerror}") from error
+
+
+def _is_of_ticks(found: tuple[tuple[str, int], bytes]) -> bool:
+    return found[0][0] == _FEEDS[TickRow]
 
 
 def compressed(path: Path) -> Path:

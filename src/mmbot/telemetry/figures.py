@@ -85,7 +85,7 @@ def _run(state: RunState) -> Iterator[tuple[str, str]]:
 def _played(state: RunState) -> str:
     if state.started_ns is None or state.now_ns is None:
         return NO_DATA
-    played_ns, planned_ns = state.now_ns - state.started_ns, state.facts.planned_ns
+    played_ns, planned_ns = state.now_ns - state.started_ns - state.outage_ns, state.facts.planned_ns
     return span(played_ns) + (f" of {span(planned_ns)}" if planned_ns is not None else "")
 
 

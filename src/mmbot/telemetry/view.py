@@ -17,7 +17,7 @@ import msgspec
 from mmbot.edge.fill import signed_lots
 from mmbot.edge.markout import Markouts
 from mmbot.model.instrument import Instrument
-from mmbot.model.records import EventRow, FillRow, Row, TickRow
+from mmbot.model.records import OUTAGE, EventRow, FillRow, Row, TickRow
 from mmbot.telemetry.durations import Durations
 from mmbot.units import BPS
 
@@ -140,6 +140,8 @@ class RunState(msgspec.Struct, frozen=True):
     blocked: list[Blocked]
     fills: list[RecentFill]
     rules: list[RuleState] | None
+    outage_ns: int = 0
+    """Between first tick and now: how long no process played."""
     schema: int = SCHEMA
 
 
@@ -160,6 +162,7 @@ class View:
         self._started_ns: int | None = None
         self._now_ns: int | None = None
         self._ticks = self._dropped = self._misses = 0
+        self._outage_ns = 0
         self._aside: str | None = None
         self._ended: tuple[Ended, str | None] | None = None
 
@@ -201,6 +204,7 @@ class View:
             blocked=[Blocked(symbol, why, count) for (symbol, why), count in self._blocked.most_common()],
             fills=[_recent(row) for row in reversed(self._recent)],
             rules=self.rules,
+            outage_ns=self._outage_ns,
         )
 
     def _standing(self) -> tuple[Any, str | None]:
@@ -241,8 +245,17 @@ class View:
             self._aside = str(detail["reason"])
         elif row.kind == "quoting":
             self._aside = None
+        elif row.kind == "gap" and detail.get("reason") == OUTAGE:
+            self._went_on(row)
         elif row.kind == "halt":
             self._ended = "halted", str(detail["reason"])
+
+    def _went_on(self, row: EventRow) -> None:
+        """A run that had been interrupted, perhaps halted, goes on in another process."""
+        self._ended = self._aside = None
+        self._breakers.clear()
+        if self._started_ns is not None:
+            self._outage_ns += row.ts_ns - int(row.detail["from_ns"] or 0)
 
     def _results(self) -> list[Result]:
         """By settlement currency, of all symbols."""

@@ -7,7 +7,7 @@ from typing import Any
 from pytest_mmgates.baseline.behaviour import behaviour, play
 from pytest_mmgates.baseline.edits import baseline_edits, edits, gate_files, gate_files_of
 from pytest_mmgates.baseline.in_force import limits
-from pytest_mmgates.baseline.latency import measured, stored
+from pytest_mmgates.baseline.latency import CANDIDATE, counted, measured, stored
 from pytest_mmgates.baseline.lockfile import BASELINES, Lock, lock_path, read_locked
 from pytest_mmgates.baseline.record import Behaviour, ComparisonRecord, Latency
 from pytest_mmgates.baseline.source import Unpacked, sha256, unpack
@@ -96,8 +96,9 @@ def _behaviour(
 def _latency(
     options: Options, lock: Lock, gate: Gate, code: Unpacked | str
 ) -> tuple[Latency | None, str | None]:
-    """Down the ladder: the baseline run here, else its stored costs, else nothing and why. `code` says why
-    where there is none.
+    """Down the ladder: the baseline run here, else its stored instructions, else its stored costs, else
+    nothing and why. `code` says why where there is none. A change that does not run itself has nothing to
+    be compared: a lower rung must not pass it.
     """
     asked = limits(gate)
     if not asked:
@@ -105,9 +106,19 @@ def _latency(
     why = code if isinstance(code, str) else ""
     try:
         if isinstance(code, Unpacked):
-            return measured(lock, code, options.root, limits=asked, budget_s=options.compare_s), None
+            found = measured(
+                lock, code, options.root,
+                limits=asked, budget_s=options.compare_s, instructions=options.instructions,
+            )  # fmt: skip
+            return found, None
     except (BaselineError, PerfError) as error:
         why = str(error)
+        if isinstance(error, PerfError) and error.code == CANDIDATE:
+            return None, why
+    try:
+        return counted(lock, options.root, why, limits=asked), None
+    except (BaselineError, PerfError) as error:
+        why = f"{why}; {error}"
     try:
         return stored(lock, options.root, why), None
     except (BaselineError, PerfError) as error:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from pytest_mmgates.errors import BaselineError
+from pytest_mmgates.perflab.instructions import Instructions
 from pytest_mmgates.tables import DURATIONS
 
 SCHEMA = 1
@@ -71,6 +72,26 @@ class AcceptedProof(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return {stage: [float(word) for word in text.split()] for stage, text in self.profile.items()}
 
 
+class InstructionProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Instructions of the first ticks of the tape, a text of numbers a stage; `market` is the tape's sha256.
+    They compare with none that were counted under other `conditions`.
+    """
+
+    conditions: dict[str, str]
+    market: str
+    counts: dict[str, str]
+    seconds: float
+
+    @classmethod
+    def of(cls, found: Instructions) -> "InstructionProfile":
+        counts = {stage: " ".join(map(str, counts)) for stage, counts in found.counts.items()}
+        return cls(dict(found.conditions), found.sha256, counts, round(found.seconds, 1))
+
+    def counted(self) -> Instructions:
+        counts = {stage: [int(word) for word in text.split()] for stage, text in self.counts.items()}
+        return Instructions(self.conditions, self.market, counts, self.seconds)
+
+
 class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One line of the file's history. `digest` is that of the file before."""
 
@@ -105,6 +126,8 @@ class Lock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     without_ab: str | None
     recipe: tuple[str, ...]
     history: tuple[Event, ...]
+    instructions: InstructionProfile | None = None
+    instructions_absent: str | None = "this lock is older than the counting of instructions"
     digest: str = ""
 
     @property

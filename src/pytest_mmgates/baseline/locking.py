@@ -21,6 +21,7 @@ from pytest_mmgates.baseline.lockfile import (
     SCHEMA,
     AcceptedProof,
     Event,
+    InstructionProfile,
     Kind,
     Lock,
     Market,
@@ -35,7 +36,8 @@ from pytest_mmgates.gatefile import Gate
 from pytest_mmgates.judge import GateVerdict, judge
 from pytest_mmgates.loader import load
 from pytest_mmgates.options import Options
-from pytest_mmgates.perflab import prove
+from pytest_mmgates.perflab import PerfError, prove
+from pytest_mmgates.perflab.instructions import count_instructions
 from pytest_mmgates.perflab.stored import fingerprint
 from pytest_mmgates.report.budgets import stage_budgets
 from pytest_mmgates.report.files import write_atomically
@@ -58,6 +60,7 @@ def lock_baseline(options: Options, shadow: Gate, ci: Gate) -> list[Path]:
     without_ab = _acceptance(options, kind)
     source, tar = _source(options, name, run)
     tape, proof, absent_why = _proof(options, name)
+    instructions, uncounted_why = _instructions(options, tape)
     budgets = stage_budgets(RunResult("shadow", name, name, "", run, None, [verdict]))
     lock = Lock(
         schema=SCHEMA,
@@ -77,6 +80,8 @@ def lock_baseline(options: Options, shadow: Gate, ci: Gate) -> list[Path]:
         tape=tape,
         proof=proof,
         proof_absent=absent_why,
+        instructions=instructions,
+        instructions_absent=uncounted_why,
         without_ab=without_ab,
         recipe=_recipe(options, name, source, without_ab),
         history=(*_history(before), _event("lock", source.commit, without_ab, before)),
@@ -207,6 +212,18 @@ def _proof(options: Options, name: str) -> tuple[dict[str, Any] | None, Accepted
         rounds=found.rounds,
     )
     return tape, proof, None
+
+
+def _instructions(
+    options: Options, tape: Mapping[str, Any] | None
+) -> tuple[InstructionProfile | None, str | None]:
+    """What rung 2 needs. It is optional: valgrind may be missing, or not run this code."""
+    if tape is None:
+        return None, "ini mmgates_tape is empty"
+    try:
+        return InstructionProfile.of(count_instructions(code("baseline", options.root), tape)), None
+    except PerfError as error:
+        return None, str(error)
 
 
 def _recipe(options: Options, name: str, source: Source, without_ab: str | None) -> tuple[str, ...]:

@@ -30,7 +30,9 @@ class StageChange(msgspec.Struct, frozen=True):
 
 class Latency(msgspec.Struct, frozen=True):
     """The paired comparison of stage times. `attempts` is 2 where the first decided nothing and was repeated
-    with twice the time; `rung` says how the baseline was made to run.
+    with twice the time; `rung` says how the baseline was made to run, and `provisional` that it was
+    not and nothing was timed. `evidence`: what was counted -> stage -> baseline and candidate;
+    `instructions_absent`: why they were not, where they were asked for.
     """
 
     stages: tuple[StageChange, ...]
@@ -41,6 +43,8 @@ class Latency(msgspec.Struct, frozen=True):
     attempts: int
     rung: str
     evidence: dict[str, Any] = {}
+    provisional: bool = False
+    instructions_absent: str | None = None
 
     def stage(self, name: str) -> StageChange | None:
         return next((stage for stage in self.stages if stage.stage == name), None)

@@ -29,6 +29,7 @@ class ExperimentLog:
     step = "ab"
     source = "experiment"
     stalled: None = None
+    outages: tuple[()] = ()
 
     @cached_property
     def decision(self) -> ExperimentDecision:

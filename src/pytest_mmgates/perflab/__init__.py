@@ -12,7 +12,8 @@ it.
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -77,16 +78,31 @@ def compare(
     )
 
 
+def check_limits(limits: Mapping[str, float], stages: Collection[str]) -> None:
+    """Raises PerfError for limits of stages that the tape does not have, or without tick_total."""
+    for stage in (*limits, TOTAL):
+        if stage not in stages:
+            raise PerfError(f"limit for stage {stage!r}: the tape has {', '.join(stages)}")
+    if TOTAL not in limits:
+        raise PerfError(f"limits name {', '.join(limits) or 'no stage'}, expected {TOTAL} among them")
+
+
+def worst_of(outcomes: Collection[Outcome]) -> Outcome:
+    """Of a whole gate, from those of its stages."""
+    return "FAIL" if "FAIL" in outcomes else "INCONCLUSIVE" if "INCONCLUSIVE" in outcomes else "PASS"
+
+
+def within_total(stage: StageVerdict, total: StageVerdict) -> StageVerdict:
+    """A stage without a limit of its own."""
+    return replace(stage, outcome=total.outcome, gated_in=TOTAL, note=f"gated within {TOTAL}")
+
+
 class Gate:
     """The stages of one comparison, and what is decided of them. Rounds in, verdicts out."""
 
     def __init__(self, stages: tuple[str, ...], limits: Mapping[str, float], seed: int) -> None:
-        """Raises PerfError for limits of stages that the tape does not have, or without tick_total."""
-        for stage in (*limits, TOTAL):
-            if stage not in stages:
-                raise PerfError(f"limit for stage {stage!r}: the tape has {', '.join(stages)}")
-        if TOTAL not in limits:
-            raise PerfError(f"limits name {', '.join(limits) or 'no stage'}, expected {TOTAL} among them")
+        """Raises PerfError like `check_limits`."""
+        check_limits(limits, stages)
         self._stages = stages
         self._limits = dict(limits)
         self._seed = seed
@@ -109,8 +125,7 @@ class Gate:
     @property
     def outcome(self) -> Outcome:
         """Of the whole gate, once nothing is open."""
-        found = {verdict.outcome for verdict in self._decided.values()}
-        return "FAIL" if "FAIL" in found else "INCONCLUSIVE" if "INCONCLUSIVE" in found else "PASS"
+        return worst_of([verdict.outcome for verdict in self._decided.values()])
 
     def _look(self, *, last: bool) -> None:
         for stage, limit in self._limits.items():
@@ -138,10 +153,8 @@ class Gate:
         total = self._decided[TOTAL]
         if len(self.rounds) < LEAST_ROUNDS:
             return _nothing(stage, len(self.rounds), gated_in=TOTAL)
-        note = f"gated within {TOTAL}"
-        return _verdict(
-            stage, total.outcome, self._estimate(stage), len(self.rounds), gated_in=TOTAL, note=note
-        )
+        found = _verdict(stage, total.outcome, self._estimate(stage), len(self.rounds))
+        return within_total(found, total)
 
 
 def costs(rounds: Sequence[Round], column: int) -> tuple[Floats, Floats]:
@@ -214,9 +227,7 @@ def proof_of(name: str, played: Sequence[Round], seed: int, seconds: float) -> P
     )
 
 
-def _verdict(
-    stage: str, outcome: Outcome, found: Estimate, rounds: int, *, gated_in: str | None = None, note: str = ""
-) -> StageVerdict:
+def _verdict(stage: str, outcome: Outcome, found: Estimate, rounds: int, *, note: str = "") -> StageVerdict:
     se = believed(found)
     reach, tail_reach = _TWO_SIDED_95 * se.line, _TWO_SIDED_95 * se.tail
     return StageVerdict(
@@ -229,7 +240,6 @@ def _verdict(
         tail_low=math.expm1(found.tail - tail_reach),
         tail_high=math.expm1(found.tail + tail_reach),
         rounds=rounds,
-        gated_in=gated_in,
         note=note,
     )
 

@@ -27,13 +27,19 @@ BLOCK_TICKS = 10
 WARM_PASSES, PASSES = 1, 3
 DOOR = "door"
 """Key of a tape request that is the plugin's: `package.module:callable` of the code's latency tape."""
-_WORKER = Path(__file__).with_name("worker.py")
-_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+WORKER = Path(__file__).with_name("worker.py")
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """A library that starts threads would have them fight for the one core."""
 
 
 class PerfError(MmgatesError):
-    """A latency comparison that cannot be made: code that does not run, sides that play different tapes."""
+    """A latency comparison that cannot be made: code that does not run, sides that play different tapes.
+    `code`: the name of the one that does not run, None for another reason.
+    """
+
+    def __init__(self, text: str, code: str | None = None) -> None:
+        super().__init__(text)
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +161,8 @@ class Pairs:
             told = [worker.process.communicate()[0] for worker in workers]
             failed = [worker for worker in workers if worker.process.returncode]
             if failed:
-                raise PerfError(min((worker.words() for worker in failed), key=_only_left_alone))
+                first = min(failed, key=lambda worker: _only_left_alone(worker.words()))
+                raise PerfError(first.words(), first.code.name)
             return [json.loads(text) for text in told]
 
     @contextmanager
@@ -175,7 +182,7 @@ class Pairs:
 
     def _started(self, code: Code, how: Mapping[str, Any], said: IO[str]) -> "subprocess.Popen[str]":
         side = Side(root=str(code.root.resolve()), door=self._door, tape=self._tape, **how)
-        command = [str(code.python), "-I", str(_WORKER), json.dumps(asdict(side))]
+        command = [str(code.python), "-I", str(WORKER), json.dumps(asdict(side))]
         with self._lock:
             if self.closed:
                 raise PerfError("closed")
@@ -187,7 +194,7 @@ class Pairs:
                     stderr=said,
                     text=True,
                     pass_fds=side.pipe or (),
-                    env={**os.environ, **_ONE_THREAD},
+                    env={**os.environ, **ONE_THREAD},
                 )
             except OSError as error:
                 raise PerfError(f"{code.name}: {code.python}: {error.strerror}") from error

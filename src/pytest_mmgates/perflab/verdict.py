@@ -29,7 +29,7 @@ class StageVerdict:
 class Comparison:
     """All stages of the tape, in its order. `load`: the machine's load average when it ended. `evidence`: by
     what is counted, stage and side, figures that do not depend on the machine; printed, never gated. `rung`:
-    what the candidate was held against, for the verdict's line.
+    what the candidate was held against, for the verdict's line; `provisional`: it is none on time.
     """
 
     stages: tuple[StageVerdict, ...]
@@ -40,6 +40,7 @@ class Comparison:
     load: float
     evidence: Mapping[str, Mapping[str, tuple[float, float]]]
     rung: str = "baseline re-run here"
+    provisional: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,17 @@ A sample is what one stage of one tick took, repeated: the mean of the lower hal
 half is where interrupts and cold caches are), less the readings of the clock within it, whose cost is
 measured the same way at each pass. What is told is the least of the measured passes.
 
-`clock`: `time` reads nanoseconds. `bytecodes` and `blocks` count instead, in a pass of their own: the clock
-that the code reads between its stages then tells how many bytecodes ran, or how many memory blocks are held.
+`clock`: `time` reads nanoseconds. `counts` counts instead, in a pass of its own for each: the clock that the
+code reads between its stages then tells how many bytecodes ran, or how many memory blocks are held.
+`marks` counts nothing: under callgrind, every reading of its clock is a mark between two counts
+(`instructions`). `conditions` opens no tape, and tells what counts of instructions rest on.
 """
 
 import gc
 import importlib
 import json
 import os
+import platform
 import random
 import sys
 import time
@@ -34,6 +37,10 @@ Clock = Callable[[], int]
 _CALIBRATIONS = 200
 _COUNTED_TICKS = 200
 _LEAST_NS = 1.0
+_MARKED_SPAN, _MARKED_TICKS, _MARKED_READINGS = 300, 40, 8
+"""Of a tape, the first so many ticks are played for their marks; of the latter two thirds of them, so many
+are marked; and so many readings of the clock alone come before.
+"""
 _BYTES_HEADER, _SIZE_STEP, _LARGEST_SMALL, _POOL_BYTES = 33, 16, 512, 16_384
 """Of CPython's allocator: what a bytes object adds, the step of its size classes, their last, their pools."""
 
@@ -62,6 +69,26 @@ class Bytecodes:
         elif event == "opcode":
             self.count += 1
         return self._trace
+
+
+class Marks:
+    """A clock whose readings callgrind can see: while it is `marking`, each calls `getppid`, which the bot
+    has no reason to. The k-th reading since `restart` is 2**k, so that a difference of two has a bit set for
+    each span between neighbouring readings that lies within; a sum of differences has those of them all.
+    """
+
+    def __init__(self) -> None:
+        self.marking = False
+        self.count = 0
+
+    def __call__(self) -> int:
+        if self.marking:
+            os.getppid()
+        self.count += 1
+        return 1 << (self.count - 1)
+
+    def restart(self, *, marking: bool) -> None:
+        self.marking, self.count = marking, 0
 
 
 class Turns:
@@ -102,11 +129,8 @@ def main() -> None:
     side = json.loads(sys.argv[1])
     if side["core"] is not None:
         os.sched_setaffinity(0, {side["core"]})
-    scattered = _scattered()
-    door = _door(Path(side["root"]), side["door"])
     with told:
-        json.dump(_counted(door, side) if side["clock"] == "counts" else _timed(door, side), told)
-    del scattered
+        json.dump(_CLOCKS[side["clock"]](side), told)
 
 
 def _scattered() -> list[bytes]:
@@ -127,7 +151,8 @@ def _scattered() -> list[bytes]:
     return small + [bytes(draw.randrange(_LARGEST_SMALL, _POOL_BYTES)) for _ in range(draw.randrange(64))]
 
 
-def _door(root: Path, import_string: str) -> Callable[[dict[str, Any]], Any]:
+def _door(side: dict[str, Any]) -> Callable[[dict[str, Any]], Any]:
+    root, import_string = Path(side["root"]), side["door"]
     source = root / "src" if (root / "src").is_dir() else root
     os.chdir(root)
     sys.path.insert(0, str(source))
@@ -142,9 +167,10 @@ def _door(root: Path, import_string: str) -> Callable[[dict[str, Any]], Any]:
     return door
 
 
-def _timed(door: Callable[[dict[str, Any]], Any], side: dict[str, Any]) -> dict[str, Any]:
+def _timed(side: dict[str, Any]) -> dict[str, Any]:
     clock: Clock = time.perf_counter_ns
-    tape = door({**side["tape"], "clock": clock})
+    scattered = _scattered()
+    tape = _door(side)({**side["tape"], "clock": clock})
     turns = Turns(side["pipe"], leads=side["leads"])
     least = [[float("inf")] * len(tape.stages) for _ in range(tape.ticks)]
     outputs: list[str] = [""] * tape.ticks
@@ -166,11 +192,13 @@ def _timed(door: Callable[[dict[str, Any]], Any], side: dict[str, Any]) -> dict[
                         least[tick] = list(map(min, least[tick], sample))
         gc.unfreeze()
     turns.meet()
+    del scattered
     return {**_facts(tape), "outputs": outputs, "costs": least}
 
 
-def _counted(door: Callable[[dict[str, Any]], Any], side: dict[str, Any]) -> dict[str, Any]:
+def _counted(side: dict[str, Any]) -> dict[str, Any]:
     """By what is counted: the sum over the first ticks, by stage. Counting costs a hundred times the work."""
+    door = _door(side)
     request = {**side["tape"], "repeats": 1}
     counter = Bytecodes()
     tape = door({**request, "clock": counter})
@@ -181,6 +209,76 @@ def _counted(door: Callable[[dict[str, Any]], Any], side: dict[str, Any]) -> dic
     gc.collect()
     gc.disable()
     return {**_facts(tape), "bytecodes": bytecodes, "blocks": _sums(tape, blocks)}
+
+
+def _marked(side: dict[str, Any]) -> dict[str, Any]:
+    """Where the marks lie: by counted tick, how many readings it had, and by stage the spans between them
+    that are part of it, as bits. The ticks are played in several passes, `_MARKED_READINGS` of the clock
+    alone before the first of each.
+    """
+    clock = Marks()
+    tape = _door(side)({**side["tape"], "repeats": 1, "clock": clock})
+    marked = _marked_ticks(tape.ticks)
+    passes = []
+    for _ in range(side["passes"]):
+        _redraw_method_cache()
+        passes.append(list(_marked_pass(tape, clock, marked)))
+    if any(one != passes[0] for one in passes):
+        raise SystemExit("passes read the clock differently: the same ticks must do the same work")
+    readings, spans = zip(*passes[0], strict=True)
+    return {**_facts(tape), "alone": _MARKED_READINGS, "readings": readings, "spans": spans}
+
+
+def _marked_ticks(ticks: int) -> range:
+    """The first third warms up: the interpreter takes that long to settle on its bytecodes."""
+    stop = min(ticks, _MARKED_SPAN)
+    first = stop // 3
+    return range(first, stop, -(-(stop - first) // _MARKED_TICKS))
+
+
+def _redraw_method_cache() -> None:
+    """The interpreter finds methods in a cache of 4,096 places, by the address of the name and the version
+    of the type. Two in one place make every tick dearer, by up to a tenth of a short stage; which two is
+    luck, and new with any edit. All types get new versions here, so that it is drawn anew; the least of some
+    passes had none of it.
+    """
+    import ctypes  # noqa: PLC0415 (a timed process imports nothing that it does not need)
+
+    ctypes.pythonapi.PyType_Modified(ctypes.py_object(object))
+
+
+def _marked_pass(tape: Any, clock: Marks, marked: range) -> Iterator[tuple[int, tuple[int, ...]]]:
+    for tick in range(marked.start):
+        tape.step(tick, tick + 1)
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    clock.restart(marking=True)
+    for _ in range(_MARKED_READINGS):
+        clock()
+    for tick in range(marked.start, marked.stop):
+        clock.restart(marking=tick in marked)
+        [(_, repeats)] = tape.step(tick, tick + 1)
+        if clock.marking:
+            yield clock.count, tuple(repeats[0])
+    clock.restart(marking=False)
+    gc.enable()
+    gc.unfreeze()
+
+
+def _conditions(_side: dict[str, Any]) -> dict[str, str]:
+    import importlib.metadata  # noqa: PLC0415 (a timed process imports nothing that it does not need)
+
+    try:
+        numpy = importlib.metadata.version("numpy")
+    except importlib.metadata.PackageNotFoundError:
+        numpy = "none"
+    return {
+        "interpreter": f"{platform.python_implementation()} {' '.join(sys.version.split())}",
+        "libc": " ".join(platform.libc_ver()),
+        "machine": platform.machine(),
+        "numpy": numpy,
+    }
 
 
 def _sums(tape: Any, clock: Clock) -> list[float]:
@@ -225,6 +323,8 @@ def _reading_cost(clock: Clock) -> float:
         steps += (t1 - t0, t2 - t1, t3 - t2)
     return _lower_mean(steps)
 
+
+_CLOCKS = {"time": _timed, "counts": _counted, "marks": _marked, "conditions": _conditions}
 
 if __name__ == "__main__":
     main()

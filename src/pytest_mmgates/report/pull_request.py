@@ -22,6 +22,7 @@ def pull_request_report(result: RunResult) -> str:
         edits_gates=EDITS_GATES,
         lines=list(comparison_lines(result)),
         changed=changed,
+        counted=_counted(result.log.comparison) if result.log else {},
     )
 
 
@@ -32,6 +33,8 @@ def comparison_lines(result: RunResult) -> Iterator[str]:
         return
     yield f"baseline {record.name}, commit {record.commit[:12]}, lock {record.lock_digest[:12]}"
     yield _latency_line(record)
+    if record.latency and record.latency.instructions_absent:
+        yield f"instructions: not counted: {record.latency.instructions_absent}"
     if record.behaviour is None:
         yield f"decisions: not compared: {record.behaviour_absent}"
     else:
@@ -44,6 +47,22 @@ def changed(line: Figure) -> str:
         return ABSENT
     difference = line.candidate - line.baseline
     return f"{'+' if difference > 0 else ''}{show(difference)}"
+
+
+def _counted(record: ComparisonRecord | None) -> dict[str, dict[str, str]]:
+    """What was counted -> stage -> text of both sides."""
+    evidence = record.latency.evidence if record and record.latency else {}
+    return {
+        what: {stage: _sides(*sides) for stage, sides in by_stage.items()}
+        for what, by_stage in evidence.items()
+    }
+
+
+def _sides(baseline: float, candidate: float) -> str:
+    if baseline == candidate:
+        return f"{candidate:.0f}, the same"
+    share = f" ({100 * (candidate / baseline - 1):+.2f} %)" if baseline > 0 else ""
+    return f"{baseline:.0f} -> {candidate:.0f}{share}"
 
 
 def _latency_line(record: ComparisonRecord) -> str:

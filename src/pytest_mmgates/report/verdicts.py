@@ -6,7 +6,10 @@ from typing import Any
 import msgspec
 
 from pytest_mmgates.judge import GateVerdict, RuleVerdict
+from pytest_mmgates.outages import Outage
 from pytest_mmgates.report.result import RunResult
+from pytest_mmgates.units import NS_PER_S
+from pytest_mmgates.watch.record import moment_text
 
 
 def verdict_json(result: RunResult, verdict: GateVerdict) -> dict[str, Any]:
@@ -25,7 +28,18 @@ def verdict_json(result: RunResult, verdict: GateVerdict) -> dict[str, Any]:
         "rules": [rule_json(rule) for rule in verdict.rules],
         "warnings": [msgspec.to_builtins(record) for record in verdict.warnings],
         "comparison": _comparison(result, verdict),
+        "outages": [_outage(outage) for outage in result.log.outages] if result.log else [],
         **result.identity,
+    }
+
+
+def _outage(outage: Outage) -> dict[str, Any]:
+    """Times as ISO 8601, to the second, and exact."""
+    return {
+        "from": moment_text(outage.from_ns),
+        "until": moment_text(outage.until_ns),
+        "length_s": outage.length_ns / NS_PER_S,
+        **asdict(outage),
     }
 
 

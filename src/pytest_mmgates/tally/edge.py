@@ -15,14 +15,16 @@ weight = qty * mid_t in quote currency (linear), qty * contract_value / mid_t in
 inverse contract pays in base currency, side * (1/then - 1/now) a unit, so (now - then) / mid_t becomes
 (1/then - 1/now) * mid_t in each line: then they add up to what it pays.
 
-A component does not exist for a fill without a mid, nor for one whose t+h lies after the symbol's last tick:
-in a run in parts, after the last tick of the part. `pnl` exists wherever there is a mid_t and a mid_T.
+A component does not exist for a fill without a mid, nor for one whose t+h lies after the symbol's last tick
+(in a run in parts, after the last tick of the part) or in an outage, when nobody saw the mid. `pnl` exists
+wherever there is a mid_t and a mid_T.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from pytest_mmgates.outages import Outage, inside
 from pytest_mmgates.rows import Instrument
 from pytest_mmgates.tables import Fills, Floats, Ints
 from pytest_mmgates.tally.exact import exact_sum
@@ -50,10 +52,11 @@ class Markouts:
     grows with the fills of a part, not with its ticks.
     """
 
-    def __init__(self, fill_ns: Ints) -> None:
+    def __init__(self, fill_ns: Ints, outages: Sequence[Outage] = ()) -> None:
         wanted = np.concatenate([fill_ns + seconds * NS_PER_S for seconds in HORIZONS_S])
         self._order = np.argsort(wanted, kind="stable")
         self._wanted = wanted[self._order]
+        self._unseen = inside(self._wanted, outages)
         self._mids = np.full(len(wanted), np.nan)
         self._settled = 0
         self._last_ns, self._last_mid = -1, np.nan
@@ -81,7 +84,7 @@ class Markouts:
         at_end = slice(self._settled, int(np.searchsorted(self._wanted, self._last_ns, side="right")))
         self._mids[at_end] = self._last_mid
         mids = np.empty_like(self._mids)
-        mids[self._order] = self._mids
+        mids[self._order] = np.where(self._unseen, np.nan, self._mids)
         return dict(zip(HORIZONS_S, np.split(mids, len(HORIZONS_S)), strict=True))
 
 

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from pytest_mmgates.errors import RunlogError
 from pytest_mmgates.feeds import Feeds
+from pytest_mmgates.outages import inside, length_ns
 from pytest_mmgates.rows import Instrument, Manifest
 from pytest_mmgates.tables import CACHE_CODES, DURATIONS, NO_SYMBOL, Fills, Floats, Ints, Samples, Ticks
 from pytest_mmgates.tally.edge import Markouts, edge_tally
@@ -50,7 +52,7 @@ def _process_tally(
     feeds: Feeds, manifest: Manifest, samples: Samples, events: Counter[tuple[str, int]] | None
 ) -> ProcessTally:
     times, rss_bytes = samples.series("rss_bytes")
-    ended_ns = manifest.started_ns + manifest.duration_ns
+    ended_ns = manifest.started_ns if manifest.ended_ns is None else manifest.ended_ns
     return ProcessTally(
         rss_bytes=Histogram.of(rss_bytes),
         events=None if events is None else _events_of(events, NO_SYMBOL),
@@ -65,8 +67,9 @@ def floors_by_process(
     """Of each process that played the run: memory begins anew where it was resumed. Of several processes,
     those that lasted too short to say anything say nothing.
     """
-    starts = [manifest.started_ns, *(resume.first_tick_ns for resume in manifest.resumes)]
-    ends = [*starts[1:], ended_ns]
+    resumes = manifest.resumes
+    starts = [manifest.started_ns, *(resume.first_tick_ns for resume in resumes)]
+    ends = [*(resume.outage_from_ns or resume.first_tick_ns for resume in resumes), ended_ns]
     for start_ns, end_ns in zip(starts, ends, strict=True):
         floors = Floors(start_ns)
         own = (times >= start_ns) & ((times < end_ns) | (end_ns == ended_ns))
@@ -120,7 +123,7 @@ class _SymbolFold:
         self._manifest = manifest
         self._fills = fills
         self._instrument = manifest.instrument(name)
-        self._markouts = Markouts(fills.ts_ns)
+        self._markouts = Markouts(fills.ts_ns, manifest.outages)
         times, values = updates
         self._sampled_ns = int(times[-1]) if len(times) else -1
         self._first_ns: int | None = None
@@ -131,7 +134,10 @@ class _SymbolFold:
         )
 
     def ticks(self, ticks: Ticks) -> None:
-        """The next block, of at least one tick."""
+        """The next block, of at least one tick. Raises RunlogError for one in an outage."""
+        impossible = ticks.ts_ns[inside(ticks.ts_ns, self._manifest.outages)]
+        if impossible.size:
+            raise RunlogError(f"tick at {impossible[0]}: lies in an outage, expected none")
         self._last_ns = int(ticks.ts_ns[-1])
         if self._first_ns is None:
             self._first_ns = int(ticks.ts_ns[0])
@@ -144,13 +150,22 @@ class _SymbolFold:
     def finished(self, events: dict[str, int], payments: list[float]) -> SymbolTally:
         spans = SymbolTally(
             duration_ns=self._manifest.duration_ns,
-            covered_ns=0 if self._first_ns is None else self._last_ns - self._first_ns,
+            covered_ns=0 if self._first_ns is None else self._spanned_ns(self._first_ns),
             events=events,
             funding=exact_sum(np.array(payments, dtype=np.float64)),
         )
         markouts = self._markouts
         edge = edge_tally(self._fills, self._instrument, markouts.after(), markouts.last_mid)
         return merged(merged(self._tally, spans), edge)
+
+    def _spanned_ns(self, first_ns: int) -> int:
+        """Between first and last tick, without the outages that lie there."""
+        between = [
+            outage
+            for outage in self._manifest.outages
+            if first_ns <= outage.from_ns and outage.until_ns <= self._last_ns
+        ]
+        return self._last_ns - first_ns - length_ns(between)
 
 
 def _events_of(events: Counter[tuple[str, int]] | None, code: int) -> dict[str, int]:

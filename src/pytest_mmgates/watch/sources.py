@@ -9,18 +9,21 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
 from operator import attrgetter, itemgetter
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 import numpy as np
 
 from pytest_mmgates.errors import RunlogError
-from pytest_mmgates.feeds import breaker_state, symbol_codes
+from pytest_mmgates.feeds import breaker_state, outage_of, symbol_codes
 from pytest_mmgates.metrics.windowed import SUMS, Window
 from pytest_mmgates.rows import Cache, EventRow, FillRow, Markets, Ns, SampleRow
 from pytest_mmgates.tally.growth import FLOOR_NS, Floor, Floors
 from pytest_mmgates.watch.ring import Ring, Sums
 from pytest_mmgates.watchrules import STEP_NS
+
+if TYPE_CHECKING:
+    from pytest_mmgates.outages import Outage
 
 LATEST_BUCKETS = 180
 """How far the feeds of a run may lie apart: 30 minutes."""
@@ -51,9 +54,19 @@ ArmedRow = TypeVar("ArmedRow", WatchedTick, WatchedFill)
 class Sources:
     """Everything that a watch of one run remembers of its rows."""
 
-    def __init__(self, manifest: Markets, longest_ns: int, arm: str | None = None) -> None:
-        """`arm`: take ticks and fills of this arm alone."""
+    def __init__(
+        self,
+        manifest: Markets,
+        longest_ns: int,
+        went_on: Callable[[int], None] = lambda _: None,
+        arm: str | None = None,
+    ) -> None:
+        """`went_on` is told the bucket in which another process went on behind an outage. `arm`: take ticks
+        and fills of this arm alone.
+        """
         self._arm = arm
+        self._went_on = went_on
+        self._outage: Outage | None = None
         self._most_floors = (longest_ns + LATEST_BUCKETS * STEP_NS) // FLOOR_NS + 2
         self._codes = symbol_codes(manifest)
         self._instruments = [manifest.instrument(name) for name in manifest.symbols]
@@ -84,6 +97,11 @@ class Sources:
         """Whether the bucket before `end` has ticks of other arms alone: this one has nothing to say."""
         return bool(self._others.window(end, 1)[0]) and not self.sums.window(end, 1).any()
 
+    def out(self, end: int) -> bool:
+        """Whether the bucket before `end` lies in an outage."""
+        outage = self._outage
+        return outage is not None and outage.from_ns < end * STEP_NS <= outage.until_ns
+
     def start(self, number: int) -> None:
         """The run starts in this bucket."""
         self.floors = Floors(number * STEP_NS, self._most_floors)
@@ -93,7 +111,7 @@ class Sources:
 
     def take(self, feed: str, lines: bytes) -> Iterator[int]:
         """Sum up the rows of a batch, bucket by bucket; before each, its number, so that what is older can be
-        judged in time.
+        judged in time. An outage is known before the time behind it is judged.
         """
         return self._readers[feed](lines)
 
@@ -109,6 +127,8 @@ class Sources:
             rows = msgspec.json.Decoder(row_type).decode_lines(lines)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise RunlogError(f"feed {feed}: corrupt row: {error}") from error
+        if row_type is EventRow:
+            self._outages(rows)
         numbers = (ts_ns // STEP_NS for ts_ns in map(attrgetter(clock), rows))
         for number, of_bucket in groupby(zip(numbers, rows, strict=True), key=itemgetter(0)):
             yield number
@@ -153,6 +173,13 @@ class Sources:
                 venue, closed = breaker_state(row)
                 self.breakers.turned(row.ts_ns, venue, closed=closed)
 
+    def _outages(self, rows: Sequence[WatchedTick | FillRow | SampleRow | EventRow]) -> None:
+        for outage in (outage_of(row) for row in rows if isinstance(row, EventRow)):
+            if outage is not None:
+                self._outage = outage
+                self.breakers.forgotten(outage.from_ns)
+                self._went_on(outage.until_ns // STEP_NS)
+
     def _code(self, symbol: str | None) -> int:
         code = self._codes.get(symbol, -1)
         if code < 0:
@@ -174,6 +201,11 @@ class Breakers:
             self._since_ns.pop(venue, None)
         else:
             self._since_ns.setdefault(venue, ts_ns)
+
+    def forgotten(self, ts_ns: int) -> None:
+        """The process is no more, and the next one's begin closed."""
+        for venue in list(self._since_ns):
+            self.turned(ts_ns, venue, closed=True)
 
     def window(self, end: int, count: int) -> dict[str, int]:
         for venue in self._since_ns:

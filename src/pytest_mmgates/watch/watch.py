@@ -94,7 +94,9 @@ class Watch:
             self._round.clear()
             self._look_until(self._newest)
         self._round.add(feed)
-        sources = self._sources = self._sources or Sources(self._markets(), self._longest_ns, self._arm)
+        sources = self._sources = self._sources or Sources(
+            self._markets(), self._longest_ns, self._went_on, self._arm
+        )
         for number in sources.take(feed, lines):
             self._arrive(sources, feed, number)
 
@@ -112,9 +114,12 @@ class Watch:
 
     def restart(self) -> None:
         """Rows from here on are another process's: its memory is measured from its own beginning."""
+        self._went_on(self._newest)
+
+    def _went_on(self, number: int) -> None:
         if self._sources is not None:
-            self._sources.start(self._newest)
-            self._restarted = self._newest
+            self._sources.start(number)
+            self._restarted = number
 
     def finish(self) -> None:
         """The run has ended: judge what is still to be judged."""
@@ -142,7 +147,12 @@ class Watch:
         self._looked = max(self._looked, end)
 
     def _look(self, end: int) -> None:
-        if self._sources is None or self._started is None or self._sources.idle(end):
+        """One look; none in an outage, which no process of the run could have used for better or worse, and
+        none while the arm that is watched does not quote.
+        """
+        if self._sources is None or self._started is None:
+            return
+        if self._sources.out(end) or self._sources.idle(end):
             return
         for rule in self._rules:
             of_process = self._restarted is not None and rule.rule.windowed.warm_up_ns

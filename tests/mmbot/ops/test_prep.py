@@ -1,5 +1,6 @@
 """Prep: what ships is green, and each check has a mutation that makes it red, and only then no snapshot."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,11 +9,14 @@ import msgspec
 import pytest
 from tests.mmbot.builders import REPO, scenario_file, shipped_settings
 
+from mmbot.clock import wall_ns
 from mmbot.config.edit import written_values
 from mmbot.config.settings import Settings
 from mmbot.config.snapshot import SNAPSHOT, load_snapshot
 from mmbot.ops.prep import CHECKS, REQUIRED, Asked, Prep, PrepRequest, Verdict, prepare, write
+from mmbot.units import SECOND
 
+NOW_NS = 1_767_225_600_000_000_000
 CODE = {"version": "0.1.0", "commit": "abc", "dirty": True}
 
 
@@ -22,6 +26,8 @@ def request_of(tmp_path: Path) -> PrepRequest:
     (tmp_path / "config.yaml").write_bytes((REPO / "config.yaml").read_bytes())
     (tmp_path / "top.yaml").write_text("telemetry: {sample_interval_s: 10}\n")
     scenario_file(tmp_path / "scenarios")
+    for path in tmp_path.rglob("*.yaml"):
+        os.utime(path, ns=(NOW_NS - SECOND, NOW_NS - SECOND))
     return PrepRequest(
         config=[tmp_path / "config.yaml", tmp_path / "top.yaml"],
         scenarios=["short"],
@@ -30,7 +36,7 @@ def request_of(tmp_path: Path) -> PrepRequest:
         out=tmp_path / "artifacts",
         asked=[Asked("net_bps >= 0.2bps", "gates/ab.yaml:9", 0.2)],
         code=CODE,
-        now_ns=1_767_225_600_000_000_000,
+        now_ns=NOW_NS,
     )
 
 
@@ -57,6 +63,7 @@ def test_what_ships_is_green_and_leaves_log_verdict_and_snapshot(request_of: Pre
 
 def overlay(request: PrepRequest, text: str) -> PrepRequest:
     request.config[-1].write_text(text)
+    os.utime(request.config[-1], ns=(NOW_NS, NOW_NS))
     return request
 
 
@@ -65,6 +72,16 @@ def broken_snapshot(request: PrepRequest) -> PrepRequest:
     path = request.out / "release" / SNAPSHOT
     path.write_bytes(path.read_bytes().replace(b'"value": true', b'"value": false', 1))
     return request
+
+
+def file_for_folder(request: PrepRequest) -> PrepRequest:
+    request.out.mkdir()
+    (request.out / "runs").write_text("")
+    return request
+
+
+def secret_in_a_comment(request: PrepRequest) -> PrepRequest:
+    return overlay(request, 'telemetry: {sample_interval_s: 10}\n# api_key: "hQ8sk2Lm0Pq7"\n')
 
 
 MUTATIONS: dict[str, tuple[Callable[[PrepRequest], PrepRequest], str]] = {
@@ -90,6 +107,14 @@ MUTATIONS: dict[str, tuple[Callable[[PrepRequest], PrepRequest], str]] = {
         lambda it: replace(it, asked=[Asked("net_bps >= 29bps", "gates/x.yaml:9", 29.0)]),
         "gates/x.yaml:9: net_bps >= 29bps: short earns at most spread.max_bps 30 - maker fee 2 = 28 bps",
     ),
+    "directories": (file_for_folder, "runs is no folder"),
+    "disk": (lambda it: replace(it, soak_s=1e12), "GB free for"),
+    "clock": (
+        lambda it: replace(it, now_ns=NOW_NS - 2 * SECOND),
+        "it is 2025-12-31 23:59:58 UTC, and ",
+    ),
+    "versions": (lambda it: replace(it, distribution="no-such-bot"), "no-such-bot is not installed"),
+    "secrets": (secret_in_a_comment, "top.yaml:2: Secret Keyword"),
     "snapshot": (broken_snapshot, "the snapshot was changed after it was taken"),
 }
 
@@ -107,8 +132,12 @@ def test_a_mutation_turns_its_check_red_and_keeps_the_snapshot(request_of: PrepR
     prepared, log = written(request)
     assert prepared.check(name).verdict is Verdict.FAIL
     assert found in prepared.check(name).found
-    others = {one.verdict for one in prepared.checks if one.name != name}
-    assert others == ({Verdict.NO_DATA} if name == "configuration" else {Verdict.PASS})
+    unread = (
+        {} if name != "configuration" else set(CHECKS) - {name, "directories", "clock", "versions", "secrets"}
+    )
+    for one in prepared.checks:
+        if one.name != name:
+            assert one.verdict is (Verdict.NO_DATA if one.name in unread else Verdict.PASS), one
     assert log.startswith("# Prep: FAIL\n")
     assert f"| {name} | FAIL | " in log
     assert (path.read_bytes() if path.exists() else None) == before
@@ -166,7 +195,7 @@ def test_the_shipped_soak_overrides_are_green_on_the_shipped_demo(tmp_path: Path
             out=tmp_path,
             asked=[],
             code=CODE,
-            now_ns=1,
+            now_ns=wall_ns(),
         )
     )
     assert {one.name: one.verdict for one in prepared.checks if one.verdict is not Verdict.PASS} == {}

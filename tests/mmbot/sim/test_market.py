@@ -65,6 +65,7 @@ rough = st.builds(
     reveal_ratio=st.sampled_from([0.0, 0.2, 1.0]),
     stale_share_ratio=st.sampled_from([0.001, 0.5, 1.0]),
     impact_power=st.sampled_from([0.0, 0.5, 1.0]),
+    impact_volatility_power=st.sampled_from([msgspec.UNSET, 0.0, 1.0]),
     activity_log_sigma=st.sampled_from([0.0, 1.0, 2.0]),
     activity_half_life_s=st.sampled_from([0.1, 60.0]),
     burst_ratio=st.sampled_from([0.0, 0.3, 0.95]),
@@ -395,6 +396,23 @@ def test_volatility_clusters():
         for sigma in (0.0, 1.0)
     )
     assert clustered > steady + 0.1
+
+
+def test_an_order_moves_the_price_further_in_volatile_times():
+    """Only orders move it here. At one volatility alone the power is no matter."""
+    only_orders = {"volatility_bps_per_sqrt_min": 0.0, "informed_ratio": 0.0, "duration_s": 3_600.0}
+    plain, growing = (
+        _clustering(Hour(market(3, volatility_log_sigma=1.0, **power, **only_orders).events()))
+        for power in ({}, {"impact_volatility_power": 1.0})
+    )
+    assert growing > plain + 0.1
+    steady = {"volatility_log_sigma": 0.0, "informed_ratio": 0.0}
+    assert lists(**steady, impact_volatility_power=1.0) == lists(**steady)
+
+
+def test_a_tape_keeps_its_name_while_a_later_parameter_is_unset():
+    assert b"impact_volatility_power" not in msgspec.json.encode(MarketSettings())
+    assert b"impact_volatility_power" in msgspec.json.encode(MarketSettings(impact_volatility_power=0.0))
 
 
 def _clustering(hour: Hour) -> float:

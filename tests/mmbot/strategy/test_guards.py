@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.mmbot.builders import START_NS, inverse, linear, shipped_settings, view
 
-from mmbot.model.instrument import Instrument
+from mmbot.model.instrument import Instrument, Side
 from mmbot.strategy.emit import Emit
 from mmbot.strategy.guards import Guards, GuardSettings, Level
 from mmbot.strategy.vitals import Rest, Vitals
@@ -268,3 +268,32 @@ def test_soft_widens_and_shrinks_by_its_ratios(guards: Guards):
     assess(guards, inventory_ratio=0.8)
     assert guards.half_spread_bps(4.0) == 6.0
     assert guards.size_ratio() == 0.5
+
+
+@pytest.mark.parametrize(
+    ("seen", "spared"),
+    [
+        ({"inventory_ratio": 0.8}, Side.SELL),
+        ({"inventory_ratio": -0.8}, Side.BUY),
+        ({"inventory_ratio": 0.8, "volatility_bps": 4.0}, None),
+        ({"inventory_ratio": 0.8, "priced": False}, None),
+        ({"volatility_bps": 4.0, "inventory_ratio": 0.6}, None),
+        ({}, None),
+    ],
+    ids=str,
+)
+def test_soft_spares_the_side_that_shrinks_a_position_which_is_all_that_is_wrong(
+    guards: Guards, seen: dict, spared: Side | None
+):
+    assess(guards, **seen)
+    assert guards.spared is spared
+
+
+def test_the_side_that_is_spared_follows_the_position_and_ends_with_the_reason(guards: Guards):
+    assess(guards, inventory_ratio=0.8)
+    assess(guards, 1.0, inventory_ratio=-0.1)
+    assert (guards.level, guards.spared) == (Level.SOFT, Side.BUY)
+    assess(guards, 2.0, inventory_ratio=0.0)
+    assert (guards.level, guards.spared) == (Level.SOFT, None)
+    assess(guards, 99.0, inventory_ratio=0.1)
+    assert (guards.level, guards.spared) == (Level.NONE, None)

@@ -48,7 +48,8 @@ class Case(msgspec.Struct, frozen=True):
 
 
 NEVER = {"soft_volatility_bps": 1e12, "hard_volatility_bps": 1e12, "soft_inventory_ratio": 1e12}
-ALWAYS_SOFT = NEVER | {"soft_inventory_ratio": 0.0}
+ALWAYS_SOFT = NEVER | {"soft_volatility_bps": 0.0}
+TOO_MUCH = NEVER | {"soft_inventory_ratio": 0.0}
 
 
 @st.composite
@@ -214,6 +215,23 @@ def test_soft_never_quotes_tighter_or_larger_than_no_guard(case: Case):
         assert quote.slot in unguarded
         assert (unguarded[quote.slot].tick - quote.tick) * quote.side >= 0
         assert quote.lots <= unguarded[quote.slot].lots
+
+
+@given(cases())
+@settings(max_examples=100)
+def test_too_much_of_a_position_softens_the_side_that_would_add_to_it_and_no_other(case: Case):
+    none, soft = wanted(case), wanted(case.under(guards=TOO_MUCH))
+    assert (soft.row.guard, soft.row.reasons) == ("SOFT", ("inventory",))
+    shrinks = case.inventory_ratio and (Side.SELL if case.inventory_ratio > 0 else Side.BUY)
+    unguarded = {quote.slot: quote for quote in none.quotes}
+    assert [quote.level for quote in soft.quotes] == sorted(quote.level for quote in soft.quotes)
+    for side in Side:
+        if side is shrinks:
+            assert soft.of(side) == none.of(side)
+            continue
+        for quote in soft.of(side):
+            assert (unguarded[quote.slot].tick - quote.tick) * side >= 0
+            assert quote.lots <= unguarded[quote.slot].lots
 
 
 @given(cases(), st.floats(-1.5, 1.5))

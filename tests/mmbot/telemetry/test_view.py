@@ -151,3 +151,15 @@ def test_the_latest_fills_come_first_and_only_some_are_kept():
 def test_the_state_survives_json():
     state = state_of(quoting(), fill_row())
     assert msgspec.json.decode(msgspec.json.encode(state), type=RunState) == state
+
+
+def test_an_outage_is_no_part_of_what_was_played_and_whoever_goes_on_quotes():
+    halted = [quoting(), event("breaker", venue="v", state="open"), event("halt", reason="SIGTERM")]
+    assert state_of(*halted).state == "halted"
+    at_ns = START_NS + 60 * SECOND
+    gap = EventRow(at_ns, None, "gap", {"reason": "outage", "from_ns": START_NS + 10 * SECOND})
+    state = state_of(*halted, gap, quoting(ts_ns=at_ns))
+    assert (state.state, state.outage_ns, state.breakers) == ("quoting", 50 * SECOND, {})
+    of_a_book = EventRow(at_ns, KEY, "gap", {"detail": "expected 8, found 9"})
+    assert state_of(*halted, of_a_book).outage_ns == 0
+    assert state_of(gap, quoting(ts_ns=at_ns)).outage_ns == 0

@@ -4,6 +4,7 @@ Rounds are made by arithmetic here and go through the real estimate and its real
 of the real bot is found by running it is in `tests/system/test_pull_requests.py`.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -18,12 +19,15 @@ from pytest_mmgates.errors import BaselineError
 from pytest_mmgates.gatefile import read_gate
 from pytest_mmgates.judge import judge
 from pytest_mmgates.loader import keep_comparison, load
-from pytest_mmgates.perflab import Comparison, Gate
+from pytest_mmgates.perflab import Comparison, Gate, worst_of
+from pytest_mmgates.perflab.counted import RUNG, held_against
 from pytest_mmgates.perflab.decide import FIRST_LOOK
+from pytest_mmgates.perflab.instructions import Instructions
 from pytest_mmgates.perflab.rounds import Round
 from pytest_mmgates.regress import RegressRule
 from pytest_mmgates.report.pull_request import comparison_lines, pull_request_report
 from pytest_mmgates.report.result import RunResult
+from pytest_mmgates.report.table import note
 from pytest_mmgates.tables import DURATIONS
 from pytest_mmgates.verdict import Verdict
 
@@ -109,6 +113,55 @@ def test_too_few_rounds_are_inconclusive_and_survive_the_file(judged):
     found = judged(latency_of(compared(rounds=2)))
     assert {rule.verdict for rule in found.rules if "p95" in rule.rule} == {Verdict.INCONCLUSIVE}
     assert all(rule.value is None for rule in found.rules if "p95" in rule.rule)
+
+
+def counted(**by):
+    """What is found where instructions are counted in place of time; stages dearer by that much."""
+    profile = Instructions({}, "ab", dict.fromkeys(DURATIONS, [10_000] * 40), 1.0)
+    counts = {stage: [round(10_000 * by.get(stage, 1.0))] * 40 for stage in DURATIONS}
+    stages = held_against(profile, replace(profile, counts=counts), limits(CI))
+    outcome = worst_of([one.outcome for one in stages])
+    found = Comparison(stages, outcome, 1.0, 1, 1, 1.0, {}, rung=RUNG, provisional=True)
+    return kept([found], stages, f"{RUNG} (no archive)")
+
+
+def test_instructions_give_a_verdict_that_says_it_is_provisional(judged):
+    found = judged(counted(emit=1.06, guards=1.02))
+    timed = {rule.rule: rule for rule in found.rules if "p95" in rule.rule}
+    assert {rule.mark for rule in timed.values()} == {"PROVISIONAL"}
+    assert all(
+        f"{RUNG} (no archive); provisional: instructions, not time" in rule.reason for rule in timed.values()
+    )
+    assert timed["regress(emit.p95) <= 3%"].verdict is Verdict.FAIL
+    assert timed["regress(guards.p95) <= 3%"].verdict is Verdict.INCONCLUSIVE
+    passed = timed["regress(spread.p95) <= 3%"]
+    assert (passed.verdict, passed.value) == (Verdict.PASS, 0.0)
+    assert "CI" not in passed.reason
+    assert note(passed).startswith("PROVISIONAL; tail +0.0; ")
+
+
+def test_counts_stand_beside_the_verdict_on_time(judged, make_run, lock):
+    slow = compared(["emit"], 1.05)
+    same = dict.fromkeys(DURATIONS, (7_000.0, 7_000.0))
+    evidence = {"bytecodes": same, "blocks": same, "instructions": {**same, "spread": (7_000.0, 7_350.0)}}
+    latency = kept([slow], slow.stages, "baseline re-run here from archive", evidence)
+    reasons = {rule.rule: rule.reason for rule in judged(latency).rules}
+    assert reasons["regress(emit.p95) <= 3%"].endswith(
+        "; instructions +0.00%: layout or cache effect, not work"
+    )
+    assert reasons["regress(spread.p95) <= 3%"].endswith("; instructions +5.00%")
+
+    def report(latency):
+        run = make_run(minutes=60)
+        keep_comparison(run.directory, ComparisonRecord("demo", lock.digest, lock.commit, latency=latency))
+        log = load(run.directory)
+        return pull_request_report(RunResult("ci", "demo", "demo", "", log, None, [judge(CI, log)]))
+
+    assert "| stage | bytecodes | blocks | instructions |\n|---|---|---|---|\n" in report(latency)
+    assert "| spread | 7000, the same | 7000, the same | 7000 -> 7350 (+5.00 %) |\n" in report(latency)
+    assert "counted" not in report(latency_of(slow))
+    uncounted = msgspec.structs.replace(latency_of(slow), instructions_absent="no book")
+    assert "- instructions: not counted: no book\n" in report(uncounted)
 
 
 def test_without_stage_times_the_rules_say_why(judged):

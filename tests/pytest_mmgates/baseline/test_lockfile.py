@@ -2,13 +2,21 @@
 
 import json
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_mmgates.baseline.lockfile import digest_of, encoded_lock, read_lock, read_locked
+from pytest_mmgates.baseline.lockfile import (
+    InstructionProfile,
+    digest_of,
+    encoded_lock,
+    read_lock,
+    read_locked,
+)
 from pytest_mmgates.baseline.locking import unlock_baseline
 from pytest_mmgates.errors import BaselineError
+from pytest_mmgates.perflab.instructions import Instructions
 
 
 def _same(_content):
@@ -52,6 +60,23 @@ def test_any_digit_that_is_edited_is_an_error(lock, tmp_path, data):
     path.write_text(text[:at] + other + text[at + 1 :])
     with pytest.raises(BaselineError):
         read_lock(path, shown_as="x")
+
+
+def test_instructions_survive_the_file(lock, tmp_path):
+    counted = Instructions({"valgrind": "valgrind-3.19.0"}, "ab" * 32, {"emit": [17, 9_000_000]}, 41.0)
+    held = msgspec.structs.replace(lock, instructions=InstructionProfile.of(counted))
+    path = tmp_path / "demo.locked.json"
+    path.write_text(encoded_lock(held))
+    assert read_lock(path, shown_as="x").instructions.counted() == counted
+
+
+def test_a_lock_older_than_the_counting_says_so(locked):
+    def older(content):
+        del content["instructions"], content["instructions_absent"]
+
+    held = read_locked(locked(older), shown_as="x")
+    assert held.instructions is None
+    assert held.instructions_absent == "this lock is older than the counting of instructions"
 
 
 def test_an_edited_figure_names_both_digests(locked):
