@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from mmbot import cli_calibrate, cli_live, cli_metrics, cli_record, cli_soak
+from mmbot import cli_calibrate, cli_live, cli_metrics, cli_record, cli_rollout, cli_soak
+from mmbot.audit import broken_line
 from mmbot.cli_paper import paper
 from mmbot.cli_top import top
 from mmbot.clock import wall_ns
@@ -27,7 +28,8 @@ from mmbot.config.scenario import load_scenario
 from mmbot.config.settings import load_config, settings_of
 from mmbot.config.snapshot import SNAPSHOT, Snapshot, load_snapshot
 from mmbot.errors import ConfigError, MmbotError
-from mmbot.ops.audit import broken_line
+from mmbot.experiment.arms import BASELINE
+from mmbot.experiment.plan import Stage, load_experiment
 from mmbot.ops.calibrate import calibrate_glft, overlay
 from mmbot.ops.files import write_atomically
 from mmbot.ops.plan import plan
@@ -38,6 +40,7 @@ from mmbot.runtime import checkpoint
 from mmbot.runtime.faults import parse_fault
 from mmbot.runtime.kept_run import KeptRun
 from mmbot.runtime.live_request import LiveRequest, live_interrupted
+from mmbot.runtime.rollout_folder import ROLLOUTS
 from mmbot.runtime.run import EngineKind, Run, RunRequest, interrupted
 from mmbot.runtime.running import announced
 from mmbot.runtime.shown import shown
@@ -70,9 +73,11 @@ app.command("metrics")(cli_metrics.command)
 app.command()(cli_live.kill)
 app.command()(cli_live.resume)
 app.command()(cli_live.guard)
+app.add_typer(cli_rollout.app, name="rollout")
 _DATA = Path("../shared/data")
 _NOT_OF_SOAK = (
     "out", "engine", "wake_filter", "scenarios", "inject", "running", "metrics_port", "account", "adopt",
+    "plan", "stage",
 )  # fmt: skip
 
 Scenario = Annotated[str, typer.Option(help="Name of a file in scenarios/.")]
@@ -164,10 +169,22 @@ def run(
         list[str] | None,
         typer.Option(help="Of a live run: venue:SYMBOL whose books may begin at a position; repeatable."),
     ] = None,
+    plan: Annotated[
+        Path | None,
+        typer.Option(
+            help="Run both arms of this experiment (experiments/NAME.yaml), whose files take the place of"
+            " --config: of a replay as --stage says, of shadow and live as the rollout in"
+            " ARTIFACTS/edge/rollout/NAME does; see docs/rollout.md."
+        ),
+    ] = None,
+    stage: Annotated[
+        Stage | None, typer.Option(help="Of a replay with --plan: 10, 50 or 100 % of blocks for arm B.")
+    ] = None,
     artifacts: Annotated[
         Path,
         typer.Option(
-            help="Of a live run: where prep wrote its verdict, and accounts are kept. Of soak: its output."
+            help="Of a live run: where prep wrote its verdict, accounts and rollouts are kept. Of soak: its"
+            " output."
         ),
     ] = Path("artifacts"),
 ) -> None:
@@ -200,7 +217,7 @@ def run(
     name = scenario if mode is Mode.REPLAY else venue
     run_id = f"run-{name}-{wall_ns()}"
     directory = out or Path("artifacts/runs") / run_id
-    configs = [config, *(config_override or [])]
+    configs = _files(context, [config, *(config_override or [])], plan, scenarios, mode)
     opening: contextlib.AbstractContextManager[KeptRun]
     if mode is Mode.REPLAY:
         played = RunRequest(
@@ -215,11 +232,15 @@ def run(
             engine=EngineKind.COMPILED if wake_filter and engine is EngineKind.AUTO else engine,
             wake_filter=wake_filter,
             faults=tuple(map(parse_fault, inject or [])),
+            plan=plan,
+            stage=stage,
         )
         opening = contextlib.nullcontext(Run(played))
     else:
-        if inject or wake_filter or data or engine is not EngineKind.AUTO:
-            raise ConfigError(f"--mode {mode}: takes none of --inject, --wake-filter, --data and --engine")
+        if inject or wake_filter or data or stage or engine is not EngineKind.AUTO:
+            raise ConfigError(
+                f"--mode {mode}: takes none of --inject, --wake-filter, --data, --stage and --engine"
+            )
         request = LiveRequest(
             scenario=venue,
             scenarios=scenarios / "live",
@@ -229,14 +250,14 @@ def run(
             duration_s=_duration_s(duration),
             seed=seed,
             host=host,
+            plan=plan,
+            rollouts=artifacts / ROLLOUTS,
         )
         if mode is Mode.SHADOW:
             from mmbot.runtime.live_run import ShadowRun  # noqa: PLC0415 (numba costs 0.6 s to import)
 
             opening = contextlib.nullcontext(ShadowRun(request))
         else:
-            if not _given(context, "config"):
-                raise ConfigError("--mode live: expected --config, the files that prep has passed")
             opening = cli_live.trading(request, account, frozenset(adopt or []), artifacts)
     with opening as opened:
         _run(opened, running, name, status_port, metrics_port)
@@ -275,6 +296,20 @@ def _run(
         stack.enter_context(_told_to_stop(opened))
         _play(opened, summary, console)
     console.print(_table(opened, summary, name))
+
+
+def _files(
+    context: typer.Context, config: list[Path], plan: Path | None, scenarios: Path, mode: Mode
+) -> list[Path]:
+    """The configuration: a plan names its own. Raises ConfigError."""
+    if plan is None:
+        if mode is Mode.LIVE and not _given(context, "config"):
+            raise ConfigError("--mode live: expected --config, the files that prep has passed")
+        return config
+    for option in ("config", "config_override"):
+        if _given(context, option):
+            raise ConfigError(f"--plan: names its own files: expected no --{option.replace('_', '-')}")
+    return load_experiment(plan, scenarios, live=mode is not Mode.REPLAY).plan.files(BASELINE)
 
 
 def _check_alone(context: typer.Context, option: str, *beside: str) -> None:
@@ -507,7 +542,7 @@ def rollback(
     in_force = _in_force(planned, out, wait_s, dry_run=dry_run)
     broken = broken_line(log)
     if broken is not None:
-        typer.echo(f"{log}:{broken}: the audit log was altered before this line", err=True)
+        typer.echo(f"{log}:{broken}: the audit log was altered at this line", err=True)
     raise typer.Exit(0 if in_force else 1)
 
 

@@ -21,12 +21,12 @@ from mmbot.errors import (
     RemoteProtocolError,
     TransportError,
 )
+from mmbot.model.orders import OWN_PREFIXES
 from mmbot.model.records import EventRow, Row
 from mmbot.net.http import HttpClient
 from mmbot.net.loop import run
 from mmbot.ops import live as ops
 from mmbot.runtime.account_folder import AccountFolder
-from mmbot.runtime.assemble import own_prefix
 from mmbot.runtime.guard import watch
 from mmbot.runtime.live_request import LiveRequest
 from mmbot.runtime.record import VENUES
@@ -47,7 +47,6 @@ _Venue = Annotated[str, typer.Option(help="Name of a file in scenarios/live/.")]
 _Host = Annotated[str | None, typer.Option(help="As the bot's. Default: the file's.")]
 _Scenarios = Annotated[Path, typer.Option(help="Folder of scenario files.")]
 _Artifacts = Annotated[Path, typer.Option(help="As the bot's.")]
-_ARM = "A"
 _SAID = {
     "stand_aside": "no quotes: {reason}",
     "quoting": "quoting",
@@ -57,6 +56,8 @@ _SAID = {
     "account_stale": "account: stream ended: {reason}",
     "off_order_execution": "position moved without an order: {what}",
     "halt": "halt: {reason}",
+    "course": "rollout: {course}: {reason}",
+    "course_in_force": "rollout: {course} in force after {waited_ms} ms",
 }
 
 
@@ -73,11 +74,12 @@ class Notable:
                 self._console.print(_SAID[row.kind].format(**detail), markup=False, highlight=False)
 
 
-@contextlib.contextmanager
-def trading(
+def open_trading(
     request: LiveRequest, account: str | None, adopt: frozenset[str], artifacts: Path
-) -> Iterator["TradeRun"]:
-    """A live run whose account is ours alone. Raises ConfigError and AccountError for what forbids it."""
+) -> "TradeRun":
+    """A live run whose account is ours alone, until it is released or this process ends. Raises ConfigError
+    and AccountError for what forbids it.
+    """
     from mmbot.runtime.trade_run import Account, TradeRun  # noqa: PLC0415 (numba costs 0.6 s to import)
 
     live = ops.check_live(request, os.environ, artifacts)
@@ -90,9 +92,22 @@ def trading(
         )
     folder.claim()
     try:
-        yield TradeRun(request, Account(credentials, folder, adopt))
-    finally:
+        return TradeRun(request, Account(credentials, folder, adopt))
+    except BaseException:
         folder.release()
+        raise
+
+
+@contextlib.contextmanager
+def trading(
+    request: LiveRequest, account: str | None, adopt: frozenset[str], artifacts: Path
+) -> Iterator["TradeRun"]:
+    """The same, for as long as it is wanted."""
+    opened = open_trading(request, account, adopt, artifacts)
+    try:
+        yield opened
+    finally:
+        opened.release()
 
 
 def kill(
@@ -205,7 +220,7 @@ async def _proven(folder: AccountFolder, door: CancelOnly, said: Callable[[str],
 
 
 def _door(http: HttpClient, live: LiveSpec, credentials: Credentials) -> CancelOnly:
-    return CancelOnly(http, credentials, VENUES[live.venue], own_prefix(_ARM), wall_ns)
+    return CancelOnly(http, credentials, VENUES[live.venue], OWN_PREFIXES, wall_ns)
 
 
 def _account(

@@ -6,10 +6,21 @@ annotations of gate authors.
 """
 
 from pytest_mmgates.dataset import DatasetLog
+from pytest_mmgates.experiment.log import ExperimentLog
 from pytest_mmgates.fixtures import GateCheck
-from pytest_mmgates.judge import RuleVerdict, Verdict
+from pytest_mmgates.judge import RuleVerdict
 from pytest_mmgates.rules import Rule
 from pytest_mmgates.runlog import RunLog
+from pytest_mmgates.verdict import Verdict
 from pytest_mmgates.watchrules import WatchRule
 
-__all__ = ["DatasetLog", "GateCheck", "Rule", "RuleVerdict", "RunLog", "Verdict", "WatchRule"]
+__all__ = [
+    "DatasetLog",
+    "ExperimentLog",
+    "GateCheck",
+    "Rule",
+    "RuleVerdict",
+    "RunLog",
+    "Verdict",
+    "WatchRule",
+]

@@ -11,6 +11,8 @@ from pytest_mmgates.commands.alerts import alerts
 from pytest_mmgates.commands.check import check
 from pytest_mmgates.commands.github import github
 from pytest_mmgates.commands.history import history
+from pytest_mmgates.commands.judge import judge
+from pytest_mmgates.commands.plan import plan
 from pytest_mmgates.errors import MmgatesError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -18,6 +20,8 @@ app.command()(check)
 app.command()(alerts)
 app.command()(github)
 app.command()(history)
+app.command()(judge)
+app.command()(plan)
 app.add_typer(baseline.app, name="baseline")
 
 

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 
 import pytest
 
+from pytest_mmgates.armrules import SafetyRule
 from pytest_mmgates.errors import MarkError, MmgatesError
 from pytest_mmgates.making import RunSpec
 from pytest_mmgates.marks import StepMark, read_mark
 from pytest_mmgates.properties import item_properties
 from pytest_mmgates.rules import Rule
 from pytest_mmgates.state import STATE, State
-from pytest_mmgates.steps import DATASET, RUN_FIXTURES, STEPS
+from pytest_mmgates.steps import AB, DATASET, RUN_FIXTURES, STEPS
 from pytest_mmgates.watchrules import WatchRule
 
 _NOT_SELECTED = "not-selected"
@@ -51,15 +52,21 @@ def _parametrize(metafunc: pytest.Metafunc, state: State) -> None:
         _parametrize_runs(metafunc, state, mark, asked)
     if "rule" in metafunc.fixturenames:
         gate = state.gate(mark.gate)
-        stop = [f"stop-{name}" for name in _rule_ids(gate.stop)]
-        ids = [*_rule_ids(gate.require), *stop, *(str(rule).replace(" ", "") for rule in gate.regress)]
+        ids = [*_rule_ids(gate.require), *(f"stop-{name}" for name in _rule_ids(gate.stop))]
+        ids += [str(rule).replace(" ", "") for rule in gate.regress]
+        ids += [f"accept-{rule.metric}" for rule in gate.accept]
+        ids += [f"safety-{name}" for name in _rule_ids(gate.safety)]
         metafunc.parametrize("rule", gate.judged, ids=ids, indirect=True)
 
 
 def _parametrize_runs(metafunc: pytest.Metafunc, state: State, mark: StepMark, asked: Sequence[str]) -> None:
     options = state.options
-    scenarios = (FEEDS,) if mark.step == DATASET else mark.scenarios_of(options.selected)
-    reason = None if mark.step == DATASET else options.missing_scenario((*mark.named, *scenarios))
+    scenarios = mark.scenarios_of(options.selected)
+    reason = options.missing_scenario((*mark.named, *scenarios))
+    if mark.step == DATASET:
+        scenarios, reason = (FEEDS,), None
+    elif mark.step == AB:
+        scenarios, reason = (options.experiment,), None
     if reason:
         raise MarkError(reason)
     gate = state.gate(mark.gate)  # a gate file that cannot be read is an error before any run
@@ -73,7 +80,7 @@ def _parametrize_runs(metafunc: pytest.Metafunc, state: State, mark: StepMark, a
     metafunc.parametrize(tuple(asked), values, ids=ids, indirect=True, scope="session")
 
 
-def _rule_ids(rules: Sequence[Rule | WatchRule]) -> list[str]:
+def _rule_ids(rules: Sequence[Rule | WatchRule | SafetyRule]) -> list[str]:
     """The metric alone where that names the rule, else the whole rule."""
     metrics = [rule.metric for rule in rules]
     return [rule.metric if metrics.count(rule.metric) == 1 else str(rule).replace(" ", "") for rule in rules]

@@ -12,9 +12,10 @@ import pytest
 
 from pytest_mmgates.dataset import DatasetLog
 from pytest_mmgates.errors import OutputError
+from pytest_mmgates.experiment.log import ExperimentLog
 from pytest_mmgates.gatefile import Gate
 from pytest_mmgates.history import HISTORY, Row, append
-from pytest_mmgates.judge import GateVerdict, RuleVerdict, Verdict, judge, judge_failed_run
+from pytest_mmgates.judge import GateVerdict, RuleVerdict, judge, judge_failed_run
 from pytest_mmgates.making import RunSpec
 from pytest_mmgates.properties import read_item, read_rules
 from pytest_mmgates.regress import SameRule
@@ -27,6 +28,7 @@ from pytest_mmgates.report.table import short, table
 from pytest_mmgates.runlog import RunLog
 from pytest_mmgates.state import State
 from pytest_mmgates.subject import Subject
+from pytest_mmgates.verdict import Verdict
 
 
 class Controller:
@@ -139,6 +141,7 @@ def _result(state: State, spec: RunSpec) -> RunResult | None:
         rerun=state.options.rerun(spec.step, spec.scenario),
         log=log,
         dataset=found if isinstance(found, DatasetLog) else None,
+        experiment=found if isinstance(found, ExperimentLog) else None,
         failure=failure,
         verdicts=[_verdict(state, name, found) for name in state.in_play[spec]],
     )

@@ -34,6 +34,10 @@ class BaselineError(MmgatesError):
     """A baseline that cannot be locked, believed or played."""
 
 
+class ExperimentError(MmgatesError):
+    """A plan of an experiment that cannot be read, believed or hoped for."""
+
+
 class Suspended(BaseException):
     """The process was told to end while a run was played: that run can be resumed."""
 

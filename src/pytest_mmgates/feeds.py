@@ -14,6 +14,8 @@ import numpy as np
 from pytest_mmgates.errors import RunlogError
 from pytest_mmgates.outages import REASON, Outage
 from pytest_mmgates.rows import (
+    ArmFillRow,
+    ArmTickRow,
     EventRow,
     FillRow,
     Manifest,
@@ -26,7 +28,7 @@ from pytest_mmgates.rows import (
     full_name,
     read_blocks,
 )
-from pytest_mmgates.tables import CACHE_CODES, DURATIONS, NO_SYMBOL, Fills, Samples, Ticks, joined
+from pytest_mmgates.tables import CACHE_CODES, DURATIONS, NO_SYMBOL, Fills, Names, Samples, Ticks, joined
 
 _NAN = float("nan")
 GAP = "gap"
@@ -102,6 +104,20 @@ class Feeds:
         for venue in list(since_ns):
             closed_at(venue, ended_ns)
         return total_ns
+
+    def arm_ticks(self) -> Iterator[tuple[Ticks, Names]]:
+        """Ticks, and the arm that each was under."""
+        for rows in self._blocks("pipeline_ticks", ArmTickRow):
+            yield self._ticks(rows), np.array([row.arm for row in rows], dtype=np.str_)
+
+    def arm_fills(self) -> tuple[Fills, Names, list[str]]:
+        """All fills, the arm of each, and the client id of each order."""
+        rows = [row for block in self._blocks("fills", ArmFillRow, clock="recv_ns") for row in block]
+        return (
+            self._fills(rows),
+            np.array([row.arm for row in rows], dtype=np.str_),
+            [row.client_id for row in rows],
+        )
 
     def outages(self) -> tuple[Outage, ...]:
         """As the rows tell them."""

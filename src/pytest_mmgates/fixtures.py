@@ -10,14 +10,16 @@ from pytest_mmgates.baseline.locking import lock_baseline
 from pytest_mmgates.collection import mark_of
 from pytest_mmgates.dataset import DatasetLog
 from pytest_mmgates.errors import GateError, MmgatesError, Place, Suspended
+from pytest_mmgates.experiment.log import ExperimentLog
 from pytest_mmgates.gatefile import JudgedRule
-from pytest_mmgates.judge import RuleVerdict, Verdict, judge_rule
+from pytest_mmgates.judge import RuleVerdict, judge_rule
 from pytest_mmgates.properties import rule_properties
 from pytest_mmgates.report.table import sentence
 from pytest_mmgates.rules import parse_rule
 from pytest_mmgates.runlog import RunLog
 from pytest_mmgates.state import STATE
 from pytest_mmgates.subject import Subject
+from pytest_mmgates.verdict import Verdict
 
 
 class GateCheck:
@@ -75,7 +77,7 @@ def gate(request: pytest.FixtureRequest) -> GateCheck:
 @pytest.fixture
 def rule(request: pytest.FixtureRequest) -> JudgedRule:
     """One rule of the gate file named by the test's marker: the test becomes one item per line of `require`,
-    `stop` and `regress`.
+    `stop`, `regress`, `accept` and `safety`.
     """
     found: JudgedRule = _param(request)
     return found
@@ -140,6 +142,19 @@ def calibration_dataset(request: pytest.FixtureRequest) -> DatasetLog:
         return request.config.stash[STATE].runs.dataset(_param(request))
     except MmgatesError as error:
         raise _failed(error) from None
+
+
+@pytest.fixture(scope="session")
+def ab_experiment(request: pytest.FixtureRequest) -> ExperimentLog:
+    """The experiment that --mmgates-experiment names, at its stage: both arms were played, and `decision`
+    says what came of it. Played once per session, by all workers together.
+    """
+    try:
+        return request.config.stash[STATE].runs.experiment(_param(request))
+    except MmgatesError as error:
+        raise _failed(error) from None
+    except Suspended as suspended:
+        pytest.exit(str(suspended), returncode=pytest.ExitCode.INTERRUPTED)
 
 
 def _run(request: pytest.FixtureRequest) -> RunLog:

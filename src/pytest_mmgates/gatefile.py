@@ -2,10 +2,9 @@
 
 A gate is text that people trust, so nothing in it is guessed: an unknown or duplicate key, an alias, a value
 that YAML would turn into something else than the text written, an empty `require`, a rule that cannot be
-checked are all errors with file, line and caret. `safety`, `accept` and `regress` sections are
-refused by name: a section that is read but not judged would look like a gate. `stop` and `warn` watch a run
-while it plays and may be absent; all other keys are required: a gate without evidence rules could pass on ten
-ticks.
+checked are all errors with file, line and caret. `stop` and `warn` watch a run while it plays and may be
+absent; a gate for experiments has `accept` and `safety` instead of `require`; all other keys are required: a
+gate without evidence rules could pass on ten ticks.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ from typing import Protocol, TypeVar, get_args
 
 import yaml
 
+from pytest_mmgates.armrules import DeltaRule, SafetyRule, parse_accept, parse_safety
 from pytest_mmgates.errors import GateError, Place
 from pytest_mmgates.grammar import Bound
 from pytest_mmgates.regress import BaselineRule, parse_baseline_rule
@@ -24,16 +24,18 @@ from pytest_mmgates.units import Dimension
 from pytest_mmgates.watchrules import WatchRule, parse_watch_rule
 
 DATA_KINDS: tuple[str, ...] = get_args(DataKind)
-_KEYS = ("gate", "evidence", "owner", "runbook", "require")
-_OPTIONAL_KEYS = ("stop", "warn", "regress")
+_KEYS = ("gate", "evidence", "owner", "runbook")
+_OF_RUNS = ("require", "stop", "warn", "regress")
+_OF_EXPERIMENTS = ("accept", "safety")
 _NOT_OF_DATASETS = {"stop": "not watched", "regress": "not compared"}
-_LATER_KEYS = ("safety", "accept")
+_JUDGED = ("require", "stop", "regress", "accept", "safety")
+"""Sections whose rules have a verdict, in their order."""
 _EVIDENCE_KEYS = ("duration", "ticks", "source")
 _LARGEST_BYTES = 256 * 1024
 _DEEPEST = 6
-JudgedRule = Rule | WatchRule | BaselineRule
+JudgedRule = Rule | WatchRule | BaselineRule | SafetyRule
 """A rule that has a verdict."""
-AnyRule = TypeVar("AnyRule", Rule, WatchRule, BaselineRule)
+AnyRule = TypeVar("AnyRule", Rule, WatchRule, BaselineRule, DeltaRule, SafetyRule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,8 @@ class Evidence:
 @dataclass(frozen=True, slots=True)
 class Gate:
     """One gate file. `lines[i]` is where rule i of `judged` stands. `stop` rules halt a run while it plays,
-    `warn` rules only say so; `regress` rules compare it with the locked baseline.
+    `warn` rules only say so; `regress` rules compare it with the locked baseline. Of an experiment, `accept`
+    says what it is for, and `safety` what must not happen meanwhile.
     """
 
     name: str
@@ -63,11 +66,18 @@ class Gate:
     regress: tuple[BaselineRule, ...] = ()
     cautions: tuple[Rule, ...] = ()
     """`warn` rules of a gate for datasets, which nothing watches: they warn where they hold."""
+    accept: tuple[DeltaRule, ...] = ()
+    safety: tuple[SafetyRule, ...] = ()
+
+    @property
+    def source(self) -> str:
+        """What it judges: `run`, `dataset` or `experiment`."""
+        return self.require[0].definition.source if self.require else "experiment"
 
     @property
     def judged(self) -> tuple[JudgedRule, ...]:
         """Every rule that has a verdict."""
-        return (*self.require, *self.stop, *self.regress)
+        return (*self.require, *self.stop, *self.regress, *self.accept, *self.safety)
 
 
 def read_gate(path: Path, *, shown_as: str | None = None) -> Gate:
@@ -108,14 +118,15 @@ class _Document:
         self._root = self._compose(text)
 
     def gate(self, stem: str) -> Gate:
-        keys = self._mapping(self._root, _KEYS, _OPTIONAL_KEYS)
+        keys = self._mapping(self._root, _KEYS, (*_OF_RUNS, *_OF_EXPERIMENTS))
         name = self._text(keys["gate"])
         if name != stem:
             raise self._error(f"gate {name!r} stands in a file named {stem!r}", keys["gate"])
-        sections = {key: self._nodes(keys.get(key)) for key in ("require", *_OPTIONAL_KEYS)}
-        judged = (*sections["require"], *sections["stop"], *sections["regress"])
+        self._check_kind(keys)
+        sections = {key: self._nodes(keys.get(key)) for key in (*_OF_RUNS, *_OF_EXPERIMENTS)}
+        judged = [node for key in _JUDGED for node in sections[key]]
         require = self._rules(sections["require"], parse_rule)
-        of_dataset = self._source(require, sections["require"]) == "dataset"
+        of_dataset = bool(require) and self._source(require, sections["require"]) == "dataset"
         for key in ("stop", "regress"):
             if of_dataset and key in keys:
                 raise self._error(f"a dataset is {_NOT_OF_DATASETS[key]}: it has no `{key}` rules", keys[key])
@@ -131,7 +142,30 @@ class _Document:
             warn=() if of_dataset else self._rules(sections["warn"], parse_watch_rule),
             regress=self._rules(sections["regress"], parse_baseline_rule),
             cautions=self._cautions(sections["warn"]) if of_dataset else (),
+            accept=self._rules(sections["accept"], parse_accept),
+            safety=self._rules(sections["safety"], parse_safety),
         )
+
+    def _key(self, name: str) -> yaml.Node:
+        """Where a key of the file stands."""
+        found: list[yaml.Node] = [key for key, _ in self._root.value if key.value == name]
+        return found[0]
+
+    def _check_kind(self, keys: dict[str, yaml.Node]) -> None:
+        """A gate judges a run or a dataset, by `require`, or an experiment, by one line of `accept`."""
+        of_runs = [key for key in _OF_RUNS if key in keys]
+        of_experiments = [key for key in _OF_EXPERIMENTS if key in keys]
+        if of_runs and of_experiments:
+            raise self._error(
+                f"`{of_experiments[0]}` judges an experiment, `{of_runs[0]}` a run: a gate judges one",
+                self._key(of_experiments[0]),
+            )
+        needed = _OF_EXPERIMENTS if of_experiments else ("require",)
+        missing = [key for key in needed if key not in keys]
+        if missing:
+            raise self._error(f"missing {', '.join(missing)}", self._root)
+        if of_experiments and len(self._sequence(keys["accept"])) > 1:
+            raise self._error("an experiment is accepted by one rule: found several", keys["accept"])
 
     def _source(self, rules: Sequence[Rule], nodes: Sequence[yaml.Node]) -> str:
         """What the gate judges: the source of its first metric, which the others have to share."""
@@ -190,8 +224,6 @@ class _Document:
         found: dict[str, yaml.Node] = {}
         for key_node, value in node.value:
             key = self._text(key_node)
-            if key in _LATER_KEYS:
-                raise self._error(f"`{key}` rules are not supported here yet", key_node)
             if key not in (*expected, *optional):
                 known = ", ".join((*expected, *optional))
                 raise self._error(f"unknown key {key!r}: expected {known}", key_node)

@@ -24,6 +24,7 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _LONGEST_NUMBER = 24
+_OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 KEYWORDS = ("for", "clear", "no_data", "fast", "by", "over")
 """Names that never are a unit: a limit may stand before them."""
 
@@ -37,6 +38,11 @@ class Bound:
 
     def __str__(self) -> str:
         return f"{self.op} {self.limit}"
+
+    @property
+    def opposite(self) -> "Bound":
+        """True where this one is not, of one with a direction."""
+        return Bound(_OPPOSITE[self.op], self.limit)
 
     def holds(self, value: float, dimension: Dimension) -> bool:
         limit = self.limit.base(dimension)
@@ -106,14 +112,18 @@ class Reader:
 
     def name(self, known: Mapping[str, object]) -> tuple[str, Token]:
         """A dotted name that is among those known, and where it begins."""
+        name, first = self.dotted()
+        if name not in known:
+            raise self.error(f"unknown metric {name!r}{_suggestion(name, known)}", first)
+        return name, first
+
+    def dotted(self) -> tuple[str, Token]:
+        """A dotted name, and where it begins."""
         first = self.take("name", "the name of a metric")
         parts = [first.text]
         while self.accept("."):
             parts.append(self.take("name", "a name after the dot").text)
-        name = ".".join(parts)
-        if name not in known:
-            raise self.error(f"unknown metric {name!r}{_suggestion(name, known)}", first)
-        return name, first
+        return ".".join(parts), first
 
     def selector(self, metric: str, *, per_symbol: bool) -> str | None:
         """The symbol that a rule selects, or None = all of them."""

@@ -11,6 +11,8 @@ that fired is FAIL whatever the evidence: it halted the run, and what was seen c
 and every `require` rule, of a run that was halted are NO_DATA. One that never had a value is NO_DATA, or
 INCONCLUSIVE where it had observations, only never as many as it asks for.
 
+Rules about the arms of an experiment are judged by `pytest_mmgates.judgearms`.
+
 A `regress` rule was measured in pairs beside the locked baseline (`pytest_mmgates.baseline`); its value is
 the change of the p95 in per cent, its reason the interval, the tail and how the baseline was made to run.
 """
@@ -19,10 +21,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from enum import StrEnum
 
+from pytest_mmgates.armrules import CandidateRule, DeltaRule, SlowerRule
 from pytest_mmgates.baseline.record import Behaviour, Latency, StageChange
+from pytest_mmgates.experiment.log import ExperimentLog
 from pytest_mmgates.gatefile import Gate, JudgedRule
+from pytest_mmgates.judgearms import judge_delta, judge_slower
 from pytest_mmgates.metrics.measurement import Measurement, absent
 from pytest_mmgates.outages import length_ns
 from pytest_mmgates.regress import RegressRule, SameRule
@@ -30,22 +34,12 @@ from pytest_mmgates.rules import Rule
 from pytest_mmgates.runlog import RunLog
 from pytest_mmgates.subject import Subject
 from pytest_mmgates.units import Dimension, Quantity, in_unit, show
+from pytest_mmgates.verdict import Verdict
 from pytest_mmgates.watch.record import Fired, Held, WatchRecord, clock_text, moment_text
 from pytest_mmgates.watchrules import Condition, WatchRule
 
 _MODELLED_ABOVE = 0.5
 _NO_LIMIT = Quantity(Decimal(0), "")
-
-
-class Verdict(StrEnum):
-    PASS = "PASS"  # noqa: S105 - a verdict, not a password
-    INCONCLUSIVE = "INCONCLUSIVE"
-    NO_DATA = "NO_DATA"
-    FAIL = "FAIL"
-
-    @property
-    def badness(self) -> int:
-        return list(Verdict).index(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +121,20 @@ def judge(gate: Gate, run: Subject) -> GateVerdict:
 
 def judge_rule(rule: JudgedRule, gate: Gate, run: Subject) -> RuleVerdict:
     """Judge one rule, of the gate file or not, on the gate's evidence."""
-    if isinstance(rule, WatchRule):
-        return _judge_watched(rule, gate, run)
-    if isinstance(rule, RegressRule | SameRule):
-        return _judge_compared(rule, gate, run)
+    match rule:
+        case WatchRule():
+            return _judge_watched(rule, gate, run)
+        case CandidateRule():
+            return replace(_judge_watched(rule.violation, gate, run), rule=str(rule), section="safety")
+        case RegressRule() | SameRule():
+            return _judge_compared(rule, gate, run)
+        case DeltaRule() | SlowerRule():
+            return _judge_arms(rule, gate, run)
+        case Rule():
+            return _judge_measured(rule, gate, run)
+
+
+def _judge_measured(rule: Rule, gate: Gate, run: Subject) -> RuleVerdict:
     unmet = _unmet(run, check_evidence(gate, run))
     found = absent(unmet) if unmet else _measure(rule, run)
     if found.value is None:
@@ -196,6 +200,34 @@ def _judge_compared(rule: RegressRule | SameRule, gate: Gate, run: Subject) -> R
         return verdict
     change, limit = 100 * stage.change, 100 * rule.limit
     return replace(verdict, value=change, margin=(limit - change) / limit, measured=change)
+
+
+def _judge_arms(rule: DeltaRule | SlowerRule, gate: Gate, run: Subject) -> RuleVerdict:
+    if not isinstance(run, ExperimentLog):
+        return _no_data(rule, gate, run.data_kind, "compares two arms, and this has one")
+    unmet = _unmet(run, check_evidence(gate, run))
+    if unmet:
+        return _no_data(rule, gate, run.data_kind, unmet)
+    found = (
+        judge_delta(rule, run, accepts=rule in gate.accept)
+        if isinstance(rule, DeltaRule)
+        else judge_slower(rule, run)
+    )
+    verdict = _no_data(rule, gate, run.data_kind, found.reason, found.n)
+    verdict = replace(verdict, verdict=found.verdict)
+    if found.value is None:
+        return verdict
+    limit = float(rule.bound.limit.number)
+    room = found.value - limit if rule.bound.op == ">=" else limit - found.value
+    fills_modelled = run.is_replay and isinstance(rule, DeltaRule)
+    return replace(
+        verdict,
+        value=found.value,
+        margin=room / abs(limit) if limit else None,
+        measured=None if fills_modelled else found.value,
+        modelled=found.value if fills_modelled else None,
+        mark="MODELLED" if fills_modelled else None,
+    )
 
 
 def _sameness(behaviour: Behaviour) -> tuple[Verdict, str]:
@@ -325,6 +357,10 @@ def section_of(rule: JudgedRule) -> str:
     """The section of a gate file that a rule of its kind stands in."""
     if isinstance(rule, WatchRule):
         return "stop"
+    if isinstance(rule, DeltaRule):
+        return "accept" if rule.bound.op == ">=" else "safety"
+    if isinstance(rule, SlowerRule | CandidateRule):
+        return "safety"
     return "require" if isinstance(rule, Rule) else "regress"
 
 

@@ -63,7 +63,7 @@ def _load(directory: Path, run_id: str | None, read: Callable[[Path, Manifest], 
     if run_id is not None and manifest.run_id != run_id:
         raise RunlogError(f"{directory}: holds run {manifest.run_id}, expected {run_id}")
     if not manifest.parts:
-        watched, comparison = _read_watch(directory), _read_comparison(directory)
+        watched, comparison = read_watch(directory), _read_comparison(directory)
         return RunLog(directory, manifest, read(directory, manifest), (), watched, comparison)
     parts = tuple(_load(directory / PARTS / entry.name, manifest.run_id, read) for entry in manifest.parts)
     for entry, part in zip(manifest.parts, parts, strict=True):
@@ -114,8 +114,8 @@ def _read_tally(directory: Path, _manifest: Manifest) -> Tally:
         raise RunlogError(f"{path}: {error}") from error
 
 
-def _read_watch(directory: Path) -> tuple[WatchRecord, ...]:
-    """Nothing where a run was not watched."""
+def read_watch(directory: Path) -> tuple[WatchRecord, ...]:
+    """What stop rules and warnings came to; nothing where a run was not watched."""
     path = directory / _WATCH
     try:
         return decoded_records(path.read_bytes()) if path.is_file() else ()

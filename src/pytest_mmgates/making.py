@@ -188,9 +188,12 @@ class Making:
             failed = self._failed_part(parts) or self._play_part(name)
             if failed:
                 return failed
-        played = [name for name in parts if is_tallied(self._partial / PARTS / name)]
-        write_whole_manifest(self._partial, played)
+        self._put_together([name for name in parts if is_tallied(self._partial / PARTS / name)])
         return Outcome(self.run_id)
+
+    def _put_together(self, played: Sequence[str], /) -> None:
+        """What says that these parts are one."""
+        write_whole_manifest(self._partial, played)
 
     def _play_free_parts(self, parts: Sequence[str]) -> None:
         """One part after the other that no other worker has, until the run is over or none is left."""
@@ -233,10 +236,10 @@ class Making:
         if run_dir.exists() and left is Left.NOTHING:
             shutil.rmtree(run_dir)
         run_dir.parent.mkdir(parents=True, exist_ok=True)
-        gate = self._gate()
+        gate = self._gate(part)
         watch = self._watch(gate, run_dir)
         others = HaltNotes(self._partial / PARTS, part)
-        judge = WatchJudge(gate, watch, others)
+        judge = WatchJudge(gate, watch, others, rolls_back=self._rolls_back)
         if left is Left.ENDED:
             with watch.silent():
                 for feed, lines in batches_again(run_dir, watch):
@@ -264,7 +267,17 @@ class Making:
             _write_outcome(self._beside(OUTCOME), Outcome(self.run_id, reason, aborted=True))
             raise
 
-    def _gate(self) -> Gate | None:
+    @property
+    def _watched_arm(self) -> str | None:
+        """Whose ticks and fills are watched; None: all."""
+        return None
+
+    @property
+    def _rolls_back(self) -> bool:
+        """Whether a run of two arms returns to its baseline before it ends."""
+        return False
+
+    def _gate(self, _part: str | None, /) -> Gate | None:
         """The stop rules of a run are those of the gate file named like its step: whoever else judges it,
         they belong to the run.
         """
@@ -273,7 +286,7 @@ class Making:
 
     def _watch(self, gate: Gate | None, run_dir: Path) -> Watch:
         stop, warn = (gate.stop, gate.warn) if gate else ((), ())
-        return Watch(stop, warn, lambda: read_markets(run_dir), self._tell)
+        return Watch(stop, warn, lambda: read_markets(run_dir), self._tell, self._watched_arm)
 
     def _parts(self) -> tuple[str, ...]:
         """Those to play, in their order: all, or the ones that were asked for."""
@@ -446,7 +459,10 @@ class WatchJudge:
     parts.
     """
 
-    def __init__(self, gate: Gate | None, watch: Watch, others: HaltNotes) -> None:
+    def __init__(
+        self, gate: Gate | None, watch: Watch, others: HaltNotes, *, rolls_back: bool = False
+    ) -> None:
+        self.rolls_back = rolls_back
         self._gate = gate
         self._watch = watch
         self._others = others

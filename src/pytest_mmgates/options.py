@@ -10,11 +10,13 @@ from types import MappingProxyType
 
 import pytest
 
+from pytest_mmgates.errors import MarkError
 from pytest_mmgates.perflab.instructions import VALGRIND
-from pytest_mmgates.steps import DATASET, STEPS
+from pytest_mmgates.steps import AB, DATASET, STEPS
 from pytest_mmgates.units import NS_PER_S, Dimension, parse_duration
 
 _ALL = "all"
+_STAGES = ("replay", "10", "50", "100")
 _DEFAULT_OUT = "artifacts"
 _MOST_PORT = 65535
 
@@ -121,6 +123,32 @@ def add_options(parser: pytest.Parser) -> None:
         help="feeds of a dataset: a folder as a soak publishes it, or a run directory; repeatable"
         " (default: OUT/edge/feeds)",
     )
+    group.addoption(
+        "--mmgates-experiment",
+        metavar="NAME",
+        help="with -m ab: the experiment, by the name of its plan (default: the only one there is)",
+    )
+    group.addoption(
+        "--mmgates-stage",
+        metavar="STAGE",
+        default="replay",
+        choices=_STAGES,
+        help="with -m ab: the stage to play (replay, 10, 50 or 100)",
+    )
+    group.addoption(
+        "--mmgates-rollout",
+        metavar="SHARE",
+        choices=_STAGES[1:],
+        help="with -m ab: the live stage to play, 10, 50 or 100 %% of blocks for the candidate: on the"
+        " virtual clock, or with --mmgates-live where the plan says",
+    )
+    parser.addini("mmgates_experiments", "directory of plans of experiments", default="experiments")
+    parser.addini(
+        "mmgates_experiment", "facts of an experiment's plan, as package.module:callable", default=""
+    )
+    parser.addini(
+        "mmgates_rollout", "records how stages of a rollout went, as package.module:callable", default=""
+    )
     parser.addini("mmgates_dataset", "makes a dataset, as package.module:callable", default="")
     parser.addini("mmgates_sut", "system under test, as package.module:callable", default="")
     parser.addini("mmgates_parts", "names the parts of a run, as package.module:callable", default="")
@@ -175,6 +203,11 @@ class Options:
     resume: bool
     status_port: int | None
     asked_parts: tuple[str, ...]
+    experiments_dir: Path
+    asked_experiment: str | None
+    experiment_door: str
+    rollout_door: str
+    stage: str
 
     def is_live(self, scenario: str) -> bool:
         """Whether a scenario is the live venue that was asked for."""
@@ -183,6 +216,21 @@ class Options:
     def folder_of(self, scenario: str) -> Path:
         """Where the scenario's file lies."""
         return self.live_dir if self.is_live(scenario) else self.scenarios_dir
+
+    @property
+    def experiment(self) -> str:
+        """The name of the plan that was asked for, or of the only one; MarkError where it is not there."""
+        known = sorted(path.stem for path in self.experiments_dir.glob("*.yaml") if "." not in path.stem)
+        if self.asked_experiment is None and len(known) == 1:
+            return known[0]
+        if self.asked_experiment not in known:
+            there = f"in {self.shown(self.experiments_dir)}: there is {', '.join(known) or 'none'}"
+            raise MarkError(f"--mmgates-experiment: no experiment {self.asked_experiment or ''!r} {there}")
+        return self.asked_experiment
+
+    def plan_of(self, experiment: str) -> Path:
+        """The file of a plan."""
+        return self.experiments_dir / f"{experiment}.yaml"
 
     @property
     def live_dir(self) -> Path:
@@ -272,6 +320,12 @@ class Options:
         words = ["pytest", "-m", step]
         if step == DATASET:
             return shlex.join([*words, *self._rerun_dataset()])
+        if step == AB:
+            words += ["--mmgates-experiment", scenario]
+            words += [f"--mmgates-{'stage' if self.stage == _STAGES[0] else 'rollout'}", self.stage]
+            words += ["--mmgates-live", self.live] if self.live else []
+            words += ["--mmgates-host", self.host] if self.host else []
+            return shlex.join([*words, *(["--mmgates-duration", self.duration] if self.duration else [])])
         words += ["--mmgates-live" if self.is_live(scenario) else "--mmgates-scenario", scenario]
         for part in self.asked_parts:
             words += ["--mmgates-part", part]
@@ -334,6 +388,11 @@ def read_options(config: pytest.Config) -> Options:
         resume=config.getoption("mmgates_resume"),
         status_port=_status_port(config),
         asked_parts=tuple(dict.fromkeys(config.getoption("mmgates_part"))),
+        experiments_dir=root / config.getini("mmgates_experiments"),
+        asked_experiment=config.getoption("mmgates_experiment"),
+        experiment_door=config.getini("mmgates_experiment"),
+        rollout_door=config.getini("mmgates_rollout"),
+        stage=config.getoption("mmgates_rollout") or config.getoption("mmgates_stage"),
     )
 
 

@@ -14,6 +14,7 @@ from pytest_mmgates.controller import Controller
 from pytest_mmgates.ending import outlived, passed_on
 from pytest_mmgates.errors import OutputError
 from pytest_mmgates.fixtures import (
+    ab_experiment,
     calibration_dataset,
     ci_run,
     gate,
@@ -31,6 +32,7 @@ from pytest_mmgates.state import STATE, State
 from pytest_mmgates.steps import STEPS
 
 __all__ = [
+    "ab_experiment",
     "calibration_dataset",
     "ci_run",
     "gate",

@@ -8,8 +8,9 @@ An item carries its run and gate from collection on; each rule judged in it adds
 from collections.abc import Iterable
 from typing import Any, get_type_hints
 
-from pytest_mmgates.judge import RuleVerdict, Verdict
+from pytest_mmgates.judge import RuleVerdict
 from pytest_mmgates.making import RunSpec
+from pytest_mmgates.verdict import Verdict
 
 _PREFIX = "mmgate."
 Properties = list[tuple[str, object]]

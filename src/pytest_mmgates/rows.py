@@ -66,6 +66,19 @@ class FillRow(Row, gc=False):
     decision_mid: Price | None = None
 
 
+class ArmTickRow(TickRow, gc=False, kw_only=True):
+    """Of an experiment: the arm that was in force."""
+
+    arm: str
+
+
+class ArmFillRow(FillRow, gc=False, kw_only=True):
+    """Of an experiment: the arm that submitted the order, which its id says too."""
+
+    arm: str
+    client_id: str
+
+
 class SampleRow(Row, gc=False):
     name: str
     value: float
@@ -125,6 +138,12 @@ class Resumed(msgspec.Struct, frozen=True):
     outage_from_ns: Ns | None = None
 
 
+class ExperimentEntry(msgspec.Struct, frozen=True):
+    """Which plan a run was played for."""
+
+    plan_hash: str
+
+
 class _Resumes(msgspec.Struct):
     resumes: list[Resumed] = []
 
@@ -172,6 +191,8 @@ class Manifest(Markets, frozen=True):
     parts: list[PartEntry] = []
     configs: list[ConfigInForce] = []
     resumes: list[Resumed] = []
+    arm: str = "A"
+    experiment: ExperimentEntry | None = None
 
     @property
     def duration_ns(self) -> int:

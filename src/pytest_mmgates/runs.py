@@ -5,11 +5,17 @@ from pathlib import Path
 
 from pytest_mmgates.dataset import DatasetLog, read_dataset
 from pytest_mmgates.errors import MmgatesError
+from pytest_mmgates.experiment.facts import REPLAY
+from pytest_mmgates.experiment.log import ExperimentLog
+from pytest_mmgates.experiment.making import ExperimentMaking
+from pytest_mmgates.experiment.reading import read_experiment
+from pytest_mmgates.experiment.staging import StageMaking
+from pytest_mmgates.gatefile import read_gate
 from pytest_mmgates.loader import load_tallied
 from pytest_mmgates.making import DatasetMaking, Making, Outcome, RunSpec
 from pytest_mmgates.options import Options
 from pytest_mmgates.runlog import RunLog
-from pytest_mmgates.steps import DATASET
+from pytest_mmgates.steps import AB, DATASET
 
 
 class RunFailedError(MmgatesError):
@@ -26,6 +32,7 @@ class RunStore:
         self._session_id = session_id
         self._loaded: dict[RunSpec, RunLog] = {}
         self._dataset: DatasetLog | None = None
+        self._experiment: ExperimentLog | None = None
 
     def run(self, spec: RunSpec) -> RunLog:
         """The finished run, made now if this session has none yet."""
@@ -43,21 +50,39 @@ class RunStore:
             self._dataset = read_dataset(Path(outcome.made))
         return self._dataset
 
-    def finished(self, spec: RunSpec) -> RunLog | DatasetLog | str | None:
+    def experiment(self, spec: RunSpec) -> ExperimentLog:
+        """The experiment's stage, played now if this session has not yet."""
+        if self._experiment is None:
+            making = self._making(spec)
+            _raise_failure(making.make_once())
+            path = self._options.gates_dir / f"{AB}.yaml"
+            gate = read_gate(path, shown_as=self._options.shown(path))
+            self._experiment = read_experiment(making.directory, gate)
+        return self._experiment
+
+    def finished(self, spec: RunSpec) -> RunLog | DatasetLog | ExperimentLog | str | None:
         """What this session has of the run: its log, one line that says why not, or None if it never ran."""
-        of_dataset = spec.step == DATASET
-        outcome = (self._dataset_making(spec) if of_dataset else self._making(spec)).outcome()
+        making = self._dataset_making(spec) if spec.step == DATASET else self._making(spec)
+        outcome = making.outcome()
         if outcome is None:
             return None
         if outcome.error is not None:
             return outcome.error
         try:
-            return self.dataset(spec) if of_dataset else self.run(spec)
+            return self._log(spec)
         except MmgatesError as error:
             return str(error)
 
+    def _log(self, spec: RunSpec) -> RunLog | DatasetLog | ExperimentLog:
+        if spec.step == DATASET:
+            return self.dataset(spec)
+        return self.experiment(spec) if spec.step == AB else self.run(spec)
+
     def _making(self, spec: RunSpec) -> Making:
-        return Making(self._options, self._session_id, spec, self._tell)
+        making: type[Making] = Making
+        if spec.step == AB:
+            making = ExperimentMaking if self._options.stage == REPLAY else StageMaking
+        return making(self._options, self._session_id, spec, self._tell)
 
     def _dataset_making(self, spec: RunSpec) -> DatasetMaking:
         return DatasetMaking(self._options, self._session_id, spec)

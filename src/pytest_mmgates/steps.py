@@ -7,6 +7,8 @@ from types import MappingProxyType
 
 DATASET = "dataset"
 """The step that is judged by a dataset instead of a run."""
+AB = "ab"
+"""The step that is judged by an experiment."""
 
 STEPS: Mapping[str, str] = MappingProxyType(
     {
@@ -14,7 +16,7 @@ STEPS: Mapping[str, str] = MappingProxyType(
         "shadow": "the bot on a market, without sending orders, against latency and cache gates",
         "soak": "a long run, looking for drift, leak and decay",
         DATASET: "aggregation of soak feeds into a calibration dataset",
-        "ab": "candidate against control",
+        AB: "candidate against baseline, by the plan of an experiment",
         "lock": "locking of the performance baseline",
         "daily": "the daily operations report",
         "ci": "pull-request gates against the locked baseline",
@@ -25,5 +27,11 @@ STEPS: Mapping[str, str] = MappingProxyType(
 )
 
 RUN_FIXTURES: Mapping[str, str] = MappingProxyType(
-    {"shadow_run": "shadow", "soak_run": "soak", "ci_run": "ci", "calibration_dataset": DATASET}
+    {
+        "shadow_run": "shadow",
+        "soak_run": "soak",
+        "ci_run": "ci",
+        "calibration_dataset": DATASET,
+        "ab_experiment": AB,
+    }
 )

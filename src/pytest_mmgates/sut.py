@@ -16,6 +16,9 @@ The ini `mmgates_sut = "package.module:callable"` names a callable: one mapping 
     host        of a live scenario: where the venue is (--mmgates-host), None = as the scenario says
     resume      true: run_dir holds what an interrupted run left, and its `checkpoint.bin`, to go on from;
                 once the callable has returned, the rows in run_dir end where the run goes on
+    plan        of a run of both arms: the file of their experiment, which names the configuration
+    stage       of such a run: which share of blocks is the candidate's, "10", "50" or "100"
+    out_dir     of such a run: where what is kept of its rollout lies
     status_port port on which to show the run while it plays (--mmgates-status-port), None = none
     running_dir directory in which a run that is shown says that it runs
 
@@ -25,6 +28,11 @@ to the end drives it and leaves the directory complete. Its `manifest.json` is t
 them, and goes on iterating until the run has ended. A run that has `watched(rules)`, too, is told what the
 rules that watch it say, a list of mappings, whenever they have looked again: `rule` and `section` ("stop" or
 "warn") as text, `says` (text; None before the first look) and `fired`.
+
+A run that trades a candidate against a baseline may have `rollback(reason)`: it is called in place of `halt`
+when a rule of safety is broken, and asks the run to return to its baseline. An event `course_in_force` whose
+detail has the `course` "baseline" says that it has; then it is halted. One that is judged while it trades may
+have `beat()`: it is called after every batch, and a run that hears nothing for long may return by itself.
 
 A run may have `alert(news)`: it is told, between two batches, when a stop rule or warning fires or is over,
 and passes it on to whoever has to know. `news` is a mapping: `alert` (a name), `status` (firing or resolved),
@@ -54,6 +62,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Protocol, runtime_checkable
+
+import msgspec
 
 from pytest_mmgates.ending import on_signals
 from pytest_mmgates.errors import RunlogError, Suspended, SutError
@@ -114,6 +124,10 @@ class Judge(Protocol):
     def news(self) -> list[dict[str, object]]:
         """What fired or is over since it was asked last."""
 
+    @property
+    def rolls_back(self) -> bool:
+        """Whether a run that has to end returns to its baseline first."""
+
     def aborted(self) -> str | None:
         """Why the session is over elsewhere, or None."""
 
@@ -161,21 +175,51 @@ def _iterate(
     run: Run, batches: Iterable[tuple[str, bytes]], judge: Judge, suspend: Callable[[str], None]
 ) -> RunlogError | None:
     unreadable, halted = None, False
+    rolled_back: str | None = None
+    beat: Callable[[], None] = getattr(run, "beat", _nothing)
     for feed, lines in batches:
+        beat()
         if halted:
+            continue
+        if rolled_back is not None:
+            if feed == "events" and _on_baseline(lines):
+                run.halt(rolled_back)
+                halted = True
             continue
         try:
             reason = judge.batch(feed, lines)
         except RunlogError as error:
             unreadable, reason = error, f"rows cannot be judged: {error}"
         _tell(run, judge)
-        if reason is not None:
+        if reason is not None and judge.rolls_back and unreadable is None:
+            run.rollback(reason)  # type: ignore[attr-defined] # who judges so knows that the run has it
+            rolled_back = reason
+        elif reason is not None:
             run.halt(reason)
             halted = True
         elif (elsewhere := judge.aborted()) is not None:
             suspend(elsewhere)
             halted = True
     return unreadable
+
+
+def _nothing() -> None:
+    pass
+
+
+class _Course(msgspec.Struct):
+    course: str | None = None
+
+
+class _Event(msgspec.Struct):
+    kind: str
+    detail: _Course
+
+
+def _on_baseline(lines: bytes) -> bool:
+    """Whether one of these events says that the baseline is in force."""
+    events = msgspec.json.Decoder(_Event).decode_lines(lines)
+    return any(one.kind == "course_in_force" and one.detail.course == "baseline" for one in events)
 
 
 def _tell(run: Run, judge: Judge) -> None:

@@ -15,6 +15,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.int16]
+Names = npt.NDArray[np.str_]
 
 STAGES = ("fetch_md", "spread", "guards", "inventory", "queue_aware", "emit")
 DURATIONS = (*STAGES, "tick_total")

@@ -112,22 +112,31 @@ class WatchRule:
 def parse_watch_rule(text: str, place: Place | None = None) -> WatchRule:
     """The rule, or a GateError."""
     reader = Reader(text, place)
+    rule = read_watch_rule(reader)
+    reader.end()
+    return rule
+
+
+def read_watch_rule(reader: Reader, *, healthy: bool = False) -> WatchRule:
+    """The rule that the reader stands before. `healthy`: its comparisons say what has to hold, and the rule
+    fires when they do not.
+    """
     name, first = reader.name(METRICS)
     if name not in WINDOWED:
         raise reader.error(f"{name} cannot be measured in a window: expected {', '.join(WINDOWED)}", first)
     symbol = reader.selector(name, per_symbol=METRICS[name].per_symbol)
-    slow = _condition(reader, name)
+    slow = _condition(reader, name, healthy=healthy)
     no_data = _policy(reader) if _clause(reader, "no_data") else NO_DATA_FIRES
-    fast = _twin(reader, name, slow) if _clause(reader, "fast") else None
-    reader.end()
+    fast = _twin(reader, name, slow, healthy=healthy) if _clause(reader, "fast") else None
     return WatchRule(name, symbol, slow, no_data, fast)
 
 
-def _condition(reader: Reader, name: str) -> Condition:
+def _condition(reader: Reader, name: str, *, healthy: bool) -> Condition:
     window = _window(reader, name)
     at, bound = reader.peek(), reader.bound(METRICS[name].dimension, name)
     if bound.op == "==":
         raise reader.error("a rule that watches has a direction: expected > >= < or <=, found ==", at)
+    bound = bound.opposite if healthy else bound
     hold = _time(reader, "a hold", STEP_NS) if reader.accept("for") else None
     clear = _clear(reader, name, bound) if reader.accept("clear") else None
     least = _least(reader) if _clause(reader, "n") else 1
@@ -180,9 +189,9 @@ def _policy(reader: Reader) -> Quantity | None:
     return _time(reader, "a time without data", STEP_NS)
 
 
-def _twin(reader: Reader, name: str, slow: Condition) -> Condition:
+def _twin(reader: Reader, name: str, slow: Condition, *, healthy: bool) -> Condition:
     first = reader.peek()
-    fast = _condition(reader, name)
+    fast = _condition(reader, name, healthy=healthy)
     beyond = _is_beyond(fast.bound.limit, slow.bound.limit, METRICS[name].dimension, above=slow.above)
     if fast.above is not slow.above or not beyond:
         side = "above" if slow.above else "below"

@@ -57,9 +57,23 @@ def test_a_run_can_be_halted(request_of: dict[str, Any], tmp_path: Path):
     )
 
 
+def test_a_run_of_an_experiment_says_whose_it_is(request_of: dict[str, Any], tmp_path: Path):
+    batches = list(open_run(request_of | {"arm": "B", "plan_hash": "f00d", "duration_s": 15.0}))
+    rows = [msgspec.json.decode(line) for _, lines in batches for line in lines.splitlines()]
+    assert {row["arm"] for row in rows} == {"B"}
+    assert all(row["client_id"].startswith("mmB-") for row in rows if "client_id" in row)
+    manifest = msgspec.json.decode((tmp_path / "r1" / "manifest.json").read_bytes())
+    assert (manifest["arm"], manifest["experiment"]) == ("B", {"plan_hash": "f00d"})
+
+
+def test_a_run_of_none_says_so(request_of: dict[str, Any], tmp_path: Path):
+    list(open_run(request_of))
+    assert msgspec.json.decode((tmp_path / "r1" / "manifest.json").read_bytes())["experiment"] is None
+
+
 def test_an_unknown_key_is_refused_and_the_known_ones_are_listed(request_of: dict[str, Any], tmp_path: Path):
     with pytest.raises(
-        ConfigError, match=r"unknown keys \['speed'\], expected \['config', 'data_dir', "
+        ConfigError, match=r"unknown keys \['speed'\], expected \['arm', 'config', 'data_dir', "
     ) as caught:
         open_run(request_of | {"speed": 9})
     assert caught.value.user_error

@@ -179,6 +179,8 @@ def test_a_release_needs_an_accepted_ab_or_a_reason(repository):
     ab = repository.project.artifact("verdicts/ab.json")
     ab.write_text(json.dumps({"verdict": "PASS", "label": "PASS (SYNTHETIC)", "data_kind": "synthetic"}))
     said(repository.run(*lock), "ab.json: PASS (SYNTHETIC): a release needs an accepted A/B")
+    ab.write_text(json.dumps({"verdict": "PASS", "data_kind": "recorded", "stage": "replay"}))
+    said(repository.run(*lock), "ab.json: accepted in a replay alone: a release needs an A/B that was traded")
     repository.run(*lock, "--mmgates-without-ab=first release").assert_outcomes(passed=1)
     held = json.loads(repository.lock.read_text())
     assert (held["kind"], held["without_ab"]) == ("release", "first release")

@@ -12,7 +12,8 @@ from tests.plugin import dataset_maker
 from pytest_mmgates.dataset import read_dataset
 from pytest_mmgates.errors import GateError, RunlogError
 from pytest_mmgates.gatefile import read_gate
-from pytest_mmgates.judge import Verdict, judge
+from pytest_mmgates.judge import judge
+from pytest_mmgates.verdict import Verdict
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

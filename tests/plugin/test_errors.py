@@ -36,7 +36,11 @@ def assert_no_run_and_no_artifact(project, result):
         (
             "require:",
             "safety:\n  - x\nrequire:",
-            ["gates/shadow.yaml:9:1: `safety` rules are not supported here yet", "  safety:", "  ^"],
+            [
+                "gates/shadow.yaml:9:1: `safety` judges an experiment, `require` a run: a gate judges one",
+                "  safety:",
+                "  ^",
+            ],
         ),
         (
             "require:",

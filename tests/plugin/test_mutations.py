@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from pytest_mmgates.gatefile import read_gate
-from pytest_mmgates.judge import Verdict, judge
+from pytest_mmgates.judge import judge
 from pytest_mmgates.loader import load
+from pytest_mmgates.verdict import Verdict
 
 HERE = Path(__file__).parent
 GATES = HERE.parents[1] / "gates"
@@ -47,7 +48,7 @@ MISSING = {
 }
 
 SHIPPED = [read_gate(path) for path in sorted(GATES.glob("*.yaml"))]
-OF_RUNS = [gate for gate in SHIPPED if gate.require[0].definition.source == "run"]
+OF_RUNS = [gate for gate in SHIPPED if gate.source == "run"]
 """Those of datasets have theirs in `test_dataset.py`."""
 CASES = [(gate.name, rule.metric) for gate in OF_RUNS for rule in gate.require]
 

@@ -46,14 +46,15 @@ def batches(
     identity: Mapping[str, str] = IDENTITY,
     tick: Mapping[str, object] | None = None,
     symbol: str = SYMBOL,
+    well: Levels = HEALTHY,
 ) -> Iterator[tuple[str, bytes]]:
-    """(feed, lines), ten seconds each; from `from_h` on at the levels of `ill`. `tick`: what else a tick row
-    says.
+    """(feed, lines), ten seconds each; until `from_h` at the levels of `well`, then of `ill`. `tick`: what
+    else a tick row says.
     """
     body = _Body(np.random.default_rng(seed), identity, tick or {}, symbol)
     for step in range(round(hours * 3600 / STEP_S)):
         at_s = step * STEP_S
-        yield from body.step(at_s, ill if at_s >= from_h * 3600 else HEALTHY)
+        yield from body.step(at_s, ill if at_s >= from_h * 3600 else well)
 
 
 class _Body:

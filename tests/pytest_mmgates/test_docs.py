@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pytest_mmgates.judge import Verdict
 from pytest_mmgates.metrics import METRICS
 from pytest_mmgates.rules import parse_rule
 from pytest_mmgates.units import UNITS
+from pytest_mmgates.verdict import Verdict
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "writing-gates.md").read_text()
@@ -36,7 +36,15 @@ def test_every_verdict_unit_and_fixture_is_named():
         assert f"| {verdict} |" in GUIDE
     for unit in (unit for units in UNITS.values() for unit in units if unit):
         assert f"`{unit}`" in GUIDE
-    for fixture in ("shadow_run", "soak_run", "calibration_dataset", "rule", "gate", "scenario"):
+    for fixture in (
+        "shadow_run",
+        "soak_run",
+        "calibration_dataset",
+        "ab_experiment",
+        "rule",
+        "gate",
+        "scenario",
+    ):
         assert f"| `{fixture}` |" in GUIDE
 
 

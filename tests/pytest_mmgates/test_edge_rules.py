@@ -7,10 +7,11 @@ fills, or the market around them.
 import pytest
 
 from pytest_mmgates.errors import RunlogError
-from pytest_mmgates.judge import Verdict, judge_rule
+from pytest_mmgates.judge import judge_rule
 from pytest_mmgates.loader import load
 from pytest_mmgates.metrics.edge import EDGE
 from pytest_mmgates.rules import parse_rule
+from pytest_mmgates.verdict import Verdict
 
 MID = 100.0
 FILL = {"side": "buy", "price": 99.9, "fee": -0.01, "qty": 1.0, "mid": MID, "decision_mid": MID}

@@ -30,7 +30,7 @@ def read(tmp_path, text, name="g"):
 @pytest.mark.parametrize("path", sorted((ROOT / "gates").glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_gates_read_and_their_runbooks_exist(path):
     gate = read_gate(path)
-    assert gate.require
+    assert gate.judged
     assert (ROOT / gate.runbook).is_file()
 
 
@@ -62,7 +62,12 @@ def test_a_gate_is_read_whole(tmp_path):
         ("gate: g", "gate: h", "1:7", "gate 'h' stands in a file named 'g'"),
         ("gate: g", "gate: no", "1:7", "expected text"),
         ("gate: g", "gate: g\ngate: g", "2:1", "key 'gate' stands here twice"),
-        ("owner: someone", "owner: someone\nsafety: [x]", "4:1", "`safety` rules are not supported here yet"),
+        (
+            "owner: someone",
+            "owner: someone\nsafety: [x]",
+            "4:1",
+            "`safety` judges an experiment, `require` a run",
+        ),
         ("owner: someone", "owner: someone\nstop: [x]", "4:8", "unknown metric 'x'"),
         ("owner: someone", "owner: someone\nwarn: []", "4:7", "expected a list"),
         (
@@ -123,4 +128,4 @@ def test_a_damaged_gate_is_a_gate_or_one_gate_error(tmp_path_factory, at, junk):
         gate = read(tmp_path_factory.getbasetemp(), GOOD[:at] + junk + GOOD[at:])
     except GateError:
         return
-    assert gate.require
+    assert gate.judged

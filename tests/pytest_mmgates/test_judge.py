@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_mmgates.judge import Verdict, judge, judge_failed_run, judge_rule, label
+from pytest_mmgates.judge import judge, judge_failed_run, judge_rule, label
 from pytest_mmgates.metrics.measurement import Measurement
 from pytest_mmgates.rows import ConfigInForce
 from pytest_mmgates.rules import parse_rule
+from pytest_mmgates.verdict import Verdict
 
 
 def one(run, gate, text):

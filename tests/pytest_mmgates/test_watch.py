@@ -450,3 +450,39 @@ def test_the_metrics_that_can_be_watched_are_listed():
     guide = (ROOT / "docs" / "writing-gates.md").read_text()
     [text] = re.findall(r"A metric of `stop` and `warn` is one of (.*?)\. Ticks", guide, re.DOTALL)
     assert re.findall(r"`([a-z_.]+)`", text) == list(WINDOWED)
+
+
+CANDIDATE = ["deadline_miss.ratio[1m] > 5% for 10m, n >= 30"]
+
+
+def of_arms(*stretches):
+    """Batches of ten seconds: arm, minutes, and whether its ticks miss."""
+    at_s = 0
+    for arm, minutes, ill in stretches:
+        for first in range(at_s, at_s + 60 * minutes, 10):
+            missed = range(first, first + 10) if ill else ()
+            yield rows(
+                "pipeline_ticks", *({**row, "arm": arm} for row in ticks(first, first + 10, miss=missed))
+            )
+        at_s += 60 * minutes
+
+
+def test_of_two_arms_the_one_that_is_watched_fires_and_the_other_does_not():
+    assert fired(watch(of_arms(("A", 30, True)), CANDIDATE, arm="B")) == []
+    [(_, by, at)] = fired(watch(of_arms(("B", 30, True)), CANDIDATE, arm="B"))
+    assert (by, at) == ("slow", 11.0)
+
+
+def test_while_only_the_other_arm_quotes_a_hold_stands_still_and_no_data_is_missed():
+    away = of_arms(("B", 7, True), ("A", 60, False), ("B", 7, True))
+    [(_, by, at)] = fired(watch(away, CANDIDATE, arm="B"))
+    assert by == "slow"
+    assert 67 + 4 <= at <= 67 + 5
+    assert fired(watch(of_arms(("B", 7, True), ("A", 600, False)), CANDIDATE, arm="B")) == []
+
+
+def test_without_ticks_of_any_arm_data_are_missing():
+    silent = [*of_arms(("B", 2, False)), rows("fills"), *of_arms(("A", 1, False))]
+    late = [{**row, "arm": "A"} for row in ticks(1_200, 1_201)]
+    [(_, by, at)] = fired(watch([*silent[:12], rows("pipeline_ticks", *late)], CANDIDATE, arm="B"))
+    assert (by, at) == ("no_data", 7.0)

@@ -35,10 +35,12 @@ def markets(*quotes):
     return msgspec.convert(whole, Markets)
 
 
-def watch(batches: Iterable[tuple[str, bytes]], stop=SOAK.stop, warn=(), *, of=None, tell=lambda _: None):
+def watch(
+    batches: Iterable[tuple[str, bytes]], stop=SOAK.stop, warn=(), *, of=None, tell=lambda _: None, arm=None
+):
     """The watch after these batches, or after the one with which it asked to halt."""
     rules = [parse_watch_rule(rule) if isinstance(rule, str) else rule for rule in stop]
-    watched = Watch(rules, warn, lambda: of or markets(), tell)
+    watched = Watch(rules, warn, lambda: of or markets(), tell, arm)
     for feed, lines in batches:
         watched.batch(feed, lines)
         if watched.halt_reason is not None:

@@ -51,10 +51,13 @@ class WatchedExchange(PaperExchange):
 
     def __init__(self, *arguments: Any) -> None:
         self.moved = asyncio.Event()
+        self.seen: Callable[[], None] = lambda: None
+        """Called whenever something may have happened."""
         super().__init__(*arguments)
 
     def publish(self) -> None:
         super().publish()
+        self.seen()
         self.moved.set()
 
 
@@ -134,16 +137,18 @@ class Desk:
 
     async def process(self, *arguments: str, **environment: str) -> Process:
         where = ["--venue", "paper"] if "--venue" not in arguments else []
-        return await self._started(
-            *arguments, *where, "--host", f"http://127.0.0.1:{self.port}", **environment
-        )
+        where += ["--host", f"http://127.0.0.1:{self.port}"]
+        return await self._started(*arguments, *(where if arguments[0] != "rollout" else []), **environment)
 
     async def _started(self, *arguments: str, **environment: str) -> Process:
+        return await self.started(str(MMBOT), *arguments, **environment)
+
+    async def started(self, *command: str, **environment: str) -> Process:
+        """Any program, in the folder and with the keys."""
         keys = {"MMBOT_API_KEY": KEY, "MMBOT_API_SECRET": SECRET, "MMBOT_LIVE": "1"}
         guard = {"MMBOT_GUARD_API_KEY": KEY, "MMBOT_GUARD_API_SECRET": SECRET}
         process = await asyncio.create_subprocess_exec(
-            str(MMBOT),
-            *arguments,
+            *command,
             cwd=self.folder,
             env=os.environ | keys | guard | {"COLUMNS": "200"} | environment,
             stdin=asyncio.subprocess.DEVNULL,

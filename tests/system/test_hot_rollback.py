@@ -11,9 +11,9 @@ import msgspec
 import pytest
 from tests.mmbot.builders import MARKET, REPO, linear, ms, scenario_file
 
+from mmbot.audit import broken_line
 from mmbot.clock import pause, stopwatch
 from mmbot.config.snapshot import SNAPSHOT, encoded, take
-from mmbot.ops.audit import broken_line
 from mmbot.runtime.running import Status, read_status
 from mmbot.units import SECOND
 

@@ -19,8 +19,9 @@ from mmbot.execution.reconcile import Reconciler
 from mmbot.model.account import AccountEvent, Asked
 from mmbot.model.commands import CancelOrder, OrderBatch, OrderCommand, SubmitOrder
 from mmbot.model.instrument import Side
+from mmbot.model.orders import own_prefix
 from mmbot.model.records import EventRow
-from mmbot.runtime.assemble import build_engine, own_prefix, plain_markets
+from mmbot.runtime.assemble import build_engine, plain_markets
 from mmbot.runtime.live_world import LiveWorld
 from mmbot.runtime.order_log_file import OrderLogFile
 from mmbot.runtime.trade_run import CONNECTIONS

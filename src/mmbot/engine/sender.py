@@ -110,6 +110,10 @@ class Sender:
         checks.throttle.reconfigure(settings.throttle)
         checks.account.reconfigure(settings.limits)
 
+    def sign(self, id_prefix: str) -> None:
+        """What client ids begin with, from the next order on; their number goes on."""
+        self._id_prefix = id_prefix
+
     def send(
         self,
         now_ns: int,

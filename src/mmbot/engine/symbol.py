@@ -61,6 +61,7 @@ class SymbolBot:
         self.key = instrument.key
         self._quiet = quiet
         self.vitals = stages.vitals
+        self._guards = stages.guards
         self._fast_cancel = stages.fast_cancel
         self._account = checks.account
         self._sender = Sender(
@@ -92,6 +93,15 @@ class SymbolBot:
         self._sender.reconfigure(settings)
         self._aligner = settings.aligner
         self._amend = settings.async_batch.amend and self.instrument.amends
+
+    def sign(self, id_prefix: str) -> None:
+        """What client ids begin with, from the next order on; their number goes on."""
+        self.id_prefix = id_prefix
+        self._sender.sign(id_prefix)
+
+    def switching(self, now_ns: int) -> None:
+        """Another configuration takes over: want no quote at the tick of this moment."""
+        self._guards.switching(now_ns)
 
     def on_snapshot(self, now_ns: int) -> None:
         """The market took over a whole book: whoever waited for one has it."""

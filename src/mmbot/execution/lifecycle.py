@@ -80,7 +80,7 @@ from mmbot.model.events import (
     OrderReject,
 )
 from mmbot.model.instrument import Instrument
-from mmbot.model.orders import is_own, order_number
+from mmbot.model.orders import OwnPrefix, is_own, order_number
 from mmbot.units import DAY, MS, SECOND, Lots, Ns
 
 LifecycleEvent = OrderEvent | Funding
@@ -115,7 +115,7 @@ class Lifecycle:
     def __init__(
         self,
         instruments: Iterable[Instrument],
-        own_prefix: str,
+        own_prefix: OwnPrefix,
         settings: LifecycleSettings | None = None,
         state: LifecycleState | None = None,
     ) -> None:

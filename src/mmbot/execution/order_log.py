@@ -32,6 +32,7 @@ from mmbot.execution.order_records import (
 )
 from mmbot.model.account import Execution, OrderAbsent, OrderReport, RequestAnswer
 from mmbot.model.events import Funding
+from mmbot.model.orders import OwnPrefix
 
 SCHEMA = 2
 _CRC_DIGITS = 8
@@ -41,7 +42,7 @@ class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """First line of a file: its schema, and whose orders it is about."""
 
     schema: int
-    own_prefix: str
+    own_prefix: OwnPrefix
 
 
 _KINDS: dict[str, type[Any]] = {
@@ -71,7 +72,7 @@ Line = Record | Schema | LifecycleState
 class LogContent(msgspec.Struct, frozen=True):
     """What a file holds: `length` bytes of whole lines, `lines` of them, and behind them a torn tail."""
 
-    own_prefix: str
+    own_prefix: OwnPrefix
     state: LifecycleState
     records: list[Record]
     lines: int
@@ -84,7 +85,7 @@ def encoded(records: Iterable[Line], first: int) -> bytes:
     return b"".join(_line(number, record) for number, record in enumerate(records, start=first))
 
 
-def head(own_prefix: str, state: LifecycleState) -> bytes:
+def head(own_prefix: OwnPrefix, state: LifecycleState) -> bytes:
     """What a file begins with: two lines."""
     return encoded([Schema(SCHEMA, own_prefix), state], 1)
 

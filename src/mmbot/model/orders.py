@@ -72,7 +72,30 @@ def order_number(client_id: str) -> int:
     return int(client_id[client_id.rindex("-") + 1 :])
 
 
-def is_own(client_id: str, prefix: str) -> bool:
+def own_prefix(arm: str) -> str:
+    """What every client id of an arm begins with, whatever the symbol."""
+    return f"mm{arm}-"
+
+
+OWN_PREFIXES = (own_prefix("A"), own_prefix("B"))
+"""The marks of our own orders: those of either arm are ours, whichever quotes now."""
+
+
+def symbol_prefix(arm: str, symbol: str) -> str:
+    """What client ids of an arm begin with on one symbol. Raises ConfigError where no venue takes them."""
+    return checked_id_prefix(f"{own_prefix(arm)}{symbol}-")
+
+
+def arm_of(client_id: str) -> str:
+    """The arm that submitted an order, by its client id."""
+    return client_id.partition("-")[0].removeprefix("mm")
+
+
+OwnPrefix = str | tuple[str, ...]
+"""What client ids of ours begin with: one mark, or one of several."""
+
+
+def is_own(client_id: str, prefix: OwnPrefix) -> bool:
     """Whether it begins as ours do and ends with a running number."""
     tail = client_id.rpartition("-")[2]
     return client_id.startswith(prefix) and tail.isascii() and tail.isdecimal()

@@ -9,11 +9,13 @@ import msgspec
 
 OUTAGE = "outage"
 """Reason of a `gap` of no symbol: no process played the run."""
+OfRun = str | msgspec.UnsetType
+"""An arm, where a run has several; unset it is the run's, and stands in front of every row."""
 
 
 class TickRow(msgspec.Struct, gc=False):
     """One pass of the pipeline for one symbol. `*_ns` durations are measured; `wait_ns` is I/O wait inside
-    fetch_md.
+    fetch_md. `arm`: the one in force.
     """
 
     ts_ns: int
@@ -38,11 +40,12 @@ class TickRow(msgspec.Struct, gc=False):
     half_spread_bps: float | None
     position: float
     position_quote: float
+    arm: OfRun = msgspec.UNSET
 
 
 class FillRow(msgspec.Struct, gc=False):
     """One execution. `ts_ns` is the venue's time of it, `recv_ns` when we learned of it; `fee` positive = we
-    pay; `mid` just before it, `decision_mid` when its order was decided.
+    pay; `mid` just before it, `decision_mid` when its order was decided. `arm`: the one that submitted it.
     """
 
     ts_ns: int
@@ -58,6 +61,7 @@ class FillRow(msgspec.Struct, gc=False):
     order_price: float
     mid: float | None
     decision_mid: float | None = None
+    arm: OfRun = msgspec.UNSET
 
 
 class SampleRow(msgspec.Struct, gc=False):

@@ -6,7 +6,8 @@
 - what the scenario adds to it is of the simulated venue (`sim`), which a live run has not: all else that
   trades was judged by prep;
 - testnet, unless a host was named on the command line; no host over an open network without encryption;
-- a venue whose order path is proven.
+- a venue whose order path is proven;
+- of an experiment, the baseline passed prep, and the candidate has the same limits.
 
 Keys come from the environment alone: a file would be copied and committed one day, a command line is in
 every process list, and a keyring asks a person for its password, who is asleep when a bot restarts.
@@ -22,6 +23,7 @@ from mmbot.config.scenario import LiveSpec, load_scenario
 from mmbot.config.settings import load_settings
 from mmbot.config.snapshot import SNAPSHOT, load_snapshot
 from mmbot.errors import ConfigError
+from mmbot.runtime.arming import open_experiment
 from mmbot.runtime.live_request import LiveRequest
 from mmbot.runtime.reload import Sources, differences
 from mmbot.venues.bybit.hosts import TESTNET, hosts
@@ -30,6 +32,7 @@ from mmbot.venues.credentials import Credentials, Secret
 SWITCH = "MMBOT_LIVE"
 BOT_KEY, GUARD_KEY = "MMBOT_API", "MMBOT_GUARD_API"
 """What the names of the environment's variables begin with; behind it stands `_KEY` or `_SECRET`."""
+_RISK = ("limits", "taker_cap", "breaker", "throttle")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -46,7 +49,20 @@ def check_live(request: LiveRequest, environment: Mapping[str, str], artifacts: 
     live = market(request.scenario, request.scenarios)
     check_host(live, request.host)
     check_prepared(Sources(tuple(request.config), request.scenario, request.scenarios), artifacts)
+    if request.plan is not None:
+        check_candidate(request.plan, request.scenario, request.scenarios.parent)
     return live
+
+
+def check_candidate(plan: Path, scenario: str, scenarios: Path) -> None:
+    """Raises ConfigError for a candidate that may do more than the baseline, which alone passed prep."""
+    settings = open_experiment(plan, scenario, scenarios, live=True).settings
+    loose = [key for key in differences(settings["A"], settings["B"]) if key.partition(".")[0] in _RISK]
+    if loose:
+        raise ConfigError(
+            f"{plan}: arms differ in {', '.join(loose)}: real orders stay inside what prep passed: expected "
+            "a change of the baseline first"
+        )
 
 
 def market(name: str, scenarios: Path) -> LiveSpec:

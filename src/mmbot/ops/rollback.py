@@ -12,22 +12,20 @@ without a scenario's overlay: what `mmbot config show` prints for them.
 
 import difflib
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from filelock import FileLock
-
+from mmbot import audit
 from mmbot.clock import pause, stopwatch
 from mmbot.config.edit import rewritten, written_values
 from mmbot.config.flags import FLAGS, Flag, text
 from mmbot.config.settings import Settings, load_settings, merged, settings_of
 from mmbot.config.snapshot import Snapshot, Spelled
 from mmbot.config.strict_yaml import parse, read
-from mmbot.errors import ConfigError, OutputError
-from mmbot.ops import audit, reloads
+from mmbot.errors import ConfigError
+from mmbot.ops import reloads
 from mmbot.ops.files import write_atomically
 
 
@@ -134,7 +132,7 @@ def apply(rollback: Rollback, log: Path, now_ns: int) -> None:
     """Replace the files and record it. Raises ConfigError if a file has changed since it was worked out, and
     OutputError where something cannot be written; no file is changed then.
     """
-    with _locked(log):
+    with audit.locked(log):
         for path, content in rollback.before.items():
             if read(path) != content:
                 raise ConfigError(f"{path}: was changed meanwhile; expected nobody else at it: try again")
@@ -161,24 +159,9 @@ def ask_running(
     if reports:
         failed = any(one.outcome is reloads.Outcome.FAILED for one in reports)
         facts = {"config_sha256": rollback.config_sha256, "bots": list(reloads.facts(reports))}
-        with _locked(log):
+        with audit.locked(log):
             audit.append(log, "reload_failed" if failed else "reload_verified", facts, now_ns)
     return reports
-
-
-@contextmanager
-def _locked(log: Path) -> Iterator[None]:
-    """One red button at a time. Raises OutputError."""
-    lock = FileLock(log.with_suffix(".lock"))
-    try:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except OSError as error:
-        raise OutputError(f"{log}: cannot be written: {error.strerror}") from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _facts(rollback: Rollback) -> dict[str, object]:

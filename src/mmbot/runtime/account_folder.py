@@ -17,6 +17,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from mmbot.errors import AccountError, OutputError
+from mmbot.runtime.heartbeat import Heartbeat
 
 ACCOUNTS = Path("artifacts/accounts")
 
@@ -32,7 +33,7 @@ class AccountFolder:
             raise OutputError(f"{self.path}: cannot be made: {error.strerror}") from error
         self._lock = FileLock(self.path / "lock")
         self._marker = self.path / "halted"
-        self._heartbeat = self.path / "heartbeat"
+        self._heartbeat = Heartbeat(self.path / "heartbeat")
         self._owner = self.path / "owner"
 
     @property
@@ -118,17 +119,9 @@ class AccountFolder:
 
     def beat(self, number: int) -> None:
         """Move the heartbeat. Raises OutputError."""
-        partial = self._heartbeat.with_suffix(".partial")
-        try:
-            partial.write_text(f"{number}\n", encoding="utf-8")
-            partial.replace(self._heartbeat)
-        except OSError as error:
-            raise OutputError(f"{self._heartbeat}: cannot be written: {error.strerror}") from error
+        self._heartbeat.beat(number)
 
     @property
     def heartbeat(self) -> int | None:
         """The number last written; None if there is none that can be read."""
-        try:
-            return int(self._heartbeat.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
+        return self._heartbeat.number

@@ -1,10 +1,11 @@
 """The only place where rooms are wired together: settings and instruments in, an engine out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mmbot.book.market import EventMarket, FeatureSettings, Market, PlainMarket
 from mmbot.clock import Stopwatch, stopwatch
+from mmbot.config.flags import in_force
 from mmbot.config.settings import Settings
 from mmbot.engine.engine import Engine
 from mmbot.engine.pipeline import Pipeline, Stages, model_of, rest_of, skew_of
@@ -12,13 +13,15 @@ from mmbot.engine.quiet import Quiet
 from mmbot.engine.sender import Checks
 from mmbot.engine.symbol import SymbolBot
 from mmbot.engine.trace import Tracer
+from mmbot.experiment.arms import BASELINE, ArmedEngine
 from mmbot.model.instrument import Instrument
-from mmbot.model.orders import checked_id_prefix
+from mmbot.model.orders import symbol_prefix
 from mmbot.risk.account import Account
 from mmbot.risk.breaker import Breaker
 from mmbot.risk.limits import Limits
 from mmbot.risk.taker_cap import TakerCap
 from mmbot.risk.throttle import Throttle
+from mmbot.runtime.arming import Armed
 from mmbot.strategy.emit import Emit
 from mmbot.strategy.fast_cancel import FastCancel
 from mmbot.strategy.fetch_md import FetchMd
@@ -57,11 +60,6 @@ def fed_markets(settings: Settings, instruments: Sequence[Instrument]) -> dict[s
     return {instrument.key: FedMarket(settings.md_cache, features) for instrument in instruments}
 
 
-def own_prefix(arm: str) -> str:
-    """What every client id of an arm begins with, whatever the symbol: the mark of our own orders."""
-    return f"mm{arm}-"
-
-
 def build_engine(
     settings: Settings,
     instruments: Sequence[Instrument],
@@ -69,19 +67,29 @@ def build_engine(
     *,
     arm: str,
     clock: Stopwatch = stopwatch,
+    armed: Armed | None = None,
+    in_force: Callable[[Settings], Settings] = in_force,
 ) -> Engine:
     """One engine over these markets. Client ids are `mm<arm>-<symbol>-<counter>`: a fill names its arm, and a
     symbol's ids do not depend on what else is traded.
+
+    `settings` are of `arm`; of an engine with both arms, `armed`, they are the baseline's, and `in_force` is
+    what its rooms get of settings as written.
     """
     account = Account(settings.limits)
     checks = _checks(settings, instruments, account)
     bots = {
-        key: _symbol_bot(settings, instrument, markets[key], checks[key], clock, arm)
+        key: _symbol_bot(
+            settings, instrument, markets[key], checks[key], clock, arm if armed is None else BASELINE
+        )
         for instrument in instruments
         for key in [instrument.key]
     }
     feeds = {key: market for key, market in markets.items() if isinstance(market, EventMarket)}
-    return Engine(bots, feeds, settings.md_cache, account)
+    if armed is None:
+        return Engine(bots, feeds, settings.md_cache, account)
+    plan, arms = armed.experiment.plan, armed.arms(in_force)
+    return ArmedEngine(bots, feeds, settings.md_cache, account, plan, arms, armed.course)
 
 
 def _checks(settings: Settings, instruments: Sequence[Instrument], account: Account) -> dict[str, Checks]:
@@ -120,7 +128,7 @@ def _symbol_bot(
     max_position_quote = settings.inventory.max_position_quote
     tracer = Tracer(settings.trace, instrument, market, stages)
     pipeline = Pipeline(settings.pipeline, max_position_quote, instrument, market, stages, tracer, clock)
-    id_prefix = checked_id_prefix(f"{own_prefix(arm)}{instrument.symbol}-")
+    id_prefix = symbol_prefix(arm, instrument.symbol)
     tick_ns = round(settings.pipeline.tick_interval_ms * MS)
     quiet = Quiet(stages, settings.aligner, market, max_position_quote, tick_ns)
     return SymbolBot(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mmbot.runtime import checkpoint
+from mmbot.runtime.arming import Armed
 from mmbot.runtime.kept_run import KeptRun
 from mmbot.runtime.reload import Reloader
 from mmbot.telemetry.feeds import Batch, FeedWriter
@@ -30,9 +31,10 @@ class CheckpointedRun(KeptRun):
         *,
         resume: bool,
         checkpoint_interval_s: float,
+        armed: Armed | None = None,
     ) -> None:
         """`resume`: the directory holds what an interrupted run left. Interval 0: no checkpoints."""
-        super().__init__(run_id, directory, arm, reloader)
+        super().__init__(run_id, directory, arm, reloader, armed)
         self._resume = resume
         self._checkpoint_ns = round(checkpoint_interval_s * SECOND)
         self._next_checkpoint_ns = 0

@@ -64,8 +64,23 @@ class Symbol:
         self.resync = Channel(settings.resync, (*seed, 3))
         self.troubles = troubles
         self.id_prefix = ""
+        self._first = 0
+        self._former: list[tuple[int, str]] = []
+        """What client ids began with before, and from which number on; the newest last."""
         self.snapshots: list[tuple[int, Snapshot]] = []
         """Snapshots on their way to us: when due, and the venue's book as it was."""
+
+    def sign(self, first: int, id_prefix: str) -> None:
+        """Client ids of orders from that number on begin so."""
+        self._former.append((self._first, self.id_prefix))
+        self._first, self.id_prefix = first, id_prefix
+
+    def client_id(self, number: int) -> str:
+        """Of the order with that number: of an arm before the present one, an answer may come late."""
+        if number >= self._first:
+            return f"{self.id_prefix}{number}"
+        former = next(id_prefix for first, id_prefix in reversed(self._former) if number >= first)
+        return f"{former}{number}"
 
     def forget(self) -> None:
         """A block of rows was played, as `layout.FORGET_ROW` asked to be told."""
@@ -120,7 +135,7 @@ class KernelWorld:
         self._engine = engine
         self._on_fill = on_fill
         for key, symbol in self._symbols.items():
-            symbol.id_prefix = engine.bots[key].id_prefix
+            symbol.sign(1, engine.bots[key].id_prefix)
         return self
 
     def advance(self, until_ns: int) -> None:
@@ -140,6 +155,8 @@ class KernelWorld:
         if isinstance(command, AmendOrder):
             symbol.context.request(due_ns, L.AMEND, number, 0, command.tick, command.lots)
             return
+        if not command.client_id.startswith(symbol.id_prefix):
+            symbol.sign(number, command.client_id.removesuffix(str(number)))
         what = L.SUBMIT_POST_ONLY if command.post_only else L.SUBMIT
         symbol.context.request(due_ns, what, number, command.side, command.tick, command.lots)
 
@@ -237,7 +254,7 @@ class CompiledWorld(KernelWorld):
 
 def _event(symbol: Symbol, answer: Sequence[int]) -> OrderEvent:
     due_ns, what, number, side, tick, lots, extra, venue_ns, _ = answer
-    key, client_id, now_ns = symbol.key, f"{symbol.id_prefix}{number}", Ns(due_ns)
+    key, client_id, now_ns = symbol.key, symbol.client_id(number), Ns(due_ns)
     if what == L.ACK:
         return OrderAck(key, client_id, now_ns)
     if what == L.CANCELLED:

@@ -46,7 +46,7 @@ class FilteredReplay(Replay):
         last_ns = first_ns + (self.end_ns - 1 - first_ns) // step_ns * step_ns
         self._due = dict.fromkeys(self._engine.bots, now_ns)
         while now_ns < self.end_ns:
-            if self._between is not None:
+            if self._between:
                 self._act(now_ns)
             self._tick_due(now_ns)
             if now_ns >= next_sample_ns:

@@ -16,11 +16,13 @@ import psutil
 
 from mmbot.config.settings import Settings, SimSettings
 from mmbot.engine.engine import Engine
-from mmbot.errors import MmbotError, OutputError
+from mmbot.errors import ConfigError, MmbotError, OutputError
+from mmbot.experiment.arms import BASELINE, ArmedEngine, Course
 from mmbot.files import write_durably
 from mmbot.model.instrument import Instrument
 from mmbot.model.records import EventRow, Row
 from mmbot.runtime import provenance
+from mmbot.runtime.arming import BOTH, Armed
 from mmbot.runtime.player import Counts, Player
 from mmbot.runtime.reload import Reload, Reloader, Sources
 from mmbot.telemetry.feeds import Batch, FeedWriter
@@ -54,11 +56,15 @@ class KeptRun(ABC):
     """How much time the run will cover, infinite where nobody knows."""
     _player: Player
 
-    def __init__(self, run_id: str, directory: Path, arm: str, reloader: Reloader) -> None:
+    def __init__(
+        self, run_id: str, directory: Path, arm: str, reloader: Reloader, armed: Armed | None = None
+    ) -> None:
+        """`armed`: both arms of an experiment, in place of `arm`."""
         self.run_id = run_id
         self.directory = directory
         self.observers: list[Observer] = []
-        self._arm = arm
+        self._arm = arm if armed is None else BOTH
+        self._armed = armed
         self._reloader = reloader
         self._first_settings = reloader.settings
         self._reloads: list[Reload] = []
@@ -85,6 +91,11 @@ class KeptRun(ABC):
     def facts(self) -> dict[str, Any]:
         """What the manifest says of this kind of run, and of its data."""
         return self._facts()
+
+    @property
+    def rollout(self) -> Path | None:
+        """The folder of the rollout that the run follows, if it does."""
+        return None
 
     @property
     def sources(self) -> Sources:
@@ -134,6 +145,20 @@ class KeptRun(ABC):
         Does nothing but take the wish: a signal's handler may call it.
         """
         self._player.between_ticks(functools.partial(self._reload, told))
+
+    def rollback(self, reason: str) -> None:
+        """Before the next tick, return to the baseline and stay there: the candidate's quotes are pulled, and
+        the baseline quotes when they are gone; the events say when, and with which hash. Raises ConfigError
+        for a run without a candidate.
+        """
+        self.follow(BASELINE, reason)
+
+    def follow(self, course: Course, reason: str) -> None:
+        """The same with any course of the experiment. Another thread may call it."""
+        engine = self.engine
+        if not isinstance(engine, ArmedEngine):
+            raise ConfigError(f"{self.run_id}: runs one configuration: there is none to return to")
+        self._player.between_ticks(functools.partial(engine.follow, course=course, reason=reason))
 
     def _reload(self, told: Callable[[Reload], None] | None, now_ns: int) -> EventRow:
         reload = self._reloader.reload(now_ns, self.engine)

@@ -92,7 +92,7 @@ class Live(Player):
 
     def _play(self, now_ns: int) -> None:
         """A tick, after what was asked to be done before it, and a sample if it is time for one."""
-        if self._between is not None:
+        if self._between:
             self._act(now_ns)
         self._tick(now_ns)
         if now_ns >= self._next_sample_ns:

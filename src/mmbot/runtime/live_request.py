@@ -22,6 +22,10 @@ class LiveRequest:
     duration_s: float | None = None
     seed: int | None = None
     host: str | None = None
+    plan: Path | None = None
+    """Run both arms of this experiment, in place of `arm`, as its rollout says; `config` is that of arm A."""
+    rollouts: Path = Path("artifacts/edge/rollout")
+    """Where rollouts lie, a folder each."""
     resume: bool = False
     """Go on with what an interrupted run left in `directory`."""
 
@@ -39,6 +43,8 @@ def live_document(request: LiveRequest, mode: str) -> dict[str, Any]:
         "duration_s": "all" if request.duration_s == math.inf else request.duration_s,
         "seed": request.seed,
         "host": request.host,
+        "plan": None if request.plan is None else str(request.plan.resolve()),
+        "rollouts": str(request.rollouts.resolve()),
     }
 
 
@@ -55,5 +61,7 @@ def live_interrupted(document: dict[str, Any], directory: Path) -> LiveRequest:
         duration_s=math.inf if document["duration_s"] == "all" else document["duration_s"],
         seed=document["seed"],
         host=document["host"],
+        plan=None if document["plan"] is None else Path(document["plan"]),
+        rollouts=Path(document["rollouts"]),
         resume=True,
     )

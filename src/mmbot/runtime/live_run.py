@@ -56,6 +56,7 @@ from mmbot.recording.manifest import RecordedFile
 from mmbot.recording.mending import mend
 from mmbot.recording.writer import RecordingWriter
 from mmbot.runtime import checkpoint
+from mmbot.runtime.arming import WHY_FIXED, Armed, open_experiment
 from mmbot.runtime.assemble import build_engine, feature_settings
 from mmbot.runtime.checkpointed import CheckpointedRun
 from mmbot.runtime.kept_run import models, rss_bytes
@@ -65,6 +66,7 @@ from mmbot.runtime.player import Counts
 from mmbot.runtime.record import VENUES, kind_of, running
 from mmbot.runtime.reload import Reload, Reloader, Sources
 from mmbot.runtime.remains import Remains, read_remains
+from mmbot.runtime.rollout_folder import Follower, RolloutFolder
 from mmbot.runtime.run import planned_duration_ns
 from mmbot.runtime.shadow_world import ShadowWorld
 from mmbot.telemetry.feeds import FeedWriter
@@ -123,6 +125,9 @@ class LiveRun(CheckpointedRun):
         """Raises ConfigError; TransportError and RemoteProtocolError for a venue that does not answer; of a
         run that goes on, RecordingError and OutputError for rows that cannot be believed.
         """
+        self._follower = _follower(request)
+        follower = self._follower
+        armed = None if follower is None else Armed(follower.experiment, follower.course)
         reloader = self._reloader_of(Sources(tuple(request.config), request.scenario, request.scenarios))
         super().__init__(
             request.run_id,
@@ -131,7 +136,10 @@ class LiveRun(CheckpointedRun):
             reloader,
             resume=request.resume,
             checkpoint_interval_s=reloader.settings.telemetry.checkpoint_interval_s,
+            armed=armed,
         )
+        if follower is not None:
+            self.observers.append(follower)
         scenario = self._reloader.scenario
         if scenario.live is None:
             raise ConfigError(f"scenario {request.scenario}: kind was {scenario.kind}, expected live")
@@ -139,6 +147,8 @@ class LiveRun(CheckpointedRun):
         self._hosts = hosts(request.host or self._live.host)
         self._kind = kind_of(self._hosts)
         self.data_kind = "live" if self._kind == "recorded" else self._kind
+        if follower is not None:
+            follower.check_evidence(self.data_kind)
         self.instruments = run(self._instruments())
         self._seed = scenario.seed if request.seed is None else request.seed
         duration_ns = planned_duration_ns(request.duration_s, scenario.duration_ns)
@@ -158,8 +168,16 @@ class LiveRun(CheckpointedRun):
         if self._before is not None:
             self._go_on(self._before)
 
+    @property
+    def rollout(self) -> Path | None:
+        return None if self._follower is None else self._follower.folder.path
+
     def _reloader_of(self, sources: Sources) -> Reloader:
-        return Reloader(sources)
+        return Reloader(sources, self._why_fixed)
+
+    @property
+    def _why_fixed(self) -> str | None:
+        return None if self._follower is None else WHY_FIXED
 
     async def _instruments(self) -> list[Instrument]:
         live = self._live
@@ -256,11 +274,35 @@ class LiveRun(CheckpointedRun):
                     if ended.done():
                         ended.result()
                 await self._write()
+                await self._follow()
             ticking.result()
         finally:
             ticking.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await ticking
+
+    def rollback(self, reason: str) -> None:
+        """The same, and the rollout's log says so: it is over. Where it cannot be written, the run rolls
+        back all the same, and its rows say so.
+        """
+        follower = self._follower
+        try:
+            if follower is not None:
+                follower.rolled_back(reason)
+        finally:
+            super().rollback(reason)
+
+    def beat(self) -> None:
+        """Whoever judges this run is alive: called after every batch of rows, heard once a second."""
+        if self._follower is not None:
+            self._follower.beat(stopwatch())
+
+    async def _follow(self) -> None:
+        """Do what the rollout says now, if there is one."""
+        if self._follower is not None:
+            wanted = await asyncio.to_thread(self._follower.look, stopwatch())
+            if wanted is not None:
+                self.follow(*wanted)
 
     async def _write(self) -> None:
         """What waits, in a thread of its own: a slow disk delays no tick."""
@@ -405,6 +447,7 @@ class LiveRun(CheckpointedRun):
             "part": None,
             "mode": self.mode,
             "clock": "wall",
+            "experiment": None if self._armed is None else self._armed.facts,
             "seed": self._seed,
             "data": self._data(),
             "resumes": self._resumes(),
@@ -436,6 +479,15 @@ class LiveRun(CheckpointedRun):
             "feeds": feeds,
             "from": {**msgspec.to_builtins(self._live), "host": self._hosts.stream},
         }
+
+
+def _follower(request: LiveRequest) -> Follower | None:
+    """Of the rollout, where a plan is asked for. Raises ConfigError."""
+    if request.plan is None:
+        return None
+    experiment = open_experiment(request.plan, request.scenario, request.scenarios.parent, live=True)
+    folder = RolloutFolder(request.rollouts / experiment.plan.name)
+    return Follower(folder, experiment, request.run_id, stopwatch())
 
 
 @dataclass(frozen=True, slots=True)
@@ -475,7 +527,12 @@ class ShadowRun(LiveRun):
             self._seed,
         )
         self.engine = build_engine(
-            settings, self.instruments, self._world.markets, arm=self._request.arm, clock=clock
+            settings,
+            self.instruments,
+            self._world.markets,
+            arm=self._request.arm,
+            clock=clock,
+            armed=self._armed,
         )
         times = self._times(duration_ns)
         attach = functools.partial(self._world.attach, self.engine)

@@ -17,6 +17,7 @@ from typing import Self
 from mmbot.errors import OutputError
 from mmbot.execution.order_log import LogContent, encoded, head, must_sync, read
 from mmbot.execution.order_records import LifecycleState, Record
+from mmbot.model.orders import OwnPrefix
 from mmbot.runtime.disk import Disk, Folder
 
 ROTATE_BYTES = 16 << 20
@@ -32,7 +33,7 @@ class OrderLogFile:
     def __init__(
         self,
         directory: Path,
-        own_prefix: str,
+        own_prefix: OwnPrefix,
         *,
         rotate_bytes: int = ROTATE_BYTES,
         disk: Disk | None = None,
@@ -113,7 +114,7 @@ class OrderLogFile:
             return
         name = _name(max(numbers))
         content = read(self._disk.read(name), str(self._directory / name))
-        if content.own_prefix != self._own_prefix:
+        if not _marks(content.own_prefix) <= _marks(self._own_prefix):
             raise OutputError(
                 f"{self._directory / name}: holds orders of {content.own_prefix!r}, "
                 f"expected {self._own_prefix!r}"
@@ -171,6 +172,10 @@ class OrderLogFile:
     def _unwritable(self, error: OSError) -> OutputError:
         self._failure = error.strerror or str(error)
         return OutputError(f"{self._directory}: order log cannot be written: {self._failure}")
+
+
+def _marks(prefix: OwnPrefix) -> set[str]:
+    return {prefix} if isinstance(prefix, str) else set(prefix)
 
 
 def _name(number: int) -> str:

@@ -67,7 +67,7 @@ class Player:
         self._halt_asked: str | None = None
         self.suspend_asked: str | None = None
         self._timing = deque(timing)
-        self._between: Callable[[int], EventRow] | None = None
+        self._between = deque[Callable[[int], EventRow]]()
         self.counts = Counts()
         self.started_ns: int | None = None
 
@@ -90,11 +90,13 @@ class Player:
 
     def __getstate__(self) -> dict[str, Any]:
         """What a run goes on from: not what it was asked to do next."""
-        return {**self.__dict__, "_halt_asked": None, "suspend_asked": None, "_between": None}
+        return {**self.__dict__, "_halt_asked": None, "suspend_asked": None, "_between": deque()}
 
     def between_ticks(self, act: Callable[[int], EventRow]) -> None:
-        """Do this before the next tick, told its time, and write down what it says; again if asked again."""
-        self._between = act
+        """Do this before the next tick, told its time, and write down what it says; all that was asked, in
+        its order.
+        """
+        self._between.append(act)
 
     def _told(self, now_ns: int) -> None:
         """What was known of the machine by this tick."""
@@ -110,9 +112,8 @@ class Player:
 
     def _act(self, now_ns: int) -> None:
         """What was asked to be done between two ticks. Who asks meanwhile is served at the next."""
-        act, self._between = self._between, None
-        if act is not None:
-            self._rows.append(act(now_ns))
+        for _ in range(len(self._between)):
+            self._rows.append(self._between.popleft()(now_ns))
 
     def _tick(self, now_ns: int) -> None:
         """One tick of every symbol; the world has advanced to it."""

@@ -78,7 +78,7 @@ class Replay(Player):
             if self._halt_asked is not None:
                 self._halt(now_ns, self._halt_asked)
                 break
-            if self._between is not None:
+            if self._between:
                 self._act(now_ns)
             self._tick(now_ns)
             sampled = now_ns >= next_sample_ns

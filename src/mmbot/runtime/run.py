@@ -16,8 +16,11 @@ from mmbot.config.flags import in_force
 from mmbot.config.scenario import Scenario, load_scenario
 from mmbot.engine.engine import Engine
 from mmbot.errors import ConfigError
+from mmbot.experiment.arms import BASELINE
+from mmbot.experiment.plan import Stage
 from mmbot.model.records import Row
 from mmbot.runtime import checkpoint
+from mmbot.runtime.arming import WHY_FIXED, Armed, open_experiment
 from mmbot.runtime.assemble import build_engine, feature_settings, plain_markets
 from mmbot.runtime.checkpointed import CheckpointedRun
 from mmbot.runtime.faults import Fault, injected, parse_fault
@@ -71,8 +74,15 @@ class RunRequest:
     wake_filter: bool = False
     part: str | None = None
     faults: tuple[Fault, ...] = ()
+    plan: Path | None = None
+    """Play both arms of this experiment, in place of `arm`: `config` is that of its arm A, `stage` a live
+    stage of it, whose schedule begins with the first tick.
+    """
+    stage: Stage | None = None
     resume: bool = False
     """Go on with what an interrupted run left in `directory`."""
+    plan_hash: str | None = None
+    """Of the experiment whose arm it plays."""
 
 
 class Run(CheckpointedRun):
@@ -83,7 +93,9 @@ class Run(CheckpointedRun):
 
     def __init__(self, request: RunRequest, clock: Stopwatch = stopwatch) -> None:
         sources = Sources(tuple(request.config), request.scenario, request.scenarios)
-        reloader = Reloader(sources, _WHY_FIXED if request.wake_filter else None)
+        armed = _armed(request)
+        why_fixed = _WHY_FIXED if request.wake_filter else None if armed is None else WHY_FIXED
+        reloader = Reloader(sources, why_fixed)
         interval_s = 0 if request.wake_filter else reloader.settings.telemetry.checkpoint_interval_s
         super().__init__(
             request.run_id,
@@ -92,6 +104,7 @@ class Run(CheckpointedRun):
             reloader,
             resume=request.resume,
             checkpoint_interval_s=interval_s,
+            armed=armed,
         )
         scenario = reloader.scenario
         self._request = request
@@ -137,10 +150,12 @@ class Run(CheckpointedRun):
             cache, sim = settings.md_cache, settings.sim
             compiled = CompiledWorld(tape.feeds, cache, features, sim, self._drawing_seed)
             self._contexts = compiled.contexts
-            engine = build_engine(settings, instruments, compiled.markets, arm=arm, clock=clock)
+            engine = build_engine(
+                settings, instruments, compiled.markets, arm=arm, clock=clock, armed=self._armed
+            )
             return engine, functools.partial(compiled.attach, engine)
         markets = plain_markets(settings, instruments)
-        engine = build_engine(settings, instruments, markets, arm=arm, clock=clock)
+        engine = build_engine(settings, instruments, markets, arm=arm, clock=clock, armed=self._armed)
         return engine, functools.partial(PlainWorld, tape, engine, settings.sim, self._drawing_seed)
 
     @property
@@ -216,12 +231,16 @@ class Run(CheckpointedRun):
             "scenario": request.scenario,
             "part": str(request.part),
             "arm": request.arm,
+            "plan": str(request.plan_hash),
             "seed": str(self._seed),
             "duration": f"{self.planned_ns} ns",
             "engine": "compiled" if self._contexts else "plain",
             "injected": " ".join(fault.text for fault in request.faults),
             "market": f"{hashlib.sha256(scenario).hexdigest()} on {self._data()['sha256']}",
             "configuration": self.settings.sha256(),
+            "experiment": "none"
+            if self._armed is None
+            else f"{request.stage} of {self._armed.facts['plan_hash']}",
             **checkpoint.code_facts(),
         }
 
@@ -251,7 +270,16 @@ class Run(CheckpointedRun):
             "data": self._data(),
             "models": models(sim, market_data),
             "resumes": self._resumes,
+            "experiment": self._experiment,
         }
+
+    @property
+    def _experiment(self) -> dict[str, Any] | None:
+        """For the manifest: what it plays of which plan."""
+        if self._armed is not None:
+            return self._armed.facts
+        plan_hash = self._request.plan_hash
+        return None if plan_hash is None else {"plan_hash": plan_hash}
 
     def _data(self) -> dict[str, Any]:
         feeds = [
@@ -293,7 +321,10 @@ def _document(request: RunRequest) -> dict[str, Any]:
         "seed": request.seed,
         "engine": str(request.engine),
         "part": request.part,
+        "plan": None if request.plan is None else str(request.plan.resolve()),
+        "stage": request.stage,
         "faults": [fault.text for fault in request.faults],
+        "plan_hash": request.plan_hash,
     }
 
 
@@ -311,9 +342,28 @@ def _request(document: dict[str, Any], directory: Path) -> RunRequest:
         seed=document["seed"],
         engine=EngineKind(document["engine"]),
         part=document["part"],
+        plan=None if document["plan"] is None else Path(document["plan"]),
+        stage=None if document["stage"] is None else Stage(document["stage"]),
         faults=tuple(map(parse_fault, document["faults"])),
         resume=True,
+        plan_hash=document["plan_hash"],
     )
+
+
+def _armed(request: RunRequest) -> Armed | None:
+    """Both arms, where they are asked for. Raises ConfigError."""
+    if request.plan is None:
+        return None
+    if request.stage is None or request.stage is Stage.REPLAY:
+        raise ConfigError(f"{request.plan}: stage was {request.stage}, expected 10, 50 or 100")
+    if request.wake_filter:
+        raise ConfigError(f"{request.plan}: arms change at ticks: expected no wake filter")
+    experiment = open_experiment(request.plan, request.scenario, request.scenarios, live=False)
+    expected = [path.resolve() for path in experiment.plan.files(BASELINE)]
+    if [path.resolve() for path in request.config] != expected:
+        found = " ".join(map(str, request.config))
+        raise ConfigError(f"{request.plan}: config was {found}, expected that of arm A")
+    return Armed(experiment, request.stage)
 
 
 def part_names(scenario: str, scenarios: Path, data: Path | None) -> list[str]:

@@ -39,7 +39,9 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """A status file. Paths are absolute. `status_url`: of the page that shows the run, where it has one."""
+    """A status file. Paths are absolute. `status_url`: of the page that shows the run, where it has one.
+    `rollout`: the folder of the rollout that it follows, if it does.
+    """
 
     schema: int
     run_id: str
@@ -53,6 +55,7 @@ class Status(msgspec.Struct, frozen=True):
     config_sha256: str
     answer: Answer | None = None
     status_url: str | None = None
+    rollout: str | None = None
 
     @property
     def sources(self) -> Sources:
@@ -144,6 +147,7 @@ def _status(run: KeptRun, status_url: str | None) -> Status:
         scenarios=str(sources.scenarios.resolve()),
         config_sha256=run.settings.sha256(),
         status_url=status_url,
+        rollout=None if run.rollout is None else str(run.rollout.resolve()),
     )
 
 

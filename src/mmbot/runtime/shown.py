@@ -94,19 +94,20 @@ def shown(run: KeptRun, port: int, option: str) -> Iterator[tuple[Board, str]]:
 
 
 class ShownRun:
-    """A run that is shown, and says that it runs, while it is iterated. All else is the run's own. Main
-    thread only.
+    """A run that is shown (`port` None: is not), and says that it runs, while it is iterated. All else is the
+    run's own. Main thread only.
     """
 
-    def __init__(self, run: KeptRun, port: int, option: str, running: Path) -> None:
+    def __init__(self, run: KeptRun, port: int | None, option: str, running: Path) -> None:
         self._run, self._port, self._option, self._running = run, port, option, running
         self._board: Board | None = None
 
     def __iter__(self) -> Iterator[Batch]:
-        with (
-            shown(self._run, self._port, self._option) as (self._board, url),
-            announced(self._run, self._running, url),
-        ):
+        with contextlib.ExitStack() as stack:
+            url = None
+            if self._port is not None:
+                self._board, url = stack.enter_context(shown(self._run, self._port, self._option))
+            stack.enter_context(announced(self._run, self._running, url))
             yield from self._run
 
     def __getattr__(self, name: str) -> Any:

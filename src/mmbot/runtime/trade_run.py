@@ -20,11 +20,12 @@ from mmbot.errors import ConfigError, OrdersLeftError
 from mmbot.execution.lifecycle import Lifecycle
 from mmbot.execution.reconcile import Reconciler
 from mmbot.model.instrument import Instrument
+from mmbot.model.orders import OWN_PREFIXES, OwnPrefix
 from mmbot.model.records import Row
 from mmbot.net.http import HttpClient
 from mmbot.risk.throttle import ThrottleSettings
 from mmbot.runtime.account_folder import AccountFolder
-from mmbot.runtime.assemble import build_engine, fed_markets, own_prefix
+from mmbot.runtime.assemble import build_engine, fed_markets
 from mmbot.runtime.kept_run import rss_bytes
 from mmbot.runtime.live_request import LiveRequest
 from mmbot.runtime.live_run import LiveRun
@@ -76,10 +77,15 @@ class TradeRun(LiveRun):
         """Own orders at the venue when the run had ended; None: nobody knows."""
         super().__init__(request, clock)
 
+    def release(self) -> None:
+        """Let another bot trade the account."""
+        self._account.folder.release()
+
     def _reloader_of(self, sources: Sources) -> Reloader:
         """The red button works; anything else needs a prep of its own and a start."""
         return Reloader(
             sources,
+            self._why_fixed,
             only_flags="real orders are out: only feature flags may change while running",
             in_force=self._in_force,
         )
@@ -121,10 +127,9 @@ class TradeRun(LiveRun):
 
     def _wire(self, duration_ns: int | None, clock: Stopwatch) -> Trading:
         settings = self._in_force(self.settings)
-        prefix = own_prefix(self._request.arm)
         self._private = PrivateLines(self.directory, self._account.credentials.key)
-        self._log = OrderLogFile(self._account.folder.orders, prefix)
-        lifecycle = restored(self.instruments, prefix, self._log)
+        self._log = OrderLogFile(self._account.folder.orders, OWN_PREFIXES)
+        lifecycle = restored(self.instruments, OWN_PREFIXES, self._log)
         reconciler = Reconciler(lifecycle, self._account.adopt)
         self._entry = AccountConnector(
             self.instruments,
@@ -137,7 +142,15 @@ class TradeRun(LiveRun):
             seed=self._seed + 1,
         )
         markets = fed_markets(settings, self.instruments)
-        self.engine = build_engine(settings, self.instruments, markets, arm=self._request.arm, clock=clock)
+        self.engine = build_engine(
+            settings,
+            self.instruments,
+            markets,
+            arm=self._request.arm,
+            clock=clock,
+            armed=self._armed,
+            in_force=self._in_force,
+        )
         self._world = LiveWorld(
             markets, self._connector, self._entry, lifecycle, self._log, reconciler, self._clock
         )
@@ -181,9 +194,8 @@ class TradeRun(LiveRun):
             raise OrdersLeftError(f"orders are left at {self._hosts.rest}: {', '.join(self.left)}")
 
     def _door(self, http: HttpClient, banned_until_ns: int = 0) -> CancelOnly:
-        category, prefix = VENUES[self._live.venue], own_prefix(self._request.arm)
-        credentials = self._account.credentials
-        return CancelOnly(http, credentials, category, prefix, wall_ns, banned_until_ns=banned_until_ns)
+        category, credentials = VENUES[self._live.venue], self._account.credentials
+        return CancelOnly(http, credentials, category, OWN_PREFIXES, wall_ns, banned_until_ns=banned_until_ns)
 
     async def _write(self) -> None:
         await super()._write()
@@ -218,7 +230,7 @@ def within_budget(throttle: ThrottleSettings, orders_per_s: int) -> ThrottleSett
     return ThrottleSettings(messages_per_s=others + reserved, reserved_for_cancels=reserved)
 
 
-def restored(instruments: list[Instrument], prefix: str, log: OrderLogFile) -> Lifecycle:
+def restored(instruments: list[Instrument], prefix: OwnPrefix, log: OrderLogFile) -> Lifecycle:
     """The lifecycle where the log ends. Raises LocalProtocolError for a log of other symbols."""
     content = log.content
     if content is None:

@@ -11,13 +11,14 @@
 | `stale` | age of the book, or no book to serve | no | yes |
 | `crossed` | the book crossed, and has not come whole since | no | yes |
 | `no_book` | any other book without two sides | no | yes |
+| `switch` | another configuration takes this symbol over (`experiment.arms`) | no | yes |
 
 SOFT for `inventory` alone is about one side: the quotes that would add to the position widen and shrink, and
 the others stand as without a guard, or the guard would keep the position that it is there to get rid of.
 
 A reason fires at its threshold and stays up until it has been below `clear_ratio` of that threshold for
 `recovery_s`, at each level by itself, so that a quote does not flicker around a threshold, the hard one
-included. A book's own reasons end with their cause.
+included. A book's own reasons, and a switch, end with their cause.
 """
 
 import math
@@ -55,7 +56,7 @@ class Level(IntEnum):
 
 _NONE = Level.NONE
 _INVENTORY = ("inventory",)
-_OF_THE_BOOK = ("stale", "crossed", "no_book")
+_END_WITH_CAUSE = ("stale", "crossed", "no_book", "switch")
 
 
 class Guards:
@@ -120,6 +121,10 @@ class Guards:
         self.spared = _shrinking(inventory_ratio) if self.reasons == _INVENTORY else None
         return self.level
 
+    def switching(self, now_ns: int) -> None:
+        """Pull both quotes at the tick of this moment: the configuration changes hands."""
+        self._held["switch", Level.HARD] = now_ns
+
     @property
     def calm(self) -> bool:
         """No reason is held."""
@@ -164,10 +169,10 @@ class Guards:
                 held[reason, level] = now_ns
 
     def _settle(self, now_ns: int) -> None:
-        """Let go of reasons that recovered; those of the book recover at once when it is back."""
+        """Let go of reasons that recovered; those that end with their cause go at once."""
         for (reason, level), since_ns in list(self._held.items()):
             quiet_ns = now_ns - since_ns
-            if quiet_ns > self._recovery_ns or (quiet_ns > 0 and reason in _OF_THE_BOOK):
+            if quiet_ns > self._recovery_ns or (quiet_ns > 0 and reason in _END_WITH_CAUSE):
                 del self._held[reason, level]
         self.level = max((level for _, level in self._held), default=Level.NONE)
         self.reasons = tuple(sorted({reason for reason, _ in self._held}))

@@ -1,8 +1,8 @@
 """Feeds of a run: one JSON line per row, one file per feed and UTC day, append-only.
 
 Every line starts with what is constant over the run (run_id, arm, data_kind), so that a line cut out of its
-file still says where it is from. Lines are written in batches; a batch is handed back as the very bytes that
-went to disk.
+file still says where it is from. In a run of several arms, ticks and fills name their own. Lines are written
+in batches; a batch is handed back as the very bytes that went to disk.
 
 A day that has closed is also kept compressed, beside its JSON lines (`close_days`). A row that comes after
 that (a fill is of the day on which the venue matched it) takes the compressed file away until the day is
@@ -72,6 +72,7 @@ class FeedWriter:
         """
         self._directory = directory
         self._head = msgspec.json.encode({"run_id": run_id, "arm": arm, "data_kind": data_kind})[:-1] + b","
+        self._own_arm_head = msgspec.json.encode({"run_id": run_id, "data_kind": data_kind})[:-1] + b","
         self._encode = msgspec.json.Encoder().encode_lines
         self._files: dict[tuple[str, int], IO[bytes]] = {}
         self._written = dict(written or {})
@@ -93,8 +94,9 @@ class FeedWriter:
         return [(feed, lines) for (feed, _), lines in found]
 
     def _lines(self, rows: list[Row]) -> bytes:
-        """JSON lines with the constants in front."""
-        lines, head = self._encode(rows), self._head
+        """JSON lines with the constants in front; the arm is none where rows have their own."""
+        own_arm = bool(rows) and getattr(rows[0], "arm", msgspec.UNSET) is not msgspec.UNSET
+        lines, head = self._encode(rows), self._own_arm_head if own_arm else self._head
         # one byte is found 30 times as fast as two, and is enough where rows hold no other brace
         whole = lines.replace(b"{", head)
         if len(whole) == len(lines) + len(rows) * (len(head) - 1):

@@ -33,7 +33,7 @@ from pytest_mmgates.baseline.lockfile import (
 from pytest_mmgates.baseline.source import archive, changed_paths, compressed, head_of, sha256
 from pytest_mmgates.errors import BaselineError, RunlogError
 from pytest_mmgates.gatefile import Gate
-from pytest_mmgates.judge import GateVerdict, Verdict, judge
+from pytest_mmgates.judge import GateVerdict, judge
 from pytest_mmgates.loader import load
 from pytest_mmgates.options import Options
 from pytest_mmgates.perflab import PerfError, prove
@@ -44,6 +44,7 @@ from pytest_mmgates.report.files import write_atomically
 from pytest_mmgates.report.lock_report import gates_status, lock_report
 from pytest_mmgates.report.result import RunResult
 from pytest_mmgates.runlog import RunLog
+from pytest_mmgates.verdict import Verdict
 
 _PROOF_ROUNDS = 16
 
@@ -145,6 +146,11 @@ def _acceptance(options: Options, kind: Kind) -> str | None:
         what = found.get("label", "no verdict")
         raise BaselineError(
             f"{options.shown(path)}: {what}: a release needs an accepted A/B on recorded or live data,"
+            " or --mmgates-without-ab REASON"
+        )
+    if found.get("stage") == "replay":
+        raise BaselineError(
+            f"{options.shown(path)}: accepted in a replay alone: a release needs an A/B that was traded,"
             " or --mmgates-without-ab REASON"
         )
     return None

@@ -23,6 +23,13 @@ def read_gates(folder: Path) -> list[Gate]:
 def check(gates: Gates = GATES) -> None:
     """Read every gate file and count its rules. Exit code 2, with file, line and caret, for a wrong one."""
     for gate in read_gates(gates):
-        sections = {"require": gate.require, "stop": gate.stop, "warn": gate.warn, "regress": gate.regress}
+        sections = {
+            "require": gate.require,
+            "stop": gate.stop,
+            "warn": gate.warn,
+            "regress": gate.regress,
+            "accept": gate.accept,
+            "safety": gate.safety,
+        }
         counts = {name: len(rules) for name, rules in sections.items()}
         typer.echo(f"{gate.file}: " + ", ".join(f"{count} {name}" for name, count in counts.items() if count))

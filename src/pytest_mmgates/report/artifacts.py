@@ -11,12 +11,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from pytest_mmgates.report import experiment_report
 from pytest_mmgates.report.budgets import stage_budgets
 from pytest_mmgates.report.pull_request import pull_request_report
 from pytest_mmgates.report.result import RunResult
 from pytest_mmgates.report.run_report import run_report
 from pytest_mmgates.report.verdicts import verdict_json
-from pytest_mmgates.steps import DATASET
+from pytest_mmgates.steps import AB, DATASET
 
 
 def _budgets_text(result: RunResult) -> str:
@@ -36,14 +37,36 @@ def artifacts(results: Sequence[RunResult], first: str, out_dir: Path) -> dict[P
     """Every file with its text. `first` is the name of the run that owns the workflow's names."""
     files: dict[Path, str] = {}
     for result in results:
-        suffix = "" if result.name == first or result.step == DATASET else f".{result.name}"
+        suffix = "" if result.name == first or result.step in (DATASET, AB) else f".{result.name}"
         for verdict in result.verdicts:
             path = out_dir / "verdicts" / f"{verdict.gate.name}{suffix}.json"
             files[path] = _json(verdict_json(result, verdict))
         for name, render in STEP_ARTIFACTS.get(result.step, {}).items():
             path = out_dir / name
             files[path.with_name(f"{path.stem}{suffix}{path.suffix}")] = render(result)
+        files |= _of_experiment(result, out_dir)
     return files
+
+
+def _of_experiment(result: RunResult, out_dir: Path) -> dict[Path, str]:
+    """The report of an experiment, and of a replay what a later stage is held beside."""
+    log = result.experiment
+    if log is None:
+        return {}
+    kept = out_dir / "edge" / "experiments" / f"{log.facts.name}.replay.json"
+    before = None if log.is_replay else read_before(kept)
+    path = out_dir / "edge" / "reports" / experiment_report.stem(log)
+    text, page = experiment_report.pages(result, log, before)
+    files = {path.with_suffix(".md"): text, path.with_suffix(".html"): page}
+    return files | ({kept: experiment_report.replay_json(log)} if log.is_replay else {})
+
+
+def read_before(path: Path) -> experiment_report.ReplayBefore | None:
+    """What the replay stage said, where there was one."""
+    try:
+        return experiment_report.ReplayBefore(**json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def _json(content: dict[str, Any]) -> str:

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_mmgates.dataset import DatasetLog
-from pytest_mmgates.judge import GateVerdict, Verdict, label
+from pytest_mmgates.experiment.log import ExperimentLog
+from pytest_mmgates.judge import GateVerdict, label
 from pytest_mmgates.runlog import RunLog
+from pytest_mmgates.subject import Subject
 from pytest_mmgates.tally import RELATIVE_ERROR
+from pytest_mmgates.verdict import Verdict
 
 _NO_RUN = dict.fromkeys(("run_id", "run_digest", "config_sha256", "data_sha256", "parts"))
 QUANTILES = {"never_below_exact": True, "relative_error_at_most": RELATIVE_ERROR}
@@ -27,6 +30,7 @@ class RunResult:
     failure: str | None
     verdicts: Sequence[GateVerdict]
     dataset: DatasetLog | None = None
+    experiment: ExperimentLog | None = None
 
     @property
     def headline(self) -> GateVerdict:
@@ -35,9 +39,13 @@ class RunResult:
         return own[0] if own else max(self.verdicts, key=lambda verdict: verdict.verdict.badness)
 
     @property
+    def judged(self) -> Subject | None:
+        """The one of the three that there is."""
+        return self.log or self.dataset or self.experiment
+
+    @property
     def data_kind(self) -> str | None:
-        judged = self.log or self.dataset
-        return judged.data_kind if judged else None
+        return self.judged.data_kind if self.judged else None
 
     @property
     def label(self) -> str:
@@ -49,11 +57,10 @@ class RunResult:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Which run or dataset made these numbers, and how near they are."""
-        judged = self.log or self.dataset
+        """Which run, dataset or experiment made these numbers, and how near they are."""
         return {
             "scenario": self.scenario,
-            **(_NO_RUN if judged is None else judged.identity),
+            **(_NO_RUN if self.judged is None else self.judged.identity),
             "quantiles": QUANTILES,
             "failure": self.failure,
         }

@@ -13,6 +13,7 @@ second experiment. A plan therefore names the effect that it is made for, above 
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pytest_mmgates.stats.pairs import Batching, batched, choose_batch
 from pytest_mmgates.stats.sequence import FEWEST, Bounds, Floats, Sequence
 
 
@@ -67,3 +68,37 @@ class Acceptance:
             if decision.final:
                 return decision, n
         return Decision.GO_ON, len(means)
+
+
+def shrunk_bps(bounds: Bounds) -> float:
+    """An accepted estimate as it is to be believed. Who stops at a high estimate has a high estimate: at a
+    true 0.2 bps those accepted are 0.13 too high. A quarter of the way to the lower bound is taken back,
+    which leaves less than 0.1 at 0.2, and next to nothing at 0.3 and 0.4 (by simulation).
+    """
+    return bounds.estimate - (bounds.estimate - bounds.low) / 4
+
+
+@dataclass(frozen=True, slots=True)
+class OneLook:
+    """What a replay says at its end. `values` are the batches; `bounds` None for fewer than two."""
+
+    decision: Decision
+    values: Floats
+    batching: Batching
+    bounds: Bounds | None
+    sequence: Sequence
+
+
+def decide_once(values: Floats, *, alpha: float, floor_bps: float, first_look: int) -> OneLook:
+    """Of differences in bps that neighbours may share: joined until they are nearly uncorrelated, then looked
+    at once, by a sequence that is tuned to as many batches as there are. INCONCLUSIVE where too few are left.
+    """
+    batching = choose_batch(values)
+    joined = batched(values, batching.size)
+    sequence = Sequence.tuned(alpha, max(FEWEST, len(joined)))
+    if len(joined) < FEWEST:
+        return OneLook(Decision.INCONCLUSIVE, joined, batching, None, sequence)
+    bounds = sequence.bounds(joined)
+    decision = Acceptance(sequence, floor_bps, first_look, max(first_look, len(joined))).of(bounds)
+    decided = decision if batching.usable and decision.final else Decision.INCONCLUSIVE
+    return OneLook(decided, joined, batching, bounds, sequence)

@@ -15,7 +15,7 @@ from pytest_mmgates.stats.sequence import Sequence
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Pairs for the asked power, and the smallest effect that `pairs` of them would show."""
+    """Pairs for the asked power at an effect."""
 
     effect_bps: float
     pairs: int | None
@@ -60,11 +60,3 @@ def pairs_needed(
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
     return Need(effect_bps, high)
-
-
-def smallest_effect_bps(
-    n: int, *, floor_bps: float, deviation_bps: float, alpha: float, asked: float = 0.8
-) -> float:
-    """What n pairs can show with the asked power: the minimum detectable effect of the plan."""
-    line = max(floor_bps, deviation_bps * Sequence.tuned(alpha, n).width(n))
-    return line + _NORMAL.inv_cdf(asked) * deviation_bps / math.sqrt(n)

@@ -61,6 +61,11 @@ class Sequence:
         """Distance of a bound from the mean after n observations, in standard deviations of one."""
         return float(_width(np.float64(n), np.float64(self.rho), self.alpha))
 
+    def widths(self, counts: Any) -> Floats:
+        """The same after each of these counts, (n,)."""
+        found: Floats = _width(counts.astype(np.float64), np.float64(self.rho), self.alpha)
+        return found
+
     def bounds(self, values: Floats) -> Bounds:
         """Of values in the order in which they came; (n,) with n >= 2, all finite. Raises ValueError."""
         if values.ndim != 1 or len(values) < FEWEST or not np.isfinite(values).all():
@@ -81,7 +86,7 @@ class Sequence:
         with np.errstate(divide="ignore", invalid="ignore"):
             deviations = np.sqrt(squares / (counts - 1))
         deviations[:1] = np.nan
-        reach = deviations * _width(counts.astype(np.float64), np.float64(self.rho), self.alpha)
+        reach = deviations * self.widths(counts)
         return means, means - reach, means + reach
 
 

@@ -92,12 +92,7 @@ def edge_tally(
     fills: Fills, instrument: Instrument | None, after: dict[int, Floats], last_mid: float
 ) -> SymbolTally:
     """The sums of one symbol's fills; without its instrument nothing has a weight."""
-    if instrument is None:
-        components = dict.fromkeys(COMPONENTS, np.full(len(fills), np.nan))
-        weight = components["net"]
-    else:
-        components = _components(fills, instrument, after, last_mid)
-        weight = _weight(fills, instrument)
+    components, weight = edge_of_fills(fills, instrument, after, last_mid)
     has_net = np.isfinite(components["net"])
     return SymbolTally(
         edge={name: _weighted(values, weight) for name, values in components.items()},
@@ -106,6 +101,16 @@ def edge_tally(
         },
         lost=_lost(components),
     )
+
+
+def edge_of_fills(
+    fills: Fills, instrument: Instrument | None, after: dict[int, Floats], last_mid: float
+) -> tuple[dict[str, Floats], Floats]:
+    """Every component in bps, and the weight, of each fill; NaN where there is none."""
+    if instrument is None:
+        nothing = np.full(len(fills), np.nan)
+        return dict.fromkeys(COMPONENTS, nothing), nothing
+    return _components(fills, instrument, after, last_mid), _weight(fills, instrument)
 
 
 def _components(

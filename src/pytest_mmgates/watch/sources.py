@@ -38,18 +38,33 @@ class WatchedTick(msgspec.Struct, gc=False):
     symbol: str | None
     cache: Cache
     deadline_miss: bool
+    arm: str = ""
 
 
-KnownRow = TypeVar("KnownRow", WatchedTick, FillRow, SampleRow, EventRow)
+class WatchedFill(FillRow, gc=False):
+    """A fill, and the arm that submitted its order."""
+
+    arm: str = ""
+
+
+KnownRow = TypeVar("KnownRow", WatchedTick, WatchedFill, SampleRow, EventRow)
+ArmedRow = TypeVar("ArmedRow", WatchedTick, WatchedFill)
 
 
 class Sources:
     """Everything that a watch of one run remembers of its rows."""
 
     def __init__(
-        self, manifest: Markets, longest_ns: int, went_on: Callable[[int], None] = lambda _: None
+        self,
+        manifest: Markets,
+        longest_ns: int,
+        went_on: Callable[[int], None] = lambda _: None,
+        arm: str | None = None,
     ) -> None:
-        """`went_on` is told the bucket in which another process went on behind an outage."""
+        """`went_on` is told the bucket in which another process went on behind an outage. `arm`: take ticks
+        and fills of this arm alone.
+        """
+        self._arm = arm
         self._went_on = went_on
         self._outage: Outage | None = None
         self._most_floors = (longest_ns + LATEST_BUCKETS * STEP_NS) // FLOOR_NS + 2
@@ -59,11 +74,13 @@ class Sources:
         length = longest_ns // STEP_NS + 2 * LATEST_BUCKETS + 2
         self.sums = Ring(length, (len(manifest.symbols), len(SUMS)))
         self.notional = Ring(length, (len(manifest.symbols), len(_NOTIONAL)))
+        self._others = Ring(length, (1,))
+        """Ticks of other arms."""
         self.breakers = Breakers(length)
         self.floors = Floors(0, self._most_floors)
         self._readers: dict[str, Callable[[bytes], Iterator[int]]] = {
             "pipeline_ticks": partial(self._read, "pipeline_ticks", "ts_ns", WatchedTick, self._ticks),
-            "fills": partial(self._read, "fills", "recv_ns", FillRow, self._fills),
+            "fills": partial(self._read, "fills", "recv_ns", WatchedFill, self._fills),
             "samples": partial(self._read, "samples", "ts_ns", SampleRow, self._samples),
             "events": partial(self._read, "events", "ts_ns", EventRow, self._events),
         }
@@ -75,6 +92,10 @@ class Sources:
     def ticked(self, end: int, symbol: int | None) -> bool:
         """Whether the bucket before `end` has ticks."""
         return bool(_of(self.sums.window(end, 1), symbol)[0])
+
+    def idle(self, end: int) -> bool:
+        """Whether the bucket before `end` has ticks of other arms alone: this one has nothing to say."""
+        return bool(self._others.window(end, 1)[0]) and not self.sums.window(end, 1).any()
 
     def out(self, end: int) -> bool:
         """Whether the bucket before `end` lies in an outage."""
@@ -115,7 +136,7 @@ class Sources:
 
     def _ticks(self, number: int, rows: Sequence[WatchedTick]) -> None:
         counts: dict[str | None, list[int]] = {}
-        for row in rows:
+        for row in self._own(rows):
             count = counts.get(row.symbol)
             if count is None:
                 count = counts[row.symbol] = [0] * len(SUMS)
@@ -124,9 +145,15 @@ class Sources:
             count[_OUTCOMES[row.cache]] += 1
         for symbol, count in counts.items():
             self.sums.add(number, self._code(symbol), count)
+        own = sum(count[0] for count in counts.values())
+        if own < len(rows):
+            self._others.add(number, 0, len(rows) - own)
 
-    def _fills(self, number: int, rows: Sequence[FillRow]) -> None:
-        for row in rows:
+    def _own(self, rows: Sequence[ArmedRow]) -> Sequence[ArmedRow]:
+        return rows if self._arm is None else [row for row in rows if row.arm == self._arm]
+
+    def _fills(self, number: int, rows: Sequence[WatchedFill]) -> None:
+        for row in self._own(rows):
             code = self._code(row.symbol)
             instrument = self._instruments[code]
             if instrument is not None:

@@ -35,8 +35,13 @@ class Watch:
         warn: Sequence[WatchRule],
         markets: Callable[[], Markets],
         tell: Callable[[str], None],
+        arm: str | None = None,
     ) -> None:
+        """`arm`: of a run of two arms, watch ticks and fills of this one, in its own time: while only the
+        other quotes nothing is judged, and every hold stands still.
+        """
         self._tell = tell
+        self._arm = arm
         self._changes: list[Change] = []
         changed = self._changes.append
         self._rules = [
@@ -89,7 +94,9 @@ class Watch:
             self._round.clear()
             self._look_until(self._newest)
         self._round.add(feed)
-        sources = self._sources = self._sources or Sources(self._markets(), self._longest_ns, self._went_on)
+        sources = self._sources = self._sources or Sources(
+            self._markets(), self._longest_ns, self._went_on, self._arm
+        )
         for number in sources.take(feed, lines):
             self._arrive(sources, feed, number)
 
@@ -140,8 +147,12 @@ class Watch:
         self._looked = max(self._looked, end)
 
     def _look(self, end: int) -> None:
-        """One look; none in an outage, which no process of the run could have used for better or worse."""
-        if self._sources is None or self._started is None or self._sources.out(end):
+        """One look; none in an outage, which no process of the run could have used for better or worse, and
+        none while the arm that is watched does not quote.
+        """
+        if self._sources is None or self._started is None:
+            return
+        if self._sources.out(end) or self._sources.idle(end):
             return
         for rule in self._rules:
             of_process = self._restarted is not None and rule.rule.windowed.warm_up_ns

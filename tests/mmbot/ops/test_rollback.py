@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.mmbot.builders import REPO, Command
 
+from mmbot.audit import broken_line
 from mmbot.config.edit import rewritten, written_values
 from mmbot.config.flags import FLAGS
 from mmbot.config.settings import load_settings
 from mmbot.config.snapshot import Spelled, encoded, load_snapshot, take
 from mmbot.errors import ConfigError, OutputError
-from mmbot.ops.audit import broken_line
 from mmbot.ops.files import write_atomically
 from mmbot.ops.rollback import Values, apply, targets, work_out
 
@@ -172,7 +172,7 @@ def test_an_altered_audit_log_is_said_and_does_not_stop_the_button(mmbot: Comman
     code, out, err = mmbot(*button, "--values", "new")
     assert code == 0
     assert "3 flags set" in out
-    assert err == f"{log}:2: the audit log was altered before this line\n"
+    assert err == f"{log}:1: the audit log was altered at this line\n"
 
 
 def test_a_value_that_would_not_be_the_flags_is_refused_before_anything_is_written(release: Path):

@@ -24,8 +24,9 @@ from mmbot.model.account import (
 from mmbot.model.commands import CancelOrder, SubmitOrder
 from mmbot.model.events import Fill
 from mmbot.model.instrument import Side
+from mmbot.model.orders import own_prefix
 from mmbot.model.records import EventRow
-from mmbot.runtime.assemble import build_engine, own_prefix, plain_markets
+from mmbot.runtime.assemble import build_engine, plain_markets
 from mmbot.runtime.live_world import UNCOMPARED_NS, LiveWorld
 from mmbot.runtime.order_log_file import OrderLogFile
 from mmbot.units import MS, Lots, Ns, Ticks

@@ -16,6 +16,7 @@ from mmbot.execution.order_records import Agreed, CancelSent, CreateSent, Lifecy
 from mmbot.model.account import Asked, Outcome, RequestAnswer
 from mmbot.model.commands import SubmitOrder
 from mmbot.model.instrument import Side
+from mmbot.model.orders import OWN_PREFIXES
 from mmbot.runtime.order_log_file import KEPT_FILES, OrderLogFile
 from mmbot.sim.disk import SimDisk
 from mmbot.units import Lots, Ns, Ticks
@@ -135,6 +136,17 @@ def test_a_log_of_another_arm_is_refused(tmp_path: Path):
     opened(tmp_path).close()
     with pytest.raises(OutputError, match="holds orders of 'mmA-', expected 'mmB-'"):
         OrderLogFile(tmp_path, "mmB-")
+
+
+def test_a_log_of_one_arm_goes_on_as_that_of_both_and_not_the_other_way_round(tmp_path: Path):
+    opened(tmp_path).close()
+    with OrderLogFile(tmp_path, OWN_PREFIXES) as log:
+        log.checkpoint(LifecycleState(symbols={}, positions={}))
+    with OrderLogFile(tmp_path, OWN_PREFIXES) as log:
+        assert log.content is not None
+        assert log.content.own_prefix == ("mmA-", "mmB-")
+    with pytest.raises(OutputError, match=r"holds orders of .*mmB-.*, expected 'mmA-'"):
+        opened(tmp_path)
 
 
 def test_a_checkpoint_begins_a_new_file_and_old_ones_go(tmp_path: Path):

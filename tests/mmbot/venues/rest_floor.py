@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from tests.mmbot.venues.paper.floor import Floor
 
+from mmbot.model.orders import OWN_PREFIXES
 from mmbot.net.http import HttpClient
 from mmbot.units import SECOND, Ns
 from mmbot.venues.bybit.cancel_only import CancelOnly
@@ -31,7 +32,7 @@ class RestFloor:
 
     def door(self, **changes: int) -> CancelOnly:
         alice = Credentials("alice", Secret("alice-secret"))
-        return CancelOnly(self.http, alice, "linear", "mmA-", lambda: self.now_ns, **changes)
+        return CancelOnly(self.http, alice, "linear", OWN_PREFIXES, lambda: self.now_ns, **changes)
 
     def create(self, *client_ids: str) -> None:
         """Orders that rest."""

@@ -26,10 +26,11 @@ def listed(*client_ids: str, cursor: str = "") -> Reply:
     return Reply(200, json.dumps({"retCode": 0, "retMsg": "OK", "result": result}).encode())
 
 
-async def test_own_orders_are_those_of_the_prefix_and_a_number():
+async def test_own_orders_are_those_of_either_arm_and_a_number():
     async with rest_floor() as venue:
-        venue.create("mmA-SYNTHUSDT-1", "mmB-SYNTHUSDT-1", "mmA-by-hand", "web-7")
-        assert await venue.door().own_orders() == [OpenOrder("SYNTHUSDT", "mmA-SYNTHUSDT-1")]
+        venue.create("mmA-SYNTHUSDT-1", "mmB-SYNTHUSDT-2", "mmC-SYNTHUSDT-3", "mmA-by-hand", "web-7")
+        own = [OpenOrder("SYNTHUSDT", "mmB-SYNTHUSDT-2"), OpenOrder("SYNTHUSDT", "mmA-SYNTHUSDT-1")]
+        assert await venue.door().own_orders() == own
 
 
 async def test_every_page_and_both_coins_are_asked_for():

@@ -17,7 +17,7 @@ from pytest_mmgates.baseline.latency import kept
 from pytest_mmgates.baseline.record import ComparisonRecord
 from pytest_mmgates.errors import BaselineError
 from pytest_mmgates.gatefile import read_gate
-from pytest_mmgates.judge import Verdict, judge
+from pytest_mmgates.judge import judge
 from pytest_mmgates.loader import keep_comparison, load
 from pytest_mmgates.perflab import Comparison, Gate, worst_of
 from pytest_mmgates.perflab.counted import RUNG, held_against
@@ -29,6 +29,7 @@ from pytest_mmgates.report.pull_request import comparison_lines, pull_request_re
 from pytest_mmgates.report.result import RunResult
 from pytest_mmgates.report.table import note
 from pytest_mmgates.tables import DURATIONS
+from pytest_mmgates.verdict import Verdict
 
 CI = read_gate(Path(__file__).parents[3] / "gates" / "ci.yaml", shown_as="gates/ci.yaml")
 STAGES = [rule.stage for rule in CI.regress if isinstance(rule, RegressRule)]

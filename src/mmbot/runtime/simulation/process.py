@@ -19,11 +19,12 @@ from mmbot.model.account import AccountMessage, LookUpOrder
 from mmbot.model.commands import OrderBatch, OrderCommand
 from mmbot.model.instrument import Instrument
 from mmbot.model.notes import Note
+from mmbot.model.orders import OWN_PREFIXES
 from mmbot.model.records import Row
 from mmbot.net.backoff import Backoff
 from mmbot.net.intake import Batch, Intake
 from mmbot.net.upkeep import Conversation, Upkeep
-from mmbot.runtime.assemble import build_engine, own_prefix, plain_markets
+from mmbot.runtime.assemble import build_engine, plain_markets
 from mmbot.runtime.live import WallTimes
 from mmbot.runtime.live_world import LiveWorld
 from mmbot.runtime.order_log_file import OrderLogFile
@@ -40,7 +41,6 @@ from mmbot.venues.credentials import Credentials
 from mmbot.venues.paper.rest import Reply
 
 ARM = "A"
-PREFIX = own_prefix(ARM)
 DEPTH = 50
 _RSS_BYTES = 1 << 20
 _LOOK_NS = 100 * MS
@@ -205,8 +205,8 @@ class Process:
         settings = as_live(settings)
         instruments = [instrument]
         self._key = instrument.key
-        self.log = OrderLogFile(Path("orders"), PREFIX, rotate_bytes=_ROTATE_BYTES, disk=machine.disk)
-        self.lifecycle = restored(instruments, PREFIX, self.log)
+        self.log = OrderLogFile(Path("orders"), OWN_PREFIXES, rotate_bytes=_ROTATE_BYTES, disk=machine.disk)
+        self.lifecycle = restored(instruments, OWN_PREFIXES, self.log)
         reconciler = Reconciler(self.lifecycle)
         self._intake, stream = public_talk(instruments, DEPTH, _unrecorded, StreamSettings(), seed)
         self.talk = AccountTalk(

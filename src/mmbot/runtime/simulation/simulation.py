@@ -25,10 +25,11 @@ from mmbot.errors import OutputError
 from mmbot.execution.invariants import InvariantError
 from mmbot.model.events import MarketEvent
 from mmbot.model.notes import Happened, Note
+from mmbot.model.orders import OWN_PREFIXES
 from mmbot.model.records import EventRow, Row
 from mmbot.runtime.reload import Reload, Reloader, Sources
 from mmbot.runtime.simulation.network import Kind, Network
-from mmbot.runtime.simulation.process import PREFIX, Process, as_live
+from mmbot.runtime.simulation.process import Process, as_live
 from mmbot.runtime.simulation.trace import Trace
 from mmbot.runtime.simulation.witness import Truth, ViolationError, Watch
 from mmbot.sim.disk import Cut, Killed, SimDisk
@@ -134,14 +135,14 @@ class Simulation:
         exchange = PaperExchange([Feed(self._instrument, tape)], keys, PaperSettings(), start_ns)
         self._member = exchange.members[_KEY]
         desk = next(iter(self._member.account.desks.values()))
-        self._truth = Truth(self._member, desk, PREFIX)
+        self._truth = Truth(self._member, desk, OWN_PREFIXES)
         settings = self._settings
         self._watch = Watch(
             self.heap,
             self._truth,
             self.disk,
             self._instrument,
-            own_prefix=PREFIX,
+            own_prefix=OWN_PREFIXES,
             cap_lots=_cap_lots(settings, market, tape),
             fresh_ns=round(settings.md_cache.fresh_ms_for_pricing * MS),
         )

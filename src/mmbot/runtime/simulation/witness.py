@@ -32,6 +32,7 @@ from mmbot.execution.lifecycle import Lifecycle
 from mmbot.execution.order_log import read
 from mmbot.execution.tracked import Phase
 from mmbot.model.instrument import Instrument, Side
+from mmbot.model.orders import OwnPrefix
 from mmbot.runtime.simulation.network import BookFrame, Link, Orders
 from mmbot.sim.disk import SimDisk
 from mmbot.sim.event_heap import EventHeap
@@ -84,7 +85,7 @@ class Sent(NamedTuple):
 class Truth:
     """What happened at the venue, gathered from the exchange's own rows."""
 
-    def __init__(self, member: Member, desk: Desk, own_prefix: str) -> None:
+    def __init__(self, member: Member, desk: Desk, own_prefix: OwnPrefix) -> None:
         self._member = member
         self.desk = desk
         self._own_prefix = own_prefix
@@ -124,7 +125,7 @@ class Watch:
         disk: SimDisk,
         instrument: Instrument,
         *,
-        own_prefix: str,
+        own_prefix: OwnPrefix,
         cap_lots: int,
         fresh_ns: int,
     ) -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from mmbot.errors import RemoteProtocolError
 from mmbot.model.account import Outcome
-from mmbot.model.orders import is_own
+from mmbot.model.orders import OwnPrefix, is_own
 from mmbot.net.http import HttpClient
 from mmbot.units import SECOND, Ns
 from mmbot.venues.bybit.budget import BAN_NS
@@ -38,14 +38,14 @@ class OpenOrder(NamedTuple):
 
 
 class CancelOnly:
-    """Own orders of one category: those whose client id begins with the prefix and ends with a number."""
+    """Own orders of one category: client ids that begin with a prefix of ours and end with a number."""
 
     def __init__(
         self,
         http: HttpClient,
         credentials: Credentials,
         category: Category,
-        own_prefix: str,
+        own_prefix: OwnPrefix,
         clock: Callable[[], Ns],
         *,
         banned_until_ns: int = 0,

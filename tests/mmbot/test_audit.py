@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmbot.errors import OutputError
-from mmbot.ops.audit import append, broken_line
+from mmbot.audit import append, broken_line, records
+from mmbot.errors import ConfigError, OutputError
 
 
 def log_of(path: Path, count: int) -> list[bytes]:
@@ -25,7 +25,7 @@ def test_a_whole_log_is_whole_and_says_what_was_done(tmp_path: Path):
 
 
 @given(st.integers(0, 3), st.sampled_from(["change", "remove", "swap", "repeat"]))
-def test_what_was_altered_breaks_the_chain_at_the_next_line(tmp_path_factory, at: int, how: str):
+def test_what_was_altered_is_found_where_it_was(tmp_path_factory, at: int, how: str):
     path = tmp_path_factory.mktemp("log") / "audit.jsonl"
     lines = log_of(path, 5)
     if how == "change":
@@ -37,17 +37,30 @@ def test_what_was_altered_breaks_the_chain_at_the_next_line(tmp_path_factory, at
     else:
         lines.insert(at, lines[at])
     path.write_bytes(b"".join(lines))
-    first_bad = at + 2 if how in ("change", "repeat") else at + 1
+    first_bad = at + 2 if how == "repeat" else at + 1
     assert broken_line(path) == first_bad
 
 
-def test_a_torn_tail_stays_visible_and_stops_nothing(tmp_path: Path):
+def test_a_change_of_the_last_line_is_found_too(tmp_path: Path):
+    path = tmp_path / "audit.jsonl"
+    log_of(path, 3)
+    path.write_bytes(path.read_bytes().replace(b'"number":2', b'"number":3'))
+    assert broken_line(path) == 3
+    with pytest.raises(ConfigError, match=r"audit.jsonl:3: the audit log was altered"):
+        records(path)
+
+
+def test_a_torn_log_keeps_its_whole_lines_and_goes_on(tmp_path: Path):
     path = tmp_path / "audit.jsonl"
     lines = log_of(path, 2)
-    path.write_bytes(lines[0] + lines[1][:20])
-    append(path, "act", {"number": 9}, 9)
-    assert msgspec.json.decode(path.read_bytes().splitlines()[-1])["number"] == 9
-    assert broken_line(path) == 2
+    for kept in range(1, len(lines[1]), 13):
+        path.write_bytes(lines[0] + lines[1][:kept])
+        assert [record["number"] for record in records(path)] == [0]
+        append(path, "act", {"number": 9}, 9)
+        assert [(one["number"], one.get("torn_bytes")) for one in records(path)] == [(0, None), (9, kept)]
+        aside = path.with_name("audit.jsonl.torn")
+        assert aside.read_bytes() == lines[1][:kept] + b"\n"
+        aside.unlink()
 
 
 def test_a_log_that_cannot_be_written_is_an_error(tmp_path: Path):

@@ -1,0 +1,1 @@
+"""Experiments: a candidate configuration against the baseline, planned before it starts."""

@@ -1,0 +1,321 @@
+"""(facts, gate, blocks) -> what an experiment decides. Pure: no file, no clock.
+
+Void comes first: a plan that was edited, labels that do not fit it, a block that is missing without a reason
+of the market's, counts that do not fit the planned shares, data of another kind, a value that is no number.
+Then there is nothing to decide, whatever the estimate: NO_DATA.
+
+A live stage is looked at after every pair, in the order in which pairs were completed, each time as if it
+were the last: what is decided at the first final look stands, and a controller that asks after each pair is
+told the same as who asks at the end. Linearised values use the arms' ratios so far, so no look knows more
+than was known then.
+
+A replay is looked at once, at its end. Neighbouring blocks are joined until they are uncorrelated, and the
+sequence is tuned to as many batches as there are. What has to hold under every model that stands in for a
+venue holds under all of them, or nothing is decided.
+
+A pair goes as a whole. Stages of 10 and 100 % are for safety: there a candidate can be rejected for harm, and
+is never accepted.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pytest_mmgates.armrules import DeltaRule
+from pytest_mmgates.experiment.blocks import added
+from pytest_mmgates.experiment.facts import ARMS, REPLAY, Facts
+from pytest_mmgates.experiment.pairing import Pair, pairs_of, sums_of
+from pytest_mmgates.experiment.record import BlockRecord, VariantRecord
+from pytest_mmgates.experiment.validity import balance_p, excluded_of, void_of
+from pytest_mmgates.stats.acceptance import Acceptance, Decision, decide_once
+from pytest_mmgates.stats.carryover import Memory, Sensitivity, memory, sensitivity
+from pytest_mmgates.stats.pairs import (
+    Batching,
+    Sums,
+    batched,
+    differences_bps,
+    lag1,
+    sign_flip_p,
+)
+from pytest_mmgates.stats.sequence import FEWEST, Bounds, Floats
+from pytest_mmgates.stats.sequence import Sequence as ConfidenceSequence
+from pytest_mmgates.units import BPS
+
+ACCEPTING = "50"
+"""The live stage that accepts."""
+_FLIPS = 10_000
+_MOST_UNMARKED = 0.1
+COMPONENTS = ("net", "gross", "adverse", "fees")
+"""Of `Part`; net is the sum of the other three."""
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """Estimate and bounds in bps after each pair or batch; for the chart."""
+
+    estimate: list[float]
+    low: list[float]
+    high: list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class ArmSummary:
+    """What one arm did in the pairs that count. `components` in bps of its notional."""
+
+    blocks: int
+    fills: int
+    unmarked: int
+    notional: float
+    components: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class VariantDecision:
+    """What one set of models, or the live stage, says. `bounds` None: nothing to estimate from. `looks`:
+    pairs or batches at the final look; `deviation_bps` is that of one of them.
+    """
+
+    name: str
+    decision: Decision
+    reason: str
+    bounds: Bounds | None
+    looks: int
+    pairs: int
+    batching: Batching | None
+    lag1: float
+    deviation_bps: float
+    path: Path
+    arms: dict[str, ArmSummary]
+    excluded: dict[str, dict[str, int]]
+    slippage: Bounds | None
+    sensitivity: Sensitivity | None
+    memory: Memory | None
+    balance_p: float
+    sign_flip_p: float | None
+
+    @property
+    def too_short(self) -> list[str]:
+        """What says that the wash-out was too short."""
+        found = []
+        if self.sensitivity and self.sensitivity.too_short:
+            found.append("the estimate after two wash-outs differs by more than one standard error")
+        if self.memory and self.memory.too_short:
+            found.append(f"{self.memory.share:.0%} of an inherited position is left after two wash-outs")
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentDecision:
+    """`void`: why there is nothing to decide; then there are no variants."""
+
+    decision: Decision
+    reason: str
+    void: tuple[str, ...]
+    variants: tuple[VariantDecision, ...]
+    duration_ns: int
+
+
+def decide(
+    facts: Facts, rule: DeltaRule, sources: Sequence[str], variants: Sequence[VariantRecord]
+) -> ExperimentDecision:
+    """`sources`: the kinds of data that the gate takes."""
+    void = tuple(dict.fromkeys(reason for variant in variants for reason in void_of(facts, sources, variant)))
+    lost = {run.variant for run in facts.runs} - {variant.name for variant in variants}
+    void += tuple(f"variant {name} was not played by both arms" for name in sorted(lost))
+    void += () if variants else ("nothing was recorded",)
+    spans = [variant.ended_ns - variant.started_ns for variant in variants]
+    if void:
+        return ExperimentDecision(Decision.INCONCLUSIVE, void[0], void, (), min(spans, default=0))
+    decided = tuple(_decide_variant(facts, rule, variant) for variant in variants)
+    decision, reason = _together(decided)
+    return ExperimentDecision(decision, reason, (), decided, min(spans))
+
+
+def _decide_variant(facts: Facts, rule: DeltaRule, variant: VariantRecord) -> VariantDecision:
+    pairs = [pair for pair in pairs_of(facts, variant.blocks) if not pair.excluded]
+    replay = facts.stage == REPLAY
+    judged = _judge_replay(rule, pairs) if replay else _judge_live(facts, rule, pairs, variant.started_ns)
+    looked = pairs if replay else pairs[: judged.looks]
+    arms: dict[str, ArmSummary] = {arm: _summary(looked, arm) for arm in ARMS}
+    found = VariantDecision(
+        name=variant.name,
+        decision=judged.decision,
+        reason=judged.reason,
+        bounds=judged.bounds,
+        looks=judged.looks,
+        pairs=len(pairs),
+        batching=judged.batching,
+        lag1=lag1(judged.values),
+        deviation_bps=float(judged.values.std(ddof=1)) if len(judged.values) >= FEWEST else 0.0,
+        path=judged.path,
+        arms=arms,
+        excluded=excluded_of(variant.blocks),
+        slippage=_slippage(rule, looked, judged.batching),
+        sensitivity=_sensitivity(looked),
+        memory=_memory(facts, variant.blocks),
+        balance_p=balance_p(facts, variant),
+        sign_flip_p=sign_flip_p(judged.values, flips=_FLIPS, seed=facts.seed) if len(judged.values) else None,
+    )
+    return _with_doubts(found)
+
+
+def _with_doubts(found: VariantDecision) -> VariantDecision:
+    """An acceptance that something speaks against is none."""
+    if found.decision is not Decision.ACCEPT:
+        return found
+    doubts = [f"lengthen the wash-out: {why}" for why in found.too_short]
+    for arm, summary in found.arms.items():
+        if summary.unmarked > _MOST_UNMARKED * (summary.fills or 1):
+            doubts.append(f"{summary.unmarked} of {summary.fills} fills of arm {arm} have no net")
+    return replace(found, decision=Decision.INCONCLUSIVE, reason="; ".join(doubts)) if doubts else found
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    decision: Decision
+    reason: str
+    bounds: Bounds | None
+    looks: int
+    values: Floats
+    batching: Batching | None
+    path: Path
+
+
+def _judge_live(facts: Facts, rule: DeltaRule, pairs: Sequence[Pair], started_ns: int) -> _Judged:
+    """After every pair, until a decision is final."""
+    first_look = max(rule.pairs, facts.least_pairs)
+    acceptance = Acceptance(
+        ConfidenceSequence.tuned(rule.alpha, facts.max_pairs),
+        rule.limit_bps,
+        first_look,
+        max(first_look, facts.max_pairs),
+    )
+    a, b = sums_of(pairs, "a"), sums_of(pairs, "b")
+    path, bounds, decision, n = Path([], [], []), None, Decision.GO_ON, 0
+    values = np.empty(0)
+    for n in range(1, len(pairs) + 1):
+        values = differences_bps(_first(a, n), _first(b, n))
+        if n < FEWEST or not np.isfinite(values).all():
+            continue
+        bounds = acceptance.sequence.bounds(values)
+        _extend(path, bounds)
+        decision = _at_stage(facts, acceptance.of(bounds), pairs[n - 1].end_ns - started_ns)
+        if decision.final:
+            break
+    return _Judged(decision, _why(decision, bounds, first_look, n), bounds, n, values, None, path)
+
+
+def _at_stage(facts: Facts, decision: Decision, elapsed_ns: int) -> Decision:
+    """At 10 and 100 % a candidate can only be rejected for harm; nothing is accepted in less time than was
+    planned.
+    """
+    if facts.stage != ACCEPTING and decision is not Decision.HARM:
+        return Decision.GO_ON
+    early = decision is Decision.ACCEPT and elapsed_ns < facts.least_duration_ns
+    return Decision.GO_ON if early else decision
+
+
+def _judge_replay(rule: DeltaRule, pairs: Sequence[Pair]) -> _Judged:
+    """Once, over batches that are nearly uncorrelated."""
+    nothing = Path([], [], [])
+    values = differences_bps(sums_of(pairs, "a"), sums_of(pairs, "b")) if pairs else np.empty(0)
+    if len(values) < FEWEST or not np.isfinite(values).all():
+        reason = f"{len(values)} blocks with fills of both arms, expected at least {rule.pairs}"
+        return _Judged(Decision.INCONCLUSIVE, reason, None, len(values), np.empty(0), None, nothing)
+    look = decide_once(values, alpha=rule.alpha, floor_bps=rule.limit_bps, first_look=rule.pairs)
+    n = len(look.values)
+    path = nothing
+    if look.bounds is not None:
+        path = Path(*(column[1:].tolist() for column in look.sequence.path(look.values)))
+    why = (
+        _why(look.decision, look.bounds, rule.pairs, n)
+        if look.batching.usable
+        else _correlated(look.batching)
+    )
+    return _Judged(look.decision, why, look.bounds, n, look.values, look.batching, path)
+
+
+def _correlated(batching: Batching) -> str:
+    return (
+        f"{batching.batches} batches of {batching.size} blocks are left with a correlation of"
+        f" {batching.lag1:.2f}, expected at least 24 at 0.1 or less: more market is needed"
+    )
+
+
+def _why(decision: Decision, bounds: Bounds | None, first_look: int, n: int) -> str:
+    if bounds is None or n < first_look:
+        return f"{n} pairs, the first look is after {first_look}"
+    words = {
+        Decision.ACCEPT: "the lower bound is above 0, and the estimate at the floor",
+        Decision.HARM: "the upper bound is below 0",
+        Decision.FUTILE: "the upper bound is below the floor",
+        Decision.GO_ON: "nothing is decided yet",
+        Decision.INCONCLUSIVE: "nothing is decided after all that was planned",
+    }
+    return words[decision]
+
+
+def _extend(path: Path, bounds: Bounds) -> None:
+    path.estimate.append(bounds.estimate)
+    path.low.append(bounds.low)
+    path.high.append(bounds.high)
+
+
+def _first(sums: Sums, n: int) -> Sums:
+    return Sums(sums.net[:n], sums.notional[:n])
+
+
+def _summary(pairs: Sequence[Pair], arm: str) -> ArmSummary:
+    blocks = [getattr(pair, arm.lower()) for pair in pairs]
+    whole = added([block.analysed for block in blocks])
+    components = (
+        {name: BPS * getattr(whole, name) / whole.notional for name in COMPONENTS} if whole.notional else {}
+    )
+    return ArmSummary(len(blocks), whole.fills, whole.unmarked, whole.notional, components)
+
+
+def _slippage(rule: DeltaRule, pairs: Sequence[Pair], batching: Batching | None) -> Bounds | None:
+    """B less A, joined as the net was; None where too few orders say at which mid they were decided."""
+    if len(pairs) < FEWEST:
+        return None
+    values = differences_bps(sums_of(pairs, "a", slippage=True), sums_of(pairs, "b", slippage=True))
+    values = batched(values, batching.size) if batching else values
+    if len(values) < FEWEST or not np.isfinite(values).all():
+        return None
+    return ConfidenceSequence.tuned(rule.alpha, max(FEWEST, len(values))).bounds(values)
+
+
+def _sensitivity(pairs: Sequence[Pair]) -> Sensitivity | None:
+    if not pairs or any(pair.a.late is None or pair.b.late is None for pair in pairs):
+        return None
+    once = differences_bps(sums_of(pairs, "a"), sums_of(pairs, "b"))
+    twice = differences_bps(sums_of(pairs, "a", late=True), sums_of(pairs, "b", late=True))
+    if not (np.isfinite(once).all() and np.isfinite(twice).all()):
+        return None
+    return sensitivity(once, twice)
+
+
+def _memory(facts: Facts, blocks: Sequence[BlockRecord]) -> Memory | None:
+    """Over all blocks; a replay has no switch."""
+    if facts.stage == REPLAY:
+        return None
+    moments = [moment for block in blocks for moment in block.positions]
+    if not moments:
+        return None
+    before, after = np.array(moments).T
+    return memory(before, after)
+
+
+def _together(decided: Sequence[VariantDecision]) -> tuple[Decision, str]:
+    """What all variants agree on."""
+    decisions = {one.decision for one in decided}
+    if len(decisions) == 1:
+        return decided[0].decision, decided[0].reason
+    if decisions <= {Decision.HARM, Decision.FUTILE}:
+        return (
+            Decision.HARM,
+            "the upper bound is below 0 or below the floor, whatever stands in for the venue",
+        )
+    said = ", ".join(f"{one.name} {one.decision}" for one in decided)
+    return Decision.INCONCLUSIVE, f"it depends on what stands in for the venue: {said}"

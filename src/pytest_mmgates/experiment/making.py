@@ -1,0 +1,98 @@
+"""How a session plays the replay stage of an experiment: each arm under each variant is a part of one run, so
+workers share them, a killed one is played again, and what was interrupted can be resumed.
+
+    OUT/runs/ab-wider-spread/experiment.json           facts of the plan
+    OUT/runs/ab-wider-spread/parts/power-2x@B/         a complete run directory
+    OUT/runs/ab-wider-spread.variants/power-2x.yaml    what each variant overrides
+
+Arm B is watched by the rules of `safety` that name it. One that breaks ends the whole.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+from pytest_mmgates.armrules import CandidateRule
+from pytest_mmgates.errors import ExperimentError
+from pytest_mmgates.experiment.concluding import conclude
+from pytest_mmgates.experiment.facts import Facts, facts_of, keep_facts
+from pytest_mmgates.gatefile import Gate, read_gate
+from pytest_mmgates.making import Making
+from pytest_mmgates.sut import load_callable
+
+
+class ExperimentMaking(Making):
+    """Of the session's experiment, seen from one of its processes."""
+
+    @cached_property
+    def facts(self) -> Facts:
+        """Raises ExperimentError, also for a gate that does not ask what the plan was made for."""
+        return self._facts()
+
+    def _facts(self, **times: int) -> Facts:
+        """`times`: of a live stage, when it began and until when its blocks are asked for."""
+        options = self._options
+        request: dict[str, object] = {
+            "plan": str(options.plan_of(self._spec.scenario)),
+            "stage": options.stage,
+            "out_dir": str(self._beside("variants")),
+            **times,
+        }
+        facts = facts_of(load_callable("mmgates_experiment", options.experiment_door)(request))
+        check_gate(facts, self._whole_gate, options.gates_dir / "ab.yaml")
+        return facts
+
+    @property
+    def _whole_gate(self) -> Gate:
+        path = self._options.gates_dir / "ab.yaml"
+        return read_gate(path, shown_as=self._options.shown(path))
+
+    def _parts(self) -> tuple[str, ...]:
+        return tuple(run.name for run in self.facts.runs)
+
+    def _put_together(self, _played: Sequence[str], /) -> None:
+        keep_facts(self._partial, self.facts)
+        conclude(self._options, self._whole_gate, self._partial, self._spec.scenario, self._tell)
+
+    def _gate(self, part: str | None, /) -> Gate:
+        """Of arm B, with its rules of safety as those that stop a run."""
+        gate = self._whole_gate
+        if part is None or not part.endswith("@B"):
+            return gate
+        return watching(gate)
+
+    def _request(self, run_dir: Path, part: str | None) -> dict[str, object]:
+        run = next(run for run in self.facts.runs if run.name == part)
+        return {
+            **super()._request(run_dir, None),
+            "scenario": self.facts.scenario,
+            "seed": self.facts.seed if self._options.seed is None else self._options.seed,
+            "config": run.config,
+            "arm": run.arm,
+            "plan_hash": self.facts.plan_hash,
+        }
+
+
+def watching(gate: Gate) -> Gate:
+    """With the rules of safety that name arm B as those that stop a run."""
+    rules = tuple(rule.violation for rule in gate.safety if isinstance(rule, CandidateRule))
+    return replace(gate, stop=rules)
+
+
+def check_gate(facts: Facts, gate: Gate, path: Path) -> None:
+    """The plan names this gate, and the numbers that it was planned with are those of the gate."""
+    if gate.source != "experiment":
+        raise ExperimentError(f"{gate.file}: judges a {gate.source}, expected `accept` and `safety`")
+    if (path.parent.parent / facts.gate).resolve() != path.resolve():
+        raise ExperimentError(f"plan {facts.name}: its gate is {facts.gate}, and this is {gate.file}")
+    rule = gate.accept[0]
+    planned = {
+        "floor_bps": (facts.floor_bps, rule.limit_bps),
+        "confidence": (facts.confidence, float(rule.confidence)),
+    }
+    for name, (of_plan, of_gate) in planned.items():
+        if of_plan != of_gate:
+            raise ExperimentError(
+                f"plan {facts.name}: {name} was {of_plan:g}, expected {of_gate:g} of {gate.file}"
+            )

@@ -1,0 +1,74 @@
+"""How a session plays a live stage of an experiment: one run of both arms, which change places as planned.
+
+    OUT/runs/ab-wider-spread/experiment.json         facts of the plan, and the blocks of the run
+    OUT/runs/ab-wider-spread/live/<run id>/          a complete run directory
+
+Without --mmgates-live it is played on the virtual clock, on the plan's scenario: the whole stage in minutes,
+and nothing is recorded of it beyond its verdict. With it, on the plan's live scenario, in its own time, as
+the rollout's log says. A stage that was interrupted begins anew: what cut through a block may have been of
+one arm's making.
+
+Ticks and fills of arm B are watched by the rules of `safety` that name it. One that breaks rolls the run back
+to the baseline, and ends it then.
+"""
+
+from pathlib import Path
+
+from pytest_mmgates.experiment.concluding import conclude, record
+from pytest_mmgates.experiment.facts import Facts, keep_facts
+from pytest_mmgates.experiment.making import ExperimentMaking, watching
+from pytest_mmgates.experiment.reading import LIVE
+from pytest_mmgates.gatefile import Gate
+from pytest_mmgates.making import Making, Outcome
+from pytest_mmgates.rows import read_manifest
+from pytest_mmgates.units import NS_PER_S
+
+
+class StageMaking(ExperimentMaking):
+    """Of the session's experiment at a live stage, seen from one of its processes."""
+
+    @property
+    def _watched_arm(self) -> str | None:
+        return "B"
+
+    @property
+    def _rolls_back(self) -> bool:
+        return True
+
+    def _facts(self, **times: int) -> Facts:
+        """Before it was played, no block has begun."""
+        return super()._facts(**{"start_ns": 0, "until_ns": 0, **times})
+
+    def _parts(self) -> tuple[str, ...]:
+        return ()
+
+    def _make_whole(self) -> Outcome:
+        options, experiment = self._options, self.facts.name
+        began_ns = record(options, experiment, "begun") if options.live is not None else None
+        run_dir = self._partial / LIVE / self.run_id
+        self._play(run_dir, None)
+        manifest = read_manifest(run_dir)
+        began_ns = manifest.started_ns if began_ns is None else began_ns
+        until_ns = manifest.started_ns + manifest.duration_ns
+        keep_facts(self._partial, self._facts(start_ns=began_ns, until_ns=until_ns))
+        if options.live is not None:
+            conclude(options, self._whole_gate, self._partial, experiment, self._tell)
+        return Outcome(self.run_id)
+
+    def _gate(self, _part: str | None, /) -> Gate:
+        return watching(self._whole_gate)
+
+    def _request(self, run_dir: Path, part: str | None) -> dict[str, object]:
+        options, facts = self._options, self.facts
+        planned_s = facts.least_duration_ns / NS_PER_S
+        return {
+            **Making._request(self, run_dir, part),  # noqa: SLF001 (that of a replay is another)
+            "scenario": facts.scenario if options.live is None else options.live,
+            "config": [],
+            "live": options.live is not None,
+            "host": options.host,
+            "duration_s": planned_s if options.duration is None else options.duration_s,
+            "plan": str(options.plan_of(facts.name)),
+            "stage": facts.stage,
+            "out_dir": str(options.out_dir),
+        }

@@ -1,0 +1,204 @@
+"""What came of one stage of an experiment, for people: `edge/reports/ab_run_online_*.md` and `.html` of a
+live stage, `edge/reports/ab_replay_*` of a replay. The name ends with the moment, by the run's own clock, at
+which what it tells of ended, so equal input gives equal names and equal bytes.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import jinja2
+
+from pytest_mmgates.experiment.decide import COMPONENTS, VariantDecision
+from pytest_mmgates.experiment.facts import ARMS, REPLAY
+from pytest_mmgates.experiment.log import ExperimentLog
+from pytest_mmgates.history import ticks as spark
+from pytest_mmgates.judge import GateVerdict
+from pytest_mmgates.report.markdown import number, render
+from pytest_mmgates.report.result import RunResult
+from pytest_mmgates.report.svg import band_chart
+from pytest_mmgates.report.table import figure, note
+from pytest_mmgates.stats.acceptance import Acceptance, Decision, shrunk_bps
+from pytest_mmgates.stats.operating import Characteristic, characteristics
+from pytest_mmgates.stats.sequence import FEWEST
+from pytest_mmgates.stats.sequence import Sequence as ConfidenceSequence
+from pytest_mmgates.units import NS_PER_S
+from pytest_mmgates.verdict import Verdict
+
+_LONGEST_SPARK = 60
+DEVIATIONS = (
+    (
+        "The note accepts at an estimate of +0.2 bps. Looked at hourly, that accepts a useless change in 43 %"
+        " of experiments; here the lower bound of a confidence sequence has to be above 0, too: 2 %."
+    ),
+    (
+        "The note accepts at every stage. One treated block in ten has 2.8 times the noise of one in two:"
+        " 10 % is for safety alone, 50 % accepts, and at 100 % one block in ten stays with the baseline."
+    ),
+    (
+        "The note compares slippage by its estimate, which at no difference at all is above 0 every second"
+        " time: here it is held by the same kind of sequence, and broken when that says so."
+    ),
+    "Before any money both arms replay one recording; the note knows no such stage.",
+)
+_NEXT = {
+    (REPLAY, Decision.ACCEPT): "go on to 10 % live: `pytest -m ab --mmgates-rollout 10`",
+    ("10", Decision.GO_ON): "when its time and pairs are there: 50 %",
+    ("50", Decision.ACCEPT): "go on to 100 %, with one block in ten held back",
+    ("50", Decision.GO_ON): "let it run: the next look is after the next pair",
+    ("100", Decision.GO_ON): "when its time is there: make the candidate the baseline",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayBefore:
+    """What the replay stage of the same plan said, variant by variant, in bps."""
+
+    plan_hash: str
+    estimates: dict[str, float]
+
+
+def replay_json(log: ExperimentLog) -> str:
+    """What a later stage reads as `ReplayBefore`."""
+    estimates = {one.name: one.bounds.estimate for one in log.decision.variants if one.bounds}
+    return json.dumps({"plan_hash": log.facts.plan_hash, "estimates": estimates}, indent=1) + "\n"
+
+
+def stem(log: ExperimentLog) -> str:
+    """Of both files."""
+    ended_ns = max((variant.ended_ns for variant in log.variants), default=0)
+    moment = datetime.fromtimestamp(ended_ns // NS_PER_S, tz=UTC)
+    return f"{'ab_replay' if log.is_replay else 'ab_run_online'}_{moment:%Y%m%d_%H%M%S}"
+
+
+def pages(result: RunResult, log: ExperimentLog, before: ReplayBefore | None = None) -> tuple[str, str]:
+    """Markdown and HTML."""
+    facts = _facts(result, log, before)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("pytest_mmgates", "report/templates"),
+        undefined=jinja2.StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= _FILTERS
+    charts = {one.name: _chart(log, one) for one in log.decision.variants}
+    page = environment.get_template("experiment.html.j2").render(charts=charts, **facts)
+    return render("experiment.md.j2", _FILTERS, **facts), page
+
+
+def _facts(result: RunResult, log: ExperimentLog, before: ReplayBefore | None) -> dict[str, Any]:
+    decision = log.decision
+    variants = decision.variants
+    return {
+        "result": result,
+        "gate": result.headline,
+        "facts": log.facts,
+        "log": log,
+        "decision": decision,
+        "variants": variants,
+        "next": _next_action(log, result.headline),
+        "arms": ARMS,
+        "components": COMPONENTS,
+        "exclusions": [
+            (one.name or "live", reason, arms) for one in variants for reason, arms in one.excluded.items()
+        ],
+        "sparks": {one.name: _spark(one) for one in variants},
+        "shrunk": {
+            one.name: shrunk_bps(one.bounds)
+            for one in variants
+            if one.bounds and one.decision is Decision.ACCEPT
+        },
+        "operating": _operating(log),
+        "gap": _gap(log, before),
+        "deviations": DEVIATIONS,
+        "origins": [
+            (variant.name or "live", origin) for variant in log.variants for origin in variant.origins
+        ],
+        "clock": "replay, virtual" if log.is_replay else "that of the run",
+    }
+
+
+def _next_action(log: ExperimentLog, gate: GateVerdict) -> str:
+    decision = log.decision
+    why_not = _why_not(log, gate)
+    if why_not is not None:
+        return why_not
+    if decision.decision is Decision.ACCEPT and gate.verdict is not Verdict.PASS:
+        return f"not yet: it is accepted, and {gate.worst_first[0].rule} is {gate.worst_first[0].verdict}"
+    if any(variant.too_short for variant in decision.variants):
+        return "make another plan with a longer wash-out"
+    undecided = "nothing is decided: another plan, with more market or a larger effect (`mmgates plan`)"
+    return _NEXT.get((log.facts.stage, decision.decision), undecided)
+
+
+def _why_not(log: ExperimentLog, gate: GateVerdict) -> str | None:
+    """What to do about a candidate that does not go on, or about nothing that can be believed."""
+    broken = [rule.rule for rule in gate.rules if rule.section == "safety" and rule.verdict is Verdict.FAIL]
+    if broken:
+        return f"take the candidate away, a rule of safety is broken: {'; '.join(broken)}"
+    if log.decision.void:
+        return "nothing: what was recorded is void. Put right what made it so, and record again"
+    if log.decision.decision in (Decision.HARM, Decision.FUTILE):
+        return "reject the candidate: return to the baseline"
+    return None
+
+
+def _chart(log: ExperimentLog, found: VariantDecision) -> str:
+    path = found.path
+    floor = log.facts.floor_bps
+    return band_chart(
+        estimate=path.estimate,
+        low=path.low,
+        high=path.high,
+        first=FEWEST,
+        lines=[(0.0, "0"), (floor, f"{floor:+g} bps")],
+        x_name="batches" if found.batching and found.batching.size > 1 else "pairs",
+        y_name="B - A, bps",
+    )
+
+
+def _spark(found: VariantDecision) -> str:
+    """The estimate over the pairs, in as many heights as fit a line."""
+    estimates = found.path.estimate
+    step = -(-len(estimates) // _LONGEST_SPARK) or 1
+    return spark(estimates[::step]) if estimates else ""
+
+
+def _operating(log: ExperimentLog) -> list[Characteristic]:
+    """Of this plan, at the noise that was measured: that of the noisiest variant."""
+    noise = max((one.deviation_bps for one in log.decision.variants), default=0.0)
+    if not noise:
+        return []
+    most = max(log.facts.max_pairs, log.rule.pairs)
+    sequence = ConfidenceSequence.tuned(log.rule.alpha, most)
+    rule = Acceptance(sequence, log.rule.limit_bps, log.rule.pairs, most)
+    return characteristics(rule, deviation_bps=noise, seed=log.facts.seed)
+
+
+def _gap(log: ExperimentLog, before: ReplayBefore | None) -> dict[str, float] | None:
+    """Live less replay, by variant of the replay; None unless both are of this plan."""
+    live = log.decision.variants[0].bounds if log.decision.variants else None
+    if log.is_replay or before is None or live is None or before.plan_hash != log.facts.plan_hash:
+        return None
+    return {name: live.estimate - estimate for name, estimate in before.estimates.items()}
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.3f}"
+
+
+def _percent(value: float) -> str:
+    return f"{value:.1%}"
+
+
+_FILTERS: Mapping[str, Callable[..., str]] = {
+    "number": number,
+    "figure": figure,
+    "note": note,
+    "signed": _signed,
+    "percent": _percent,
+}

@@ -1,0 +1,109 @@
+"""The shipped bot at a live stage of an experiment, on the virtual clock: judged by arm, and rolled back."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from tests.mmbot.builders import MARKET, START_NS, linear, scenario_file
+from tests.mmbot.experiment.plans import written
+
+ROOT = Path(__file__).parents[2]
+INI = """
+[pytest]
+mmgates_sut = mmbot.sut:open_run
+mmgates_experiment = mmbot.sut:open_experiment
+mmgates_rollout = mmbot.sut:record_rollout
+"""
+SECTIONS = {"pipeline": {"tick_interval_ms": 250}, "telemetry": {"sample_interval_s": 10}}
+GATE = """\
+gate: ab
+evidence: {duration: ">= 1m", ticks: ">= 100", source: [synthetic]}
+owner: nobody
+runbook: none.md
+accept: ["delta(net_bps) >= 0.2bps by sequence(0.975), pairs >= 24"]
+safety: ["B.deadline_miss.ratio[10s] < 2% for 10s, n >= 20"]
+"""
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """Two symbols, 80 seconds, blocks of twenty."""
+    path = pytester.path
+    instrument = msgspec.to_builtins(linear())
+    del instrument["symbol"], instrument["base"]
+    settings = {name: value for name, value in MARKET.items() if name != "symbol"} | {
+        "duration_s": 95.0,
+        "trades_per_s": 4.0,
+    }
+    symbols = {"SYNTH01USDT": {"base": "S1", "seed": 1}, "SYNTH02USDT": {"base": "S2", "seed": 2}}
+    market = {"start_ns": START_NS, "instrument": instrument, "settings": settings, "symbols": symbols}
+    scenario_file(path / "scenarios", "two", market=market, duration="85s", config=SECTIONS)
+    shutil.copy(ROOT / "config.yaml", path)
+    for folder in ("gates", "experiments"):
+        (path / folder).mkdir()
+    (path / "gates/ab.yaml").write_text(GATE)
+    (path / "pytest.ini").write_text(INI)
+    shutil.copy(ROOT / "scenarios/test_5_ab.py", path / "test_ab.py")
+    monkeypatch.setenv("MMBOT_CACHE", str(path / "cache"))
+    monkeypatch.setenv("MMBOT_ENGINE", "plain")
+    return pytester
+
+
+def planned(project: pytest.Pytester, candidate: str) -> None:
+    facts: dict[str, Any] = {"arms": {"A": [], "B": ["experiments/wider.b.yaml"]}, "gate": "gates/ab.yaml"}
+    facts |= {"block": "20s", "washout": "5s", "switch": "together"}
+    (project.path / "experiments/wider.b.yaml").write_text(candidate)
+    (project.path / "experiments/wider.yaml").write_bytes(msgspec.json.encode(written(**facts)))
+
+
+def played(project: pytest.Pytester) -> tuple[dict[str, Any], dict[str, Any], Path]:
+    """The verdict, the run's manifest, and its directory."""
+    project.runpytest_inprocess(
+        "-p", "no:asyncio", "-m", "ab", "--mmgates-rollout", "50", "--mmgates-duration=80s"
+    )
+    [directory] = (project.path / "artifacts/runs/ab-wider/live").iterdir()
+    verdict = json.loads((project.path / "artifacts/verdicts/ab.json").read_text())
+    return verdict, json.loads((directory / "manifest.json").read_text()), directory
+
+
+def rows(directory: Path, feed: str) -> list[dict[str, Any]]:
+    [path] = directory.glob(f"{feed}_*.jsonl")
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_stage_is_played_whole_and_safety_holds(project: pytest.Pytester) -> None:
+    planned(project, "spread: {base_bps: 3.5}\n")
+    verdict, manifest, directory = played(project)
+    accept, safety = verdict["rules"]
+    assert (safety["verdict"], accept["verdict"]) == ("PASS", "INCONCLUSIVE")
+    assert (manifest["status"], manifest["arm"]) == ("complete", "AB")
+    assert {row["arm"] for row in rows(directory, "pipeline_ticks")} == {"A", "B"}
+    blocks = [row["detail"] for row in rows(directory, "events") if row["kind"] == "arm_block"]
+    facts = json.loads((directory.parents[1] / "experiment.json").read_text())
+    assert len(blocks) == len(facts["blocks"]) == 8
+    keys = ("cluster", "index", "pair", "arm", "start_ns", "end_ns")
+    told = {tuple(block.get(key, block.get("block")) for key in keys) for block in blocks}
+    assert told == {tuple(block[key] for key in keys) for block in facts["blocks"]}
+    assert not (project.path / "artifacts/edge/rollout").exists()
+
+
+def test_a_candidate_that_breaks_a_rule_of_safety_is_rolled_back_and_the_baseline_is_proven(
+    project: pytest.Pytester,
+) -> None:
+    planned(project, "pipeline: {deadline_ms: 0.00001}\n")
+    verdict, manifest, directory = played(project)
+    _, safety = verdict["rules"]
+    assert (verdict["verdict"], safety["verdict"]) == ("FAIL", "FAIL")
+    events = rows(directory, "events")
+    [asked] = [row for row in events if row["kind"] == "course" and row["detail"]["course"] == "baseline"]
+    [back] = [row for row in events if row["kind"] == "course_in_force"][1:]
+    assert asked["detail"]["reason"].startswith("stop rule deadline_miss.ratio[10s]")
+    assert back["detail"]["majors.config_sha256"] == manifest["config_sha256"]
+    assert manifest["reason"] == asked["detail"]["reason"]
+    candidate_ns = [row["ts_ns"] for row in rows(directory, "pipeline_ticks") if row["arm"] == "B"]
+    baseline_ns = [row["ts_ns"] for row in rows(directory, "pipeline_ticks") if row["arm"] == "A"]
+    assert candidate_ns
+    assert max(candidate_ns) < back["ts_ns"] <= max(baseline_ns)

@@ -1,0 +1,35 @@
+"""The page on experiments says what is so."""
+
+import re
+from pathlib import Path
+
+from mmbot.experiment.plan import Plan, Stage
+from pytest_mmgates.armrules import parse_accept, parse_safety
+from pytest_mmgates.experiment.planner import POWER
+from pytest_mmgates.report import experiment_report
+from pytest_mmgates.stats.acceptance import Decision
+
+PAGE = (Path(__file__).parents[2] / "docs/experiments.md").read_text(encoding="utf-8")
+
+
+def test_its_rules_parse() -> None:
+    rules = re.findall(r"^    ((?:delta|B\.|regress).*)$", PAGE, re.MULTILINE)
+
+    assert [str(parse_accept(rules[0])), str(parse_safety(rules[1]))] == rules
+
+
+def test_every_key_of_a_plan_is_there() -> None:
+    table = "".join(re.findall(r"^\| (`.*?) \|", PAGE.split("## Before it starts")[0], re.MULTILINE))
+
+    assert set(Plan.__struct_fields__) - {"name", "title", "metric"} <= set(re.findall(r"`(\w+)`", table))
+    assert all(f"`{stage}`" in PAGE for stage in Stage)
+
+
+def test_every_way_out_is_there() -> None:
+    assert re.findall(r"^\| ([A-Z_]+) \| ", PAGE, re.MULTILINE) == [str(decision) for decision in Decision]
+
+
+def test_its_figures_are_those_of_the_code() -> None:
+    assert f"power of {POWER:.0%}".replace("%", " %") in PAGE
+    assert "a quarter\nof the way nearer to its lower bound" in PAGE
+    assert experiment_report.DEVIATIONS[0].split(".")[0] == "The note accepts at an estimate of +0"
