@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from tests.mmbot.builders import REPO, Command
 
+from mmbot.clock import wall_ns
 from mmbot.config.snapshot import SNAPSHOT
 from mmbot.ops.prep import PrepRequest, prepare, write
 from mmbot.runtime.account_folder import AccountFolder
@@ -42,7 +43,7 @@ def prep() -> None:
         out=Path("artifacts"),
         asked=[],
         code={},
-        now_ns=1,
+        now_ns=wall_ns(),
     )
     write(prepare(request))
 
