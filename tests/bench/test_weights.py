@@ -29,15 +29,17 @@ def seed(number: int, **changes: Any) -> Seed:
 
 
 def test_where_the_old_are_kept_the_difference_is_none():
-    new = {"kept_old": False, "fresh_old": (-3.0, -HOURS, 90), "fresh_new": (1.0, 2.0 * HOURS, 40)}
-    head, _, row = report([seed(1), seed(2, **new)])
+    proposed = {"fresh_old": (-3.0, -HOURS, 90), "fresh_new": (1.0, 2.0 * HOURS, 40)}
+    worse = {"fresh_old": (-3.0, 0.0, 90), "fresh_new": (-5.0, 0.0, 40)}
+    head, _, row = report([seed(1), seed(2, **worse), seed(3, kept_old=False, **proposed)])
     assert head.startswith("| market | seeds | kept the old | old net bps | in force minus old |")
     cells = [cell.strip() for cell in row.strip("|").split("|")]
-    assert cells[:2] == ["regimes", "2"]
-    assert cells[2].startswith("1 of 2 (")
-    assert cells[4].startswith("+2.00 (")
-    assert cells[5] == "+4.00 (of 1)"
-    assert cells[6].startswith("+1.500 (")
+    assert cells[:2] == ["regimes", "3"]
+    assert cells[2].startswith("2 of 3 (")
+    assert cells[4].startswith("+1.33 (")
+    assert cells[5].startswith("+1.00 (")
+    assert cells[6].startswith("+1.000 (")
+    assert cells[7].startswith("+1.500 (")
 
 
 def test_intervals_are_those_of_student_and_of_clopper_and_pearson():
@@ -45,6 +47,12 @@ def test_intervals_are_those_of_student_and_of_clopper_and_pearson():
     assert mean([]) == "none"
     assert share(0, 10) == "0 of 10 (0% to 31%)"
     assert share(50, 50) == "50 of 50 (93% to 100%)"
+
+
+def test_an_interval_without_ends_is_kept_and_read(tmp_path: Path):
+    one = seed(1, confirmed=(1.0, None, None))
+    (tmp_path / "regimes-001.json").write_bytes(msgspec.json.encode(one))
+    assert read(tmp_path) == [one]
 
 
 def test_seeds_of_two_versions_are_no_table(tmp_path: Path):

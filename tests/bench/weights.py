@@ -80,8 +80,8 @@ CONFIG: dict[str, dict[str, Any]] = {
 
 
 class Seed(msgspec.Struct, frozen=True):
-    """What one seed came to. `fresh_old` and `fresh_new` are net_bps, earned and fills over
-    the market that nobody has seen, where new weights were found."""
+    """What one seed came to. `fresh_old` and `fresh_new` are net_bps, earned and fills over the market that
+    nobody has seen, where weights were proposed that came as far as the confirmation."""
 
     market: str
     seed: int
@@ -90,9 +90,10 @@ class Seed(msgspec.Struct, frozen=True):
     """As recorded, over the window that was fitted."""
     kept_old: bool
     reason: str
-    gain_bps2: tuple[float, float, float] | None
+    gain_bps2: tuple[float, float | None, float | None] | None
+    """And its interval; null: without ends."""
     new: tuple[float, ...]
-    confirmed: tuple[float, float, float] | None
+    confirmed: tuple[float, float | None, float | None] | None
     fresh_old: tuple[float, float, int] | None
     fresh_new: tuple[float, float, int] | None
     cpu_s: float
@@ -180,8 +181,8 @@ def played(market: str, seed: int) -> Seed:
             gain_bps2=gain,
             new=result.new,
             confirmed=None if confirmation is None else confirmation.net_bps,
-            fresh_old=None if result.kept_old else place.earned(result.old, "old"),
-            fresh_new=None if result.kept_old else place.earned(result.new, "new"),
+            fresh_old=None if confirmation is None else place.earned(result.old, "old"),
+            fresh_new=None if confirmation is None else place.earned(result.new, "new"),
             cpu_s=_cpu_s() - began_s,
             code=_CODE,
         )
@@ -225,7 +226,7 @@ def read(folder: Path) -> list[Seed]:
 def report(found: Sequence[Seed]) -> Iterator[str]:
     """Markdown: a row a market."""
     head = ("market", "seeds", "kept the old", "old net bps", "in force minus old", "proposed minus old")
-    head += ("earned an hour, in force minus old", "CPU s a seed")
+    head += ("earned an hour, in force minus old", "earned an hour, proposed minus old", "CPU s a seed")
     yield f"| {' | '.join(head)} |"
     yield "|---" * len(head) + "|"
     for market in MARKETS:
@@ -240,9 +241,10 @@ def report(found: Sequence[Seed]) -> Iterator[str]:
             str(len(of)),
             share(sum(one.kept_old for one in of), len(of)),
             mean([one.net_bps for one in of]),
-            mean([gains.get(one.seed, 0.0) for one in of]),
+            mean([0.0 if one.kept_old else gains[one.seed] for one in of]),
             f"{mean(list(gains.values()))} (of {len(gains)})",
-            mean([earned.get(one.seed, 0.0) for one in of], digits=3),
+            mean([0.0 if one.kept_old else earned[one.seed] for one in of], digits=3),
+            f"{mean(list(earned.values()), digits=3)} (of {len(earned)})",
             f"{np.mean([one.cpu_s for one in of]):.0f}",
         )
         yield f"| {' | '.join(cells)} |"
