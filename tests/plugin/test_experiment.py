@@ -162,3 +162,13 @@ def test_of_several_plans_one_is_named(lab):
         ["*--mmgates-experiment: no experiment '' in experiments: there is bold, wider"]
     )
     lab("--mmgates-experiment", "bold", "--collect-only").stdout.fnmatch_lines(["*bold-accept-net_bps*"])
+
+
+@pytest.mark.parametrize("plans", [[], ["bold", "wider"]], ids=["none", "several"])
+def test_whoever_asks_for_another_step_is_not_asked_for_a_plan(lab, plans):
+    folder = lab.project.path / "experiments"
+    for path in folder.glob("*.yaml"):
+        path.unlink()
+    for name in plans:
+        (folder / f"{name}.yaml").write_text(f"name: {name}\n")
+    assert lab.project.run("-m", "shadow", "--collect-only").ret == pytest.ExitCode.NO_TESTS_COLLECTED
