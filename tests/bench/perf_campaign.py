@@ -2,7 +2,7 @@
 
     python -m tests.bench.perf_campaign run FOLDER [--hours H] [--seconds S]
     python -m tests.bench.perf_campaign report FOLDER
-    python -m tests.bench.perf_campaign resample FOLDER
+    python -m tests.bench.perf_campaign resample FOLDER [--gates N]
     python -m tests.bench.perf_campaign count FOLDER
 
 `run` goes through a fixed plan (identical code, planted slowdowns, tail-only ones, one stage faster and
@@ -16,7 +16,7 @@ copy of it elsewhere, and of copies with slowdowns of +1, +3 and +5 % of their t
 """
 
 import argparse
-import itertools
+import functools
 import json
 import os
 import subprocess
@@ -307,27 +307,46 @@ def _stage_tests(gates: Sequence[dict[str, Any]]) -> dict[str, dict[str, list[An
     return tests
 
 
-def resample(campaign: Campaign, gates: int = 200) -> Iterator[str]:
-    """Gates of random rounds of identical code, in random order with random side labels."""
+def resample(campaign: Campaign, gates: int) -> Iterator[str]:
+    """Gates of random rounds of identical code, in random order with random side labels, the candidate's
+    costs multiplied: at all ticks, or at the dearest tenth of each stage's alone.
+    """
     pool = [one for gate in campaign.finished() if gate["kind"] == "same" for one in campaign.rounds(gate)]
-    yield f"{len(pool)} rounds of identical code"
+    yield f"{len(pool)} rounds of identical code, {gates} gates a line"
+    everywhere = np.ones_like(pool[0].baseline, dtype=np.bool_)
+    yield from _resampled(pool, everywhere, "all ticks", (0.0, 0.01, 0.02, 0.03, 0.05, 0.10), gates)
+    yield from _resampled(pool, _dear(pool), "dearest tenth", (0.03, 0.05, 0.10), gates)
+
+
+def _resampled(
+    pool: Sequence[Round], ticks: np.ndarray, where: str, ratios: Sequence[float], gates: int
+) -> Iterator[str]:
+    """`ticks`: what is multiplied, shape [ticks, stages]."""
     rng = np.random.default_rng(3)
-    for most, ratio in itertools.product((16, 28, MOST_ROUNDS), (0.0, 0.01, 0.02, 0.03, 0.05, 0.10)):
-        found = [_drawn(pool, ratio, most, rng) for _ in range(gates)]
-        stages = [one.outcome for verdicts in found for one in verdicts if one.stage != TOTAL]
+    for ratio in ratios:
+        slowed = 1.0 + ratio * ticks
+        slowed[:, pool[0].stages.index(TOTAL)] = 1.0
+        found = [_drawn(pool, slowed, rng) for _ in range(gates)]
         whole = ["FAIL" if any(one.outcome == "FAIL" for one in verdicts) else "" for verdicts in found]
         used = np.mean([max(one.rounds for one in verdicts) for verdicts in found])
-        yield f"{ratio:+.0%}, at most {most} rounds ({used:.1f} used): stage tests {_tally(stages)}"
-        yield f"    gates FAIL {whole.count('FAIL')}/{gates}"
+        yield f"{ratio:+.0%} at {where}: gates FAIL {whole.count('FAIL')}/{gates}, {used:.1f} rounds used"
+        for stage in STAGES:
+            outcomes = [one.outcome for verdicts in found for one in verdicts if one.stage == stage]
+            yield f"    {stage:12} {_tally(outcomes)}"
 
 
-def _drawn(pool: Sequence[Round], ratio: float, most: int, rng: np.random.Generator) -> Any:
+def _dear(pool: Sequence[Round]) -> np.ndarray:
+    """Which ticks are a stage's dearest tenth, shape [ticks, stages]."""
+    least = np.min([one.baseline for one in pool], axis=0)
+    return least >= np.quantile(least, _DEAREST, axis=0)
+
+
+def _drawn(pool: Sequence[Round], slowed: np.ndarray, rng: np.random.Generator) -> Any:
     gate = Gate(pool[0].stages, LIMITS, int(rng.integers(1 << 30)))
-    for index in rng.permutation(len(pool))[:most]:
+    for index in rng.permutation(len(pool))[:MOST_ROUNDS]:
         one = pool[index]
         a, b = (one.baseline, one.candidate) if rng.integers(2) else (one.candidate, one.baseline)
-        slowed = b * np.array([1.0 + ratio] * (b.shape[1] - 1) + [1.0])
-        if gate.add(replace(one, baseline=a, candidate=slowed)):
+        if gate.add(replace(one, baseline=a, candidate=b * slowed)):
             break
     return gate.verdicts()
 
@@ -337,13 +356,18 @@ def main() -> None:
     parser.add_argument("what", choices=("run", "report", "resample", "count"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--hours", type=float, default=12.0)
+    parser.add_argument("--gates", type=int, default=100, help="of a resampled line")
     parser.add_argument("--seconds", type=float, default=BUDGET_S)
     asked = parser.parse_args()
     campaign = Campaign(asked.folder.resolve())
     if asked.what == "run":
         campaign.run(asked.hours, asked.seconds)
         return
-    said = {"report": report, "resample": resample, "count": Campaign.counted}
+    said = {
+        "report": report,
+        "resample": functools.partial(resample, gates=asked.gates),
+        "count": Campaign.counted,
+    }
     for line in said[asked.what](campaign):
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
