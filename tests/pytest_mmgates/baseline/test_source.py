@@ -1,7 +1,10 @@
 """The baseline's code comes back as it was locked, with or without its history."""
 
+import io
 import shutil
+import tarfile
 
+import msgspec
 import pytest
 
 from pytest_mmgates.baseline.lockfile import Source
@@ -56,6 +59,20 @@ def test_a_damaged_archive_is_one_line(source, repository, tmp_path):
     (tmp_path / "folder" / "demo.source.tar.xz").write_bytes(b"not xz")
     with pytest.raises(BaselineError, match="cannot be unpacked"):
         unpack(source, tmp_path / "folder", repository.path, tmp_path / "into")
+
+
+@pytest.mark.parametrize(("name", "kind"), [("../outside.py", tarfile.REGTYPE), ("link.py", tarfile.SYMTYPE)])
+def test_what_is_no_file_of_code_is_not_unpacked(source, repository, tmp_path, name, kind):
+    held = io.BytesIO()
+    with tarfile.open(fileobj=held, mode="w") as content:
+        member = tarfile.TarInfo(name)
+        member.type, member.linkname = kind, "/etc/hostname"
+        content.addfile(member, io.BytesIO())
+    (tmp_path / "folder" / "demo.source.tar.xz").write_bytes(compressed(held.getvalue()))
+    other = msgspec.structs.replace(source, sha256=sha256(held.getvalue()))
+    with pytest.raises(BaselineError, match="is no file of an archive of code"):
+        unpack(other, tmp_path / "folder", repository.path, tmp_path / "into")
+    assert not list((tmp_path / "into").rglob("*.py"))
 
 
 def test_code_that_was_touched_after_unpacking_is_unpacked_anew(source, repository, tmp_path):
