@@ -68,6 +68,7 @@ def test_what_is_no_file_of_code_is_not_unpacked(source, repository, tmp_path, n
         member = tarfile.TarInfo(name)
         member.type, member.linkname = kind, "/etc/hostname"
         content.addfile(member, io.BytesIO())
+        content.addfile(tarfile.TarInfo("src/bot.py"), io.BytesIO())
     (tmp_path / "folder" / "demo.source.tar.xz").write_bytes(compressed(held.getvalue()))
     other = msgspec.structs.replace(source, sha256=sha256(held.getvalue()))
     with pytest.raises(BaselineError, match="is no file of an archive of code"):
