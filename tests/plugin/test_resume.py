@@ -140,7 +140,7 @@ WHO = {
     "the controller": (["-n", "2"], "parent", "SIGTERM"),
     "the controller, Ctrl-C": (["-n", "2"], "parent SIGINT", "SIGTERM"),
 }
-SLOW = ("a worker", "a worker, Ctrl-C", "the controller, Ctrl-C")
+SLOW = ("a worker", "a worker, Ctrl-C", "the controller", "the controller, Ctrl-C")
 
 
 def ended(soak, workers):
