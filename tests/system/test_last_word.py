@@ -54,7 +54,7 @@ TIGHT = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(streams(), streams("bybit_linear:YUSDT"), TIGHT, st.integers(1, 3))
 def test_limits_that_bind_bind_alike_in_both_engines(
     one: list[MarketEvent], two: list[MarketEvent], tight: dict[str, dict[str, object]], levels: int
@@ -69,7 +69,7 @@ def test_limits_that_bind_bind_alike_in_both_engines(
     assert compiled == plain
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(streams(), streams("bybit_linear:YUSDT"), TIGHT)
 def test_limits_that_bind_bind_alike_with_the_wake_filter(
     one: list[MarketEvent], two: list[MarketEvent], tight: dict[str, dict[str, object]]

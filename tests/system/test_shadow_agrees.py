@@ -133,7 +133,7 @@ def timely(chosen: Settings) -> Settings:
     return msgspec.structs.replace(chosen, sim=in_time(chosen.sim))
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(streams(), models, caches, st.integers(1, 3), st.booleans())
 def test_any_market_and_any_models_give_the_same_rows(
     events: list[MarketEvent],

@@ -78,7 +78,7 @@ def assert_nothing_else_is_missing(every: Played, filtered: Played) -> None:
     assert len(kept) + filtered.skipped_ticks == len(ticks)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(streams(), models, SPREADS, ALIGNERS, FAIR_VALUES, SPIKES, st.booleans())
 def test_any_market_trades_the_same(
     events: list[MarketEvent],
@@ -108,7 +108,7 @@ def test_the_random_markets_do_let_it_sleep() -> None:
     """A comparison of runs in which every tick is played would prove nothing."""
     slept: list[int] = []
 
-    @settings(max_examples=120, deadline=None, database=None, derandomize=True)
+    @settings(max_examples=80, deadline=None, database=None, derandomize=True)
     @given(streams(), SPREADS, ALIGNERS, SPIKES)
     def collect(
         events: list[MarketEvent],
