@@ -13,6 +13,7 @@ from mmbot.clock import wall_ns
 from mmbot.config.edit import written_values
 from mmbot.config.settings import Settings
 from mmbot.config.snapshot import SNAPSHOT, load_snapshot
+from mmbot.ops.machine import FOLDERS
 from mmbot.ops.prep import CHECKS, REQUIRED, Asked, Prep, PrepRequest, Verdict, prepare, write
 from mmbot.units import SECOND
 
@@ -59,6 +60,7 @@ def test_what_ships_is_green_and_leaves_log_verdict_and_snapshot(request_of: Pre
     assert snapshot == prepared.snapshot
     verdict = msgspec.json.decode((request_of.out / "verdicts" / "prep.json").read_bytes())
     assert (verdict["verdict"], verdict["config_sha256"]) == ("PASS", snapshot.config_sha256)
+    assert all((request_of.out / name).is_dir() for name in FOLDERS)
 
 
 def overlay(request: PrepRequest, text: str) -> PrepRequest:
