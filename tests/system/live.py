@@ -18,7 +18,8 @@ from tests.mmbot.builders import REPO
 from mmbot.clock import stopwatch, wall_ns
 from mmbot.config.scenario import load_scenario
 from mmbot.execution.lifecycle import Lifecycle
-from mmbot.execution.order_log import read
+from mmbot.execution.order_log import LogContent, read
+from mmbot.execution.order_records import AmendSent
 from mmbot.ops.prep import PrepRequest, Verdict, prepare, write
 from mmbot.runtime.tape import open_tape
 from mmbot.units import MS, SECOND
@@ -199,15 +200,25 @@ class Desk:
         (found,) = self.folder.glob("artifacts/runs/*")
         return found
 
+    @property
+    def amended(self) -> bool:
+        """Whether the bot sent an amend, by its order log."""
+        written = self.folder.glob("artifacts/accounts/*/orders/orders-*.log")
+        return any(
+            isinstance(record, AmendSent) for path in written for record in self._content(path).records
+        )
+
     def log(self) -> Lifecycle:
         """What the order log says."""
-        path = max(self.folder.glob("artifacts/accounts/*/orders/orders-*.log"))
-        content = read(path.read_bytes(), str(path))
+        content = self._content(max(self.folder.glob("artifacts/accounts/*/orders/orders-*.log")))
         instruments = [market.instrument for market in self.exchange.markets]
         lifecycle = Lifecycle(instruments, content.own_prefix, state=content.state)
         for record in content.records:
             lifecycle.apply(record)
         return lifecycle
+
+    def _content(self, path: Path) -> LogContent:
+        return read(path.read_bytes(), str(path))
 
     async def end(self) -> None:
         for process in self._processes:

@@ -19,7 +19,7 @@ def files(folder: Path) -> list[bytes]:
 async def test_minutes_of_market_leave_books_that_are_the_exchanges(tmp_path: Path) -> None:
     async with trading_desk(tmp_path, speed=30.0) as desk:
         bot = await desk.bot()
-        await desk.until(lambda: len(desk.executions) > 2)
+        await desk.until(lambda: len(desk.executions) > 2 and desk.amended)
         bot.send_signal(signal.SIGTERM)
         await desk.traded(bot)
 
