@@ -9,7 +9,8 @@ result. Only PASS is green. On synthetic data every label says so.
 A stop rule was judged while the run played (`pytest_mmgates.watch`); here its record becomes a verdict. One
 that fired is FAIL whatever the evidence: it halted the run, and what was seen cannot be unseen. The others,
 and every `require` rule, of a run that was halted are NO_DATA. One that never had a value is NO_DATA, or
-INCONCLUSIVE where it had observations, only never as many as it asks for.
+INCONCLUSIVE where it had observations, only never as many as it asks for. Of arm B, at a stage for safety, it
+is then judged on all that was seen.
 
 Rules about the arms of an experiment are judged by `pytest_mmgates.judgearms`.
 
@@ -125,7 +126,7 @@ def judge_rule(rule: JudgedRule, gate: Gate, run: Subject) -> RuleVerdict:
         case WatchRule():
             return _judge_watched(rule, gate, run)
         case CandidateRule():
-            return replace(_judge_watched(rule.violation, gate, run), rule=str(rule), section="safety")
+            return _judge_candidate(rule, gate, run)
         case RegressRule() | SameRule():
             return _judge_compared(rule, gate, run)
         case DeltaRule() | SlowerRule():
@@ -157,12 +158,14 @@ def _caution(rule: Rule, run: Subject) -> WatchRecord | None:
     return WatchRecord(str(rule), "warn", above=rule.bound.op[0] == ">", judged=1, times=1, fired=fired)
 
 
+def _watched_by(rule: WatchRule, run: Subject) -> WatchRecord | None:
+    found = (record for record in run.watched if record.rule == str(rule) and record.section == "stop")
+    return next(found, None)
+
+
 def _judge_watched(rule: WatchRule, gate: Gate, run: Subject) -> RuleVerdict:
-    found = [record for record in run.watched if record.rule == str(rule) and record.section == "stop"]
-    record = (
-        found[0]
-        if found
-        else WatchRecord(str(rule), "stop", above=rule.above, absent_why="the run was not watched by it")
+    record = _watched_by(rule, run) or WatchRecord(
+        str(rule), "stop", above=rule.above, absent_why="the run was not watched by it"
     )
     fired, unmet = record.fired, _unmet(run, check_evidence(gate, run))
     if fired is not None:
@@ -177,6 +180,24 @@ def _judge_watched(rule: WatchRule, gate: Gate, run: Subject) -> RuleVerdict:
         return replace(_watched(rule, gate, run.data_kind, outcome, why), n=record.most_n)
     verdict = _watched(rule, gate, run.data_kind, Verdict.PASS, nearest(rule, record))
     return _with_value(verdict, rule, record.worst, record.worst_n)
+
+
+def _judge_candidate(rule: CandidateRule, gate: Gate, run: Subject) -> RuleVerdict:
+    """Of arm B. At a stage for safety a window may never have as much as the rule asks for: then it is judged
+    on everything that was seen. Where that does not hold, so few cannot prove it either.
+    """
+    found = replace(_judge_watched(rule.violation, gate, run), rule=str(rule), section="safety")
+    record = _watched_by(rule.violation, run)
+    undecided = found.verdict in (Verdict.NO_DATA, Verdict.INCONCLUSIVE)
+    if not undecided or record is None or record.seen is None or _unmet(run, check_evidence(gate, run)):
+        return found
+    if not (isinstance(run, ExperimentLog) and run.facts.is_for_safety):
+        return found
+    seen = record.seen
+    holds = rule.bound.holds(seen.value, rule.violation.definition.dimension)
+    verdict = Verdict.PASS if holds else Verdict.INCONCLUSIVE
+    why = f"all that was seen, {seen.n} {rule.violation.windowed.counts}; {found.reason}"
+    return _with_value(replace(found, verdict=verdict, reason=why), rule.violation, seen.value, seen.n)
 
 
 def _judge_compared(rule: RegressRule | SameRule, gate: Gate, run: Subject) -> RuleVerdict:

@@ -17,7 +17,7 @@ from pytest_mmgates.metrics.windowed import WINDOWED
 from pytest_mmgates.tally.growth import FLOOR_NS, WARM_UP_NS, Floors, slope_bytes_per_h
 from pytest_mmgates.units import Dimension
 from pytest_mmgates.watch.hold import Hold, Now
-from pytest_mmgates.watch.record import decoded_records, encoded_records, merged_records
+from pytest_mmgates.watch.record import Seen, decoded_records, encoded_records, merged_records
 from pytest_mmgates.watch.ring import Ring
 from pytest_mmgates.watch.watch import Watch
 from pytest_mmgates.watchrules import parse_watch_rule
@@ -471,6 +471,17 @@ def test_of_two_arms_the_one_that_is_watched_fires_and_the_other_does_not():
     assert fired(watch(of_arms(("A", 30, True)), CANDIDATE, arm="B")) == []
     [(_, by, at)] = fired(watch(of_arms(("B", 30, True)), CANDIDATE, arm="B"))
     assert (by, at) == ("slow", 11.0)
+
+
+def test_all_that_was_seen_of_the_watched_arm_is_kept_when_the_run_has_ended():
+    rules = [CANDIDATE[0], "breaker.open_time[6m] > 5m", "taker_share[1h] > 15%, no_data wait"]
+    watched = watch(of_arms(("A", 10, True), ("B", 2, False), ("A", 30, True)), rules, arm="B")
+    assert [record.seen for record in watched.records] == [Seen(0.0, 120), None, None]
+    both = watch(of_arms(("A", 10, True), ("B", 2, False)), rules)
+    [share, _, _] = [record.seen for record in both.records]
+    assert (share.n, share.value) == (720, 600 / 720)
+    merged = merged_records([("a", watched.records), ("b", both.records)])
+    assert merged[0].seen == share
 
 
 def test_while_only_the_other_arm_quotes_a_hold_stands_still_and_no_data_is_missed():

@@ -44,7 +44,8 @@ SUMS = ("ticks", "missed", "hit", "stale", "miss", "fills")
 @dataclass(frozen=True, slots=True)
 class Windowed:
     """How a metric is measured in a window. `n` of its measurement is what `n >=` of a rule asks for,
-    and counts `counts`. `rows`: the rows that it is made from, for people.
+    and counts `counts`. `rows`: the rows that it is made from, for people. `is_share`: it means the same over
+    any length of time.
     """
 
     measure: Callable[[Window], Measurement]
@@ -53,6 +54,7 @@ class Windowed:
     fresh: Fresh = Fresh.TICKS
     grid_ns: int = 10_000_000_000
     warm_up_ns: int = 0
+    is_share: bool = True
 
 
 def tick_share(window: Window, *, of: str) -> Measurement:
@@ -105,9 +107,15 @@ WINDOWED: Mapping[str, Windowed] = MappingProxyType(
         "taker_share": Windowed(
             partial(notional_share, liquidity="taker"), "fills", _FILL_ROWS, Fresh.NOTHING
         ),
-        "breaker.open_time": Windowed(breaker_open, "ticks", "`breaker` in events"),
+        "breaker.open_time": Windowed(breaker_open, "ticks", "`breaker` in events", is_share=False),
         "memory.slope": Windowed(
-            memory_slope, "floors", "`rss_bytes` in samples", Fresh.NOTHING, FLOOR_NS, WARM_UP_NS
+            memory_slope,
+            "floors",
+            "`rss_bytes` in samples",
+            Fresh.NOTHING,
+            FLOOR_NS,
+            WARM_UP_NS,
+            is_share=False,
         ),
     }
 )

@@ -89,6 +89,10 @@ class Sources:
         """Up to the beginning of the bucket `end`."""
         return SourceWindow(self, end, window_ns, symbol)
 
+    def whole(self, symbol: int | None) -> "SourceWindow":
+        """Everything since the start, for metrics that are shares."""
+        return SourceWindow(self, 0, None, symbol)
+
     def ticked(self, end: int, symbol: int | None) -> bool:
         """Whether the bucket before `end` has ticks."""
         return bool(_of(self.sums.window(end, 1), symbol)[0])
@@ -226,29 +230,34 @@ class Breakers:
 
 
 class SourceWindow(Window):
-    """A window over the rings, of one symbol or all."""
+    """A window over the rings, of one symbol or all. `window_ns` None: everything since the start, of which
+    only sums are known.
+    """
 
-    def __init__(self, sources: Sources, end: int, window_ns: int, symbol: int | None) -> None:
+    def __init__(self, sources: Sources, end: int, window_ns: int | None, symbol: int | None) -> None:
         self._sources = sources
         self._end = end
-        self._window_ns = window_ns
-        self._count = window_ns // STEP_NS
+        self._window_ns = window_ns or 0
+        self._whole = window_ns is None
         self._symbol = symbol
 
+    def _sum(self, ring: Ring) -> Sums:
+        return ring.whole if self._whole else ring.window(self._end, self._window_ns // STEP_NS)
+
     def total(self, name: str) -> float:
-        return float(_of(self._sources.sums.window(self._end, self._count), self._symbol)[SUMS.index(name)])
+        return float(_of(self._sum(self._sources.sums), self._symbol)[SUMS.index(name)])
 
     def notional(self) -> dict[str, float] | None:
-        fills = self._sources.sums.window(self._end, self._count)[:, SUMS.index("fills")]
+        fills = self._sum(self._sources.sums)[:, SUMS.index("fills")]
         codes = [code for code in np.flatnonzero(fills).tolist() if self._symbol in (None, code)]
         currencies = {self._sources.currencies[code] for code in codes}
         if len(currencies) != 1 or None in currencies:
             return None
-        quote = _of(self._sources.notional.window(self._end, self._count), self._symbol)
+        quote = _of(self._sum(self._sources.notional), self._symbol)
         return dict(zip(_NOTIONAL, quote.tolist(), strict=True))
 
     def not_closed_ns(self) -> dict[str, int]:
-        return self._sources.breakers.window(self._end, self._count)
+        return self._sources.breakers.window(self._end, self._window_ns // STEP_NS)
 
     def floors(self) -> list[Floor]:
         return self._sources.floors.complete(self._end * STEP_NS, self._window_ns // FLOOR_NS)

@@ -17,7 +17,7 @@ from pytest_mmgates.rows import Markets
 from pytest_mmgates.units import Dimension, in_unit, show
 from pytest_mmgates.watch.changes import Change
 from pytest_mmgates.watch.hold import Hold, Now
-from pytest_mmgates.watch.record import By, Fired, Section, WatchRecord, clock_text, moment_text
+from pytest_mmgates.watch.record import By, Fired, Section, Seen, WatchRecord, clock_text, moment_text
 from pytest_mmgates.watch.sources import LATEST_BUCKETS, Sources
 from pytest_mmgates.watchrules import LONGEST_NS, STEP_NS, Condition, WatchRule
 
@@ -122,8 +122,11 @@ class Watch:
             self._restarted = number
 
     def finish(self) -> None:
-        """The run has ended: judge what is still to be judged."""
+        """The run has ended: judge what is still to be judged, and say what all of it came to."""
         self._look_until(self._newest)
+        if self._sources is not None and self.halt_reason is None:
+            for rule in self._rules:
+                rule.sum_up(self._sources)
 
     def _arrive(self, sources: Sources, feed: str, number: int) -> None:
         """A bucket is about to get rows. The first one is where the run starts."""
@@ -221,6 +224,14 @@ class WatchedRule:
                 self._found = found
                 self._count(found, end * STEP_NS)
             self._step(index, found, end * STEP_NS)
+
+    def sum_up(self, sources: Sources) -> None:
+        """Everything that was watched, for whoever cannot wait for a full window."""
+        windowed, symbol = self.rule.windowed, self.rule.symbol
+        code = None if symbol is None else sources.code(symbol)
+        if windowed.is_share and (symbol is None or code is not None):
+            found = windowed.measure(sources.whole(code))
+            self.record.seen = None if found.value is None else Seen(found.value, found.n)
 
     def _measured(self, sources: Sources, condition: Condition, end: int) -> Measurement:
         """A value, or none with the reason."""
