@@ -27,6 +27,7 @@ from pytest_mmgates.armrules import CandidateRule, DeltaRule, SlowerRule
 from pytest_mmgates.baseline.record import Behaviour, Latency, StageChange
 from pytest_mmgates.experiment.log import ExperimentLog
 from pytest_mmgates.gatefile import Gate, JudgedRule
+from pytest_mmgates.grammar import Bound
 from pytest_mmgates.judgearms import judge_delta, judge_slower
 from pytest_mmgates.metrics.measurement import Measurement, absent
 from pytest_mmgates.outages import length_ns
@@ -194,7 +195,7 @@ def _judge_candidate(rule: CandidateRule, gate: Gate, run: Subject) -> RuleVerdi
     if not (isinstance(run, ExperimentLog) and run.facts.is_for_safety):
         return found
     seen = record.seen
-    holds = rule.bound.holds(seen.value, rule.violation.definition.dimension)
+    holds = rule.bound.holds(seen.value, rule.violation.dimension)
     verdict = Verdict.PASS if holds else Verdict.INCONCLUSIVE
     why = f"all that was seen, {seen.n} {rule.violation.windowed.counts}; {found.reason}"
     return _with_value(replace(found, verdict=verdict, reason=why), rule.violation, seen.value, seen.n)
@@ -226,14 +227,16 @@ def _judge_compared(rule: RegressRule | SameRule, gate: Gate, run: Subject) -> R
 def _judge_arms(rule: DeltaRule | SlowerRule, gate: Gate, run: Subject) -> RuleVerdict:
     if not isinstance(run, ExperimentLog):
         return _no_data(rule, gate, run.data_kind, "compares two arms, and this has one")
+    watched = _watched_slower(rule, gate, run) if isinstance(rule, SlowerRule) else None
+    if watched is not None and watched.verdict is Verdict.FAIL:
+        return watched
     unmet = _unmet(run, check_evidence(gate, run))
     if unmet:
         return _no_data(rule, gate, run.data_kind, unmet)
-    found = (
-        judge_delta(rule, run, accepts=rule in gate.accept)
-        if isinstance(rule, DeltaRule)
-        else judge_slower(rule, run)
-    )
+    if isinstance(rule, DeltaRule):
+        found = judge_delta(rule, run, accepts=rule in gate.accept)
+    else:
+        found = judge_slower(rule, run, "" if watched is None else watched.reason or "")
     verdict = _no_data(rule, gate, run.data_kind, found.reason, found.n)
     verdict = replace(verdict, verdict=found.verdict)
     if found.value is None:
@@ -249,6 +252,13 @@ def _judge_arms(rule: DeltaRule | SlowerRule, gate: Gate, run: Subject) -> RuleV
         modelled=found.value if fills_modelled else None,
         mark="MODELLED" if fills_modelled else None,
     )
+
+
+def _watched_slower(rule: SlowerRule, gate: Gate, run: ExperimentLog) -> RuleVerdict | None:
+    """What became of it while a live stage ran; a replay has one arm a run, and nothing to watch."""
+    if rule.violation is None or run.is_replay:
+        return None
+    return replace(_judge_watched(rule.violation, gate, run), rule=str(rule), section="safety")
 
 
 def _sameness(behaviour: Behaviour) -> tuple[Verdict, str]:
@@ -305,8 +315,8 @@ def _with_value(verdict: RuleVerdict, rule: WatchRule, value: float | None, n: i
     """The value that decided, or the worst seen; its margin is room to the limit."""
     if value is None:
         return replace(verdict, n=n)
-    unit, dimension = rule.bound.limit.unit, rule.definition.dimension
-    room = _margin(rule, value)
+    unit, dimension = rule.bound.limit.unit, rule.dimension
+    room = _margin(rule.bound, dimension, value)
     return replace(
         verdict, n=n, value=in_unit(value, dimension, unit), margin=None if room is None else -room
     )
@@ -396,7 +406,7 @@ def _compare(rule: Rule, gate: Gate, data_kind: str, found: Measurement, value: 
         limit=float(limit.number),
         unit=limit.unit,
         value=in_unit(value, dimension, limit.unit),
-        margin=_margin(rule, value),
+        margin=_margin(rule.bound, dimension, value),
         n=found.n,
         measured=_part(found.measured, dimension, limit.unit),
         modelled=_part(found.modelled, dimension, limit.unit),
@@ -409,11 +419,11 @@ def _part(value: float | None, dimension: Dimension, unit: str) -> float | None:
     return None if value is None else in_unit(value, dimension, unit)
 
 
-def _margin(rule: Rule | WatchRule, value: float) -> float | None:
-    limit = rule.bound.limit.base(rule.definition.dimension)
+def _margin(bound: Bound, dimension: Dimension, value: float) -> float | None:
+    limit = bound.limit.base(dimension)
     if limit == 0:
         return None
-    room = {"<": limit - value, ">": value - limit, "=": -abs(value - limit)}[rule.bound.op[0]]
+    room = {"<": limit - value, ">": value - limit, "=": -abs(value - limit)}[bound.op[0]]
     return room / abs(limit)
 
 

@@ -55,7 +55,8 @@ def judge_delta(rule: DeltaRule, log: ExperimentLog, *, accepts: bool) -> Found:
     return _accepted(rule, log.facts, decision) if accepts else _harmed(rule, log.facts, decision)
 
 
-def judge_slower(rule: SlowerRule, log: ExperimentLog) -> Found:
+def judge_slower(rule: SlowerRule, log: ExperimentLog, watched: str = "") -> Found:
+    """`watched`: how near it came while the stage ran."""
     found = log.slower()
     shares = [share for _, share in found if share is not None]
     if not shares or len(shares) < len(found):
@@ -66,7 +67,8 @@ def judge_slower(rule: SlowerRule, log: ExperimentLog) -> Found:
     else:
         verdict = Verdict.FAIL if min(shares) > rule.limit else Verdict.INCONCLUSIVE
     each = ", ".join(f"{name or 'live'} {share:+.1%}" for name, share in found if share is not None)
-    return Found(verdict, f"B's p95 beside A's: {each}", 100 * middle, log.tick_count)
+    reason = "; ".join(text for text in (f"B's p95 beside A's: {each}", watched) if text)
+    return Found(verdict, reason, 100 * middle, log.tick_count)
 
 
 def _accepted(rule: DeltaRule, facts: Facts, decision: ExperimentDecision) -> Found:

@@ -60,7 +60,7 @@ class _OfRule:
     def __init__(self, gate: Gate, section: Section, rule: WatchRule, exports: Exports) -> None:
         self._gate, self._section, self._rule = gate, section, rule
         self._query: Query = QUERIES[rule.metric](exports, rule.symbol)
-        self._dimension: Dimension = rule.definition.dimension
+        self._dimension: Dimension = rule.dimension
 
     def alerts(self) -> Iterator[Alert]:
         yield self._alert("slow", self._rule.slow)

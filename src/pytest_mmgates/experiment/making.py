@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from pytest_mmgates.armrules import CandidateRule
+from pytest_mmgates.armrules import CandidateRule, SlowerRule
 from pytest_mmgates.errors import ExperimentError
 from pytest_mmgates.experiment.concluding import conclude
 from pytest_mmgates.experiment.facts import Facts, facts_of, keep_facts
@@ -74,10 +74,11 @@ class ExperimentMaking(Making):
         }
 
 
-def watching(gate: Gate) -> Gate:
-    """With the rules of safety that name arm B as those that stop a run."""
-    rules = tuple(rule.violation for rule in gate.safety if isinstance(rule, CandidateRule))
-    return replace(gate, stop=rules)
+def watching(gate: Gate, *, beside_a: bool = False) -> Gate:
+    """With the rules of safety that watch arm B as those that stop a run; `beside_a`: arm A is in it, too."""
+    kinds = (CandidateRule, SlowerRule) if beside_a else CandidateRule
+    violations = (rule.violation for rule in gate.safety if isinstance(rule, kinds))
+    return replace(gate, stop=tuple(rule for rule in violations if rule is not None))
 
 
 def check_gate(facts: Facts, gate: Gate, path: Path) -> None:

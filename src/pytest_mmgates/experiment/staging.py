@@ -5,9 +5,9 @@
 
 Without --mmgates-live it is played on the virtual clock, on the plan's scenario: the whole stage in minutes,
 and nothing is recorded of it beyond its verdict. Unless --mmgates-duration says otherwise it lasts until it
-has its pairs, and as long as the plan says at least. With it, on the plan's live scenario, in its own time, as
-the rollout's log says. A stage that was interrupted begins anew: what cut through a block may have been of
-one arm's making.
+has its pairs, and as long as the plan says at least. With it, on the plan's live scenario, in its own time,
+as the rollout's log says. A stage that was interrupted begins anew: what cut through a block may have been
+of one arm's making.
 
 Ticks and fills of arm B are watched by the rules of `safety` that name it. One that breaks rolls the run back
 to the baseline, and ends it then.
@@ -73,7 +73,7 @@ class StageMaking(ExperimentMaking):
         return max(facts.least_duration_ns, ends_ns[pairs - 1] + _AFTER_NS) / NS_PER_S
 
     def _gate(self, _part: str | None, /) -> Gate:
-        return watching(self._whole_gate)
+        return watching(self._whole_gate, beside_a=True)
 
     def _request(self, run_dir: Path, part: str | None) -> dict[str, object]:
         options, facts = self._options, self.facts
