@@ -255,8 +255,8 @@ def _judge_arms(rule: DeltaRule | SlowerRule, gate: Gate, run: Subject) -> RuleV
 
 
 def _watched_slower(rule: SlowerRule, gate: Gate, run: ExperimentLog) -> RuleVerdict | None:
-    """What became of it while a live stage ran; a replay has one arm a run, and nothing to watch."""
-    if rule.violation is None or run.is_replay:
+    """What became of it while a live stage ran, if it was watched."""
+    if rule.violation is None or _watched_by(rule.violation, run) is None:
         return None
     return replace(_judge_watched(rule.violation, gate, run), rule=str(rule), section="safety")
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from pytest_mmgates.armrules import CandidateRule, SlowerRule
+from pytest_mmgates.armrules import SlowerRule
 from pytest_mmgates.errors import ExperimentError
 from pytest_mmgates.experiment.concluding import conclude
 from pytest_mmgates.experiment.facts import Facts, facts_of, keep_facts
@@ -76,9 +76,8 @@ class ExperimentMaking(Making):
 
 def watching(gate: Gate, *, beside_a: bool = False) -> Gate:
     """With the rules of safety that watch arm B as those that stop a run; `beside_a`: arm A is in it, too."""
-    kinds = (CandidateRule, SlowerRule) if beside_a else CandidateRule
-    violations = (rule.violation for rule in gate.safety if isinstance(rule, kinds))
-    return replace(gate, stop=tuple(rule for rule in violations if rule is not None))
+    slower = (rule.violation for rule in gate.safety if beside_a and isinstance(rule, SlowerRule))
+    return replace(gate, stop=(*gate.of_candidate, *(rule for rule in slower if rule is not None)))
 
 
 def check_gate(facts: Facts, gate: Gate, path: Path) -> None:

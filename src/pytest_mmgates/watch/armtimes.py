@@ -1,19 +1,17 @@
 """How long ticks of two arms took, bucket by bucket, in the watched arm's own time.
 
-A window is made of the newest buckets in which the watched arm ticked, however long ago: while only the other
-quotes it stands still. What the other took at the beginning, in its own first ten minutes, is frozen: the
-watched arm cannot move what it is held against, and a slow drift of both is seen. Memory is what the longest
-window needs.
+A window is made of the newest buckets in which the watched arm ticked, however long ago: while only the
+other quotes it stands still. What the other took at the beginning, in as much of its own time as the longest
+window has, is frozen: the watched arm cannot move what it is held against, and a slow drift of both is seen.
+Memory is what the longest window needs.
 """
 
 import numpy as np
 
-from pytest_mmgates.metrics.windowed import FROZEN_NS, Ints, TickTimes, p95_ns
-from pytest_mmgates.watchrules import STEP_NS
+from pytest_mmgates.metrics.windowed import Ints, TickTimes, p95_ns
 
 LATEST_BUCKETS = 180
 """How far the feeds of a run may lie apart: 30 minutes."""
-_FROZEN_BUCKETS = FROZEN_NS // STEP_NS
 _NOTHING: Ints = np.empty(0, dtype=np.int64)
 
 
@@ -60,7 +58,7 @@ class ArmTimes:
 
     def _freeze(self, number: int, others: Ints) -> None:
         """Once the other arm is in a bucket after the last that counts."""
-        if len(self._first) == _FROZEN_BUCKETS and number not in self._first:
+        if len(self._first) == self._longest and number not in self._first:
             self._frozen_p95_ns = p95_ns(np.concatenate(list(self._first.values())))
             self._first.clear()
             return
