@@ -279,6 +279,19 @@ def test_arms_that_never_traded_decide_nothing():
     assert found.variants[0].arms["A"].components == {}
 
 
+@pytest.mark.parametrize(("stage", "pairs"), [("50", 24), ("10", 8), ("100", 8)])
+@pytest.mark.parametrize("traded", [1, 7])
+def test_an_arm_that_hardly_traded_decides_nothing_however_sure_it_looks(stage, pairs, traded):
+    def change(one):
+        silent = one.arm == "B" and (one.pair is None or one.pair >= traded)
+        return msgspec.structs.replace(one, analysed=Part(), late=Part()) if silent else one
+
+    found = decided(live(-3.0, noise_bps=0.01, stage=stage, pairs=pairs, least_pairs=8, change=change))
+    assert found.decision is Decision.GO_ON
+    assert found.reason == f"an arm traded in {traded} of {pairs} pairs, expected at least 8"
+    assert found.variants[0].bounds.high < 0
+
+
 def test_facts_whose_hash_is_another_are_refused():
     made = msgspec.to_builtins(facts())
     assert facts_of(made) == facts()
