@@ -6,7 +6,7 @@ from tests.pytest_mmgates.experiment.recorded import RULE, SOURCES, live, part, 
 from tests.pytest_mmgates.experiment.test_blocks import GATE
 
 from pytest_mmgates.experiment.log import ExperimentLog
-from pytest_mmgates.experiment.record import TickTimes
+from pytest_mmgates.experiment.record import Part, TickTimes
 from pytest_mmgates.judge import judge
 from pytest_mmgates.verdict import Verdict
 from pytest_mmgates.watch.record import Fired, Seen, WatchRecord
@@ -54,6 +54,17 @@ def test_a_stage_for_safety_passes_when_it_was_as_long_as_planned():
     early = verdicts(live(0.5, stage="100", pairs=24), least_pairs=24, least_duration_ns=300 * HOUR)
     assert early["delta(net_bps)"].verdict is Verdict.INCONCLUSIVE
     assert verdicts(live(-0.5, stage="10"))["delta(net_bps)"].verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize(("traded", "verdict"), [(7, Verdict.INCONCLUSIVE), (8, Verdict.PASS)])
+def test_a_stage_for_safety_in_which_an_arm_hardly_traded_has_seen_nothing(traded, verdict):
+    def change(one):
+        silent = one.arm == "B" and (one.pair is None or one.pair >= traded)
+        return msgspec.structs.replace(one, analysed=Part(), late=Part()) if silent else one
+
+    found = verdicts(live(1.0, stage="10", pairs=9, least_pairs=8, change=change))["delta(net_bps)"]
+    assert found.verdict is verdict
+    assert f"9 of 8 pairs, traded in {traded}, " in found.reason
 
 
 def slipping(bps):
