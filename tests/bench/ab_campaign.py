@@ -499,7 +499,8 @@ def _share(hits: int, tests: int) -> str:
 
 
 def _tally(decided: Sequence[Decision]) -> str:
-    counts = Counter("undecided" if one is Decision.GO_ON else str(one) for one in decided)
+    """As verdicts: what is not decided is INCONCLUSIVE."""
+    counts = Counter("INCONCLUSIVE" if one is Decision.GO_ON else str(one) for one in decided)
     return ", ".join(f"{name} {_share(count, len(decided))}" for name, count in sorted(counts.items()))
 
 
