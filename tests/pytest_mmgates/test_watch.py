@@ -534,6 +534,7 @@ def test_a_candidate_that_is_slower_than_the_baseline_was_fires_in_its_own_time(
     [
         ((20, {"A": 40}), (60, {"B": 43})),
         ((20, {"A": 40}), (60, {"A": 90, "B": 90})),  # the machine
+        ((20, {"A": 40}), (60, {"A": 30, "B": 41})),  # what is frozen, and not what A is now
         ((20, {"A": 40}), (7, {"B": 47}), (60, {"B": 40})),
         ((4, {"A": 40}), (60, {"B": 90})),  # nothing frozen yet
         ((60, {"B": 90}),),
