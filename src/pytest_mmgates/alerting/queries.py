@@ -133,11 +133,14 @@ class _Ticks:
         return {series: _rising(_BUSY, steps) + silence}
 
     def missing(self, window_ns: int, least: int) -> Missing:
-        """An arm that does not quote while another does misses nothing."""
+        """An arm that does not quote while another does misses nothing, nor one that is not in the run."""
         silent = summed(self.metric, f"increase({self._of_any_arm}[{duration(_SILENCE_NS)}])")
-        quotes = f" and {self.count(_SILENCE_NS)} > 0" if self.series != self._of_any_arm else ""
+        there = quotes = ""
+        if self.series != self._of_any_arm:
+            there = f" and {summed(self.metric, self.series)}"
+            quotes = f" and {self.count(_SILENCE_NS)} > 0"
         return Missing(
-            f"{silent} == 0\nor {self.count(window_ns)} < {least} and {self.full(window_ns)}{quotes}",
+            f"{silent} == 0{there}\nor {self.count(window_ns)} < {least} and {self.full(window_ns)}{quotes}",
             window_ns + _SILENCE_NS,
             lambda lasts_ns: self.stream(window_ns, lasts_ns),
         )

@@ -148,7 +148,9 @@ def test_rules_of_safety_that_watch_the_candidate_are_alerts_of_its_series_alone
     assert late.annotations["summary"].startswith("B.deadline_miss.ratio over 5m is >= 2%")
     assert "stands still" in late.annotations["differs"]
     silent, few = missing.expr.split("\nor ")
-    assert silent == "sum without (symbol, trial) (increase(bot_loops_total[1m])) == 0"
+    whole = "sum without (symbol, trial) (increase(bot_loops_total[1m])) == 0"
+    there = 'sum without (symbol, trial) (bot_loops_total{trial="B"})'
+    assert silent == f"{whole} and {there}", "of a run that has this arm"
     assert few.endswith('(increase(bot_loops_total{trial="B"}[1m])) > 0'), "else nobody misses it"
     watched = replace(gate, stop=gate.of_candidate)
     assert [name for name, _ in watched_rules(watched)] == ["stop", "stop"]
