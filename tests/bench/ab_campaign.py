@@ -51,12 +51,15 @@ from pytest_mmgates.armrules import DeltaRule
 from pytest_mmgates.experiment.blocks import Recorded, read_variant
 from pytest_mmgates.experiment.decide import ExperimentDecision, decide
 from pytest_mmgates.experiment.facts import Facts, PlannedBlock, read_facts
+from pytest_mmgates.experiment.log import ExperimentLog
 from pytest_mmgates.experiment.record import BlockRecord, Part, VariantRecord
-from pytest_mmgates.gatefile import read_gate
+from pytest_mmgates.gatefile import Gate, read_gate
+from pytest_mmgates.judgearms import judge_delta
 from pytest_mmgates.loader import read_watch
 from pytest_mmgates.rows import read_manifest
 from pytest_mmgates.stats.acceptance import Decision
 from pytest_mmgates.units import BPS
+from pytest_mmgates.verdict import Verdict
 
 ROOT = Path(__file__).parents[2]
 MARKETS = 3
@@ -244,9 +247,9 @@ def unlabelled(plan: Plan, directory: Path) -> VariantRecord:
     return record
 
 
-def labelled(plan: Plan, record: VariantRecord) -> VariantRecord:
-    """The same blocks, with arms and pairs that the plan draws at 50 %."""
-    schedule = Schedule(plan, Stage.FIFTY, record.started_ns)
+def labelled(plan: Plan, record: VariantRecord, stage: Stage = Stage.FIFTY) -> VariantRecord:
+    """The same blocks, with arms and pairs that the plan draws."""
+    schedule = Schedule(plan, stage, record.started_ns)
     blocks = []
     for block in record.blocks:
         drawn = schedule.block(block.cluster, block.index)
@@ -285,12 +288,21 @@ def judged(plan: Plan, record: VariantRecord, rule: DeltaRule) -> ExperimentDeci
     return decide(facts, rule, ("synthetic", "recorded"), [record])
 
 
+def safe(plan: Plan, record: VariantRecord, gate: Gate, stage: Stage) -> list[Verdict]:
+    """What the product says at a stage for safety: of the net, and of slippage."""
+    [slippage] = [rule for rule in gate.safety if isinstance(rule, DeltaRule)]
+    log = ExperimentLog(facts_of(plan, stage, []), (record,), (), gate.accept[0], gate.evidence.source)
+    found = judge_delta(gate.accept[0], log, accepts=True), judge_delta(slippage, log, accepts=False)
+    return [one.verdict for one in found]
+
+
 class Campaign:
     """The jobs, and what came of them."""
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
-        self.rule = read_gate(ROOT / "gates" / "ab.yaml").accept[0]
+        self.gate = read_gate(ROOT / "gates" / "ab.yaml")
+        self.rule = self.gate.accept[0]
 
     def jobs(self) -> Iterator[str]:
         """So ordered that every beginning has something of each kind."""
@@ -403,6 +415,7 @@ class Campaign:
         synthetic = [one for name, one in equal.items() if name != "equal-nexo"]
         if synthetic:
             yield from self._labels("synthetic, 60m blocks", synthetic, "60m", plans)
+            yield from self._safety(synthetic, plans)
         if "equal-nexo" in equal:
             for block in ("60m", "20m"):
                 yield from self._labels(f"NEXOUSDT, {block} blocks", [equal["equal-nexo"]], block, plans)
@@ -430,6 +443,20 @@ class Campaign:
             noise = np.median([one.variants[0].deviation_bps for one in decided])
             after = f"after {np.median(looks):.0f} pairs (median)" if looks else "never"
             yield f"      decided {after}; noise of a pair {noise:.2f} bps"
+
+    def _safety(self, ran: Sequence[dict[str, Any]], plans: int) -> Iterator[str]:
+        """The same labels at the stages for safety, of 72 hours."""
+        record = joined([msgspec.convert(one["records"]["60m"], VariantRecord) for one in ran])
+        clusters = {name: symbols for one in ran for name, symbols in one["clusters"].items()}
+        for stage in (Stage.TEN, Stage.HUNDRED):
+            for effect_bps in (0.0, 0.3, -3.0):
+                verdicts = [
+                    safe(plan, planted(labelled(plan, record, stage), effect_bps), self.gate, stage)
+                    for plan in (plan_of("aa", "x", clusters, seed) for seed in range(1, plans + 1))
+                ]
+                for rule, of_rule in zip(("net", "slippage"), zip(*verdicts, strict=True), strict=True):
+                    if rule == "net" or not effect_bps:
+                        yield f"  {stage} %, {effect_bps:+.1f} bps, {rule}: {_counted(of_rule)}"
 
     def _switchbacks(self, found: Mapping[str, dict[str, Any]]) -> Iterator[str]:
         for name, one in found.items():
@@ -500,8 +527,12 @@ def _share(hits: int, tests: int) -> str:
 
 def _tally(decided: Sequence[Decision]) -> str:
     """As verdicts: what is not decided is INCONCLUSIVE."""
-    counts = Counter("INCONCLUSIVE" if one is Decision.GO_ON else str(one) for one in decided)
-    return ", ".join(f"{name} {_share(count, len(decided))}" for name, count in sorted(counts.items()))
+    return _counted([Decision.INCONCLUSIVE if one is Decision.GO_ON else one for one in decided])
+
+
+def _counted(words: Sequence[Decision] | Sequence[Verdict]) -> str:
+    counts = Counter(map(str, words))
+    return ", ".join(f"{name} {_share(count, len(words))}" for name, count in sorted(counts.items()))
 
 
 def main() -> None:
