@@ -490,6 +490,24 @@ def dataset(
 
 
 @app.command()
+def daily(
+    date: Annotated[
+        str | None, typer.Option(help="The UTC day, as 2026-01-31. Default: the last whole one.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Artifacts: runs to tell of, and where the report goes.")] = Path(
+        "artifacts"
+    ),
+) -> None:
+    """What all runs did on a day, beside the seven before. The same as `pytest -m daily`, exit code included.
+
+    Writes OUT/reports/daily/DATE.md, .html and .json, OUT/reports/ALERT_RULES.md, and
+    OUT/verdicts/daily.json, which says whether it was a good day: docs/daily.md.
+    """
+    arguments = [f"--mmgates-out={out}"] + ([] if date is None else [f"--mmgates-date={date}"])
+    raise typer.Exit(run_step("daily", arguments))
+
+
+@app.command()
 def rollback(
     to: Annotated[
         Path | None, typer.Option(help="Snapshot to restore from. Default: the one in OUT/release.")
