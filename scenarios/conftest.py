@@ -22,6 +22,7 @@ from mmbot.config.settings import load_config, settings_of
 from mmbot.config.snapshot import SNAPSHOT, load_snapshot
 from mmbot.errors import ConfigError, MmbotError
 from mmbot.ops.prep import Asked, Prep, PrepRequest, prepare, write
+from mmbot.ops.red_button import Rehearsal, RehearsalRequest, rehearse
 from mmbot.runtime import provenance
 from mmbot.telemetry.metrics import table
 from mmbot.units import SECOND
@@ -67,6 +68,17 @@ def alert_rules(pytestconfig: pytest.Config) -> None:
         exports = read_exports(msgspec.json.encode(table()), "mmbot metrics")
         write_atomically({path: made(read_gates(options.gates_dir), exports)[PAGE]})
     except MmgatesError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def red_button(pytestconfig: pytest.Config) -> Rehearsal:
+    """The rehearsal of the red button, once per session; its report is written before it is judged."""
+    options = read_options(pytestconfig)
+    base, *_ = options.config_of("prep")
+    try:
+        return rehearse(RehearsalRequest(base, options.out_dir))
+    except MmbotError as error:
         pytest.fail(str(error), pytrace=False)
 
 

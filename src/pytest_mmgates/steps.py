@@ -23,6 +23,7 @@ STEPS: Mapping[str, str] = MappingProxyType(
         AB: "candidate against baseline, by the plan of an experiment",
         "lock": "locking of the performance baseline",
         DAILY: "the daily operations report",
+        "rehearsal": "the red button under load",
         "ci": "pull-request gates against the locked baseline",
         "sim": "simulation of faults",
         "bench": "measurement of speed",
