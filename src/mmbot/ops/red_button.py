@@ -434,8 +434,8 @@ def report(done: Rehearsal) -> str:
     lines = [
         f"# Rollback rehearsal: {done.verdict} (SYNTHETIC)",
         "",
-        f"`mmbot rollback --kill` on the paper exchange: {done.symbols} busy symbols, {done.orders_before} orders open,",
-        f"{done.least_updates_per_s:.0f} book updates a second of the slowest symbol.",
+        f"`mmbot rollback --kill` on the paper exchange: {done.symbols} busy symbols with",
+        f"{done.orders_before} orders open, {done.least_updates_per_s:.0f} book updates a second at least.",
         "",
         "| since the button began | took |",
         "|---|---|",
