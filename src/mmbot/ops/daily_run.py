@@ -26,6 +26,7 @@ import numpy as np
 
 from mmbot.calibration.dataset_edge import Columns
 from mmbot.edge.fill import HORIZONS_S, signed_lots
+from mmbot.errors import DatasetError
 from mmbot.model.instrument import Instrument
 from mmbot.model.records import FillRow
 from mmbot.ops.daily_feeds import Place, load, mid_before, read, stamp
@@ -110,6 +111,7 @@ def run_day(database: duckdb.DuckDBPyConnection, place: Place, begin_ns: int, wo
         found = _symbol_day(database, place, symbol, begin_ns, work, events)
         if found is not None:
             day.symbols[symbol] = found
+    _refuse_unmarked(database, day, begin_ns)
     today = [event for event in events if event["ts_ns"] >= begin_ns]
     day.events = _counted(today)
     day.halts = [
@@ -125,6 +127,15 @@ def run_day(database: duckdb.DuckDBPyConnection, place: Place, begin_ns: int, wo
     day.order_path = _order_path(database)
     day.alerts = _alerts(place, begin_ns)
     return day
+
+
+def _refuse_unmarked(database: duckdb.DuckDBPyConnection, day: RunDay, begin_ns: int) -> None:
+    """Fills of a symbol without a tick have no mark: money that a sum would leave out."""
+    sql = "SELECT symbol, count(*) FROM fills WHERE ts_ns >= ? GROUP BY 1 ORDER BY 1"
+    for symbol, count in database.execute(sql, [begin_ns]).fetchall():
+        if symbol not in day.symbols:
+            named = day.place.manifest.run_id
+            raise DatasetError(f"run {named}: {count} fills of {symbol} on a day without a tick of it")
 
 
 def _end_ns(day: RunDay, begin_ns: int) -> int:

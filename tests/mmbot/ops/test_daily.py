@@ -283,6 +283,13 @@ def test_a_run_that_cannot_be_read_is_named_and_the_others_are_told(tmp_path: Pa
     assert reasons.keys() == {"foreign", "torn"}
 
 
+def test_fills_without_a_tick_are_not_left_out_in_silence(tmp_path: Path):
+    run(tmp_path, [*ticks(10.0, MIDNIGHT), bought(1.0)])
+    (unreadable,) = facts(tmp_path)["unreadable"]
+    assert unreadable["reason"] == f"run run: 1 fills of {KEY} on a day without a tick of it"
+    assert facts(tmp_path, NEXT)["unreadable"] == []
+
+
 def test_a_run_that_was_killed_counts_to_its_last_whole_line_and_fell_silent(tmp_path: Path):
     folder = run(tmp_path, list(ticks(10.0)), status="running", ended_ns=None)
     path = folder / "pipeline_ticks_20260101.jsonl"
