@@ -5,9 +5,9 @@ and mode, which are never added up: money that was made (live data, mode live) s
 simulated on a live market, on a recording, and on a synthetic one.
 
 Decided: simulated fills of one symbol at one time are counted once. Of such runs the one with the most bytes
-of that day counts, the others are named with the reason. Real orders always count. A run that cannot be read
-is named, and is no reason to tell nothing of the others. Where no run is left that covers a day, facts that
-were written of it before stay. Times are those of the runs' own clocks.
+of that day counts, a failed one behind all others; those left out are named with the reason. Real orders
+always count. A run that cannot be read is named, and is no reason to tell nothing of the others. Where no run
+is left that covers a day, facts that were written of it before stay. Times are those of the runs' own clocks.
 """
 
 import contextlib
@@ -125,7 +125,7 @@ class _Group:
         self._kind, self._mode = key
         self._begin_ns = begin_ns
         day = stamp(begin_ns)
-        self._places = sorted(places, key=lambda place: (-place.bytes_of(day), place.manifest.run_id))
+        self._places = sorted(places, key=lambda place: _standing(place, day))
         self._bytes = {place.manifest.run_id: place.bytes_of(day) for place in places}
         self._unreadable = unreadable
         self._days: list[RunDay] = []
@@ -231,6 +231,11 @@ class _Group:
                 gaps.append((until_ns, first_ns))
             until_ns = max(until_ns, last_ns)
         return gaps
+
+
+def _standing(place: Place, day: str) -> tuple[bool, int, str]:
+    """Which of two simulated runs of one market counts: the one that sorts first."""
+    return place.manifest.status == "failed", -place.bytes_of(day), place.manifest.run_id
 
 
 def _stretches(one: SymbolDay) -> Iterator[tuple[int, int]]:

@@ -269,6 +269,15 @@ def test_simulated_fills_of_one_market_are_counted_once_and_real_ones_always(tmp
     assert group(tmp_path)["results"][0]["fills"] == 3
 
 
+def test_a_failed_run_counts_only_where_no_other_played_its_market(tmp_path: Path):
+    run(tmp_path, list(ticks(20.0)), "failed", status="failed", reason="a bug")
+    assert [one["reason"] for one in group(tmp_path)["runs"]] == ["a bug"]
+    run(tmp_path, list(ticks(10.0)), "again")
+    found = group(tmp_path)
+    assert [one["run_id"] for one in found["runs"]] == ["again"]
+    assert [one["run_id"] for one in found["left_out"]] == ["failed"]
+
+
 def test_a_run_that_cannot_be_read_is_named_and_the_others_are_told(tmp_path: Path):
     run(tmp_path, list(ticks(10.0)), "good")
     run(tmp_path, list(ticks(10.0, 100.0)), "foreign", data={"kind": "recorded", "sha256": "d" * 64})
