@@ -128,16 +128,16 @@ def test_days_add_up_to_the_run(
         for number, (when, buys, tick, lots) in enumerate(sorted(moves), 1)
     ]
     run(out, day_of_fills(fills, start_s))
-    days = [group(out, day)["results"][0]["pnl"] for day in (DAY_1, NEXT)]
+    days = [group(out, day) for day in (DAY_1, NEXT)]
     worth = SYMBOL.worth(mid_of(1999))
     whole = math.fsum(
         (1 if fill.side == "buy" else -1) * round(fill.qty / SYMBOL.lot) * (worth - SYMBOL.worth(fill.price))
         - fill.fee
         for fill in fills
     )
-    assert math.fsum(days) == pytest.approx(whole, abs=1e-9)
-    for day in (DAY_1, NEXT):
-        (symbol,) = group(out, day)["symbols"]
+    assert math.fsum(day["results"][0]["pnl"] for day in days) == pytest.approx(whole, abs=1e-9)
+    for day in days:
+        (symbol,) = day["symbols"]
         assert symbol["position_difference_lots"] == 0
         assert symbol["pnl_difference"] < 1e-9
 
