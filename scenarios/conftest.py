@@ -69,7 +69,7 @@ def _prep_page(prepared: Prep, options: Options) -> str:
         verdict=prepared.verdict,
         label=prepared.verdict,
         reason=", ".join(red),
-        next="put right what is red" if red else "go on with `pytest -m shadow`",
+        next="put right what is red" if red else "go on with the shadow run: pytest -m shadow",
         rerun=options.rerun("prep", request.scenarios[0]),
     )
     checks = [(check.verdict, check.name, check.found, check.expected) for check in prepared.checks]

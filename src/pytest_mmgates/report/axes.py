@@ -5,7 +5,7 @@ logarithmic axis: a limit of 150 ms and a tick of 20 us are both to be seen.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,8 @@ _MOST_TICKS = 5
 _WIDE = 30.0
 _FEW_DECADES = 2.0
 _ROOM = 0.06
+_NO_RANGE = 1e-9
+"""Values nearer to each other than this share of them are one value."""
 _NS_UNITS = (
     (1, "ns"),
     (1_000, "us"),
@@ -56,19 +58,23 @@ class Axis:
         return float(self.shares([value])[0])
 
 
-def linear(name: str, values: Iterable[float], shown: Callable[[float], str] = show) -> Axis:
-    """Around all finite values, with some room."""
+def linear(name: str, values: Iterable[float], scale: float = 1.0, unit: str = "") -> Axis:
+    """Around all finite values, with some room. Ticks are shown in units of `scale`, with the digits that
+    tell them apart.
+    """
     low, high = _range(values)
-    room = _ROOM * (high - low) or 0.5 * abs(high) or 1.0
+    if high - low <= _NO_RANGE * max(abs(low), abs(high)):
+        low, high = min(low, 0.0), max(high, 0.0)
+    room = _ROOM * (high - low) or 1.0
     low, high = low - room * (low != 0), high + room
-    return Axis(name, low, high, [(value, shown(value)) for value in round_values(low, high)])
+    step, ticks = _round_values(low / scale, high / scale)
+    digits = max(0, -math.floor(math.log10(step)))
+    return Axis(name, low, high, [(value * scale, f"{value:.{digits}f}{unit}") for value in ticks])
 
 
 def shares_of(name: str, values: Iterable[float]) -> Axis:
     """Of ratios: ticks in per cent."""
-    low, high = _range(values)
-    low = 0.0 if low == high else low
-    return linear(name, [low, high], lambda value: f"{show(round(100 * value, 9))}%")
+    return linear(name, values, 0.01, "%")
 
 
 def durations(name: str, values: Iterable[float]) -> Axis:
@@ -76,11 +82,15 @@ def durations(name: str, values: Iterable[float]) -> Axis:
     positive = [value for value in values if math.isfinite(value) and value > 0]
     low, high = (min(positive), max(positive)) if positive else (1.0, 1.0)
     if high / low <= _WIDE:
-        return linear(name, [0.0, high], shown_ns)
+        return durations_from_0(name, high)
     low, high = 0.8 * low, 1.25 * high
-    return Axis(
-        f"{name}, logarithmic", low, high, [(at, shown_ns(at)) for at in decades(low, high)], log=True
-    )
+    ticks = [(at, shown_ns(at)) for at in _decades(low, high)]
+    return Axis(f"{name}, logarithmic", low, high, ticks, log=True)
+
+
+def durations_from_0(name: str, longest_ns: float) -> Axis:
+    size, unit = _unit_of(longest_ns)
+    return linear(name, [0.0, longest_ns], size, f" {unit}")
 
 
 def elapsed(name: str, end_ns: float) -> Axis:
@@ -100,16 +110,15 @@ def elapsed(name: str, end_ns: float) -> Axis:
     return Axis(name, 0.0, end_s * NS_PER_S, ticks)
 
 
-def round_values(low: float, high: float) -> list[float]:
-    """Some round numbers of a range."""
+def _round_values(low: float, high: float) -> tuple[float, list[float]]:
+    """A round step, and its multiples in a range."""
     rough = (high - low) / _MOST_TICKS
     scale = 10.0 ** math.floor(math.log10(rough))
     step = next((scale * factor for factor in (1, 2, 5) if scale * factor >= rough), 10 * scale)
-    digits = max(0, 2 - math.floor(math.log10(step)))
-    return [round(step * n, digits) for n in range(math.ceil(low / step), math.floor(high / step) + 1)]
+    return step, [step * n for n in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
-def decades(low: float, high: float) -> list[float]:
+def _decades(low: float, high: float) -> list[float]:
     """Powers of ten of a range, every n-th where they are many; with 2 and 5 between where they are few."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     few = math.log10(high / low) <= _FEW_DECADES
@@ -121,8 +130,12 @@ def decades(low: float, high: float) -> list[float]:
 
 def shown_ns(ns: float) -> str:
     """A time in the unit in which it reads best."""
-    size, unit = next(((size, unit) for size, unit in reversed(_NS_UNITS) if abs(ns) >= size), _NS_UNITS[0])
+    size, unit = _unit_of(ns)
     return f"{show(round(ns / size, 9))} {unit}" if ns else "0"
+
+
+def _unit_of(ns: float) -> tuple[int, str]:
+    return next((one for one in reversed(_NS_UNITS) if abs(ns) >= one[0]), _NS_UNITS[0])
 
 
 def _range(values: Iterable[float]) -> tuple[float, float]:

@@ -123,7 +123,7 @@ def page(facts: Mapping[str, Any]) -> str:
         verdict=result.verdict,
         label=result.label,
         reason=f"{decision.decision}: {decision.reason}",
-        next=facts["next"],
+        next=facts["next"].replace("`", ""),
         rerun=result.rerun,
         data_kind=result.data_kind,
     )

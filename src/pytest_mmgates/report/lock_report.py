@@ -1,5 +1,5 @@
-"""`reports/BASELINE_LOCK_REPORT.md` and `.html`, and `reports/CI_GATES_STATUS.md`: what was locked, and what a
-pull request is held to from now on.
+"""`reports/BASELINE_LOCK_REPORT.md` and `.html`, and `reports/CI_GATES_STATUS.md`: what was locked, and what
+a pull request is held to from now on.
 """
 
 from collections.abc import Iterator

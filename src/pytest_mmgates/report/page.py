@@ -12,6 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from pytest_mmgates.report.markdown import ABSENT
+from pytest_mmgates.report.svg import UNSHOWN
 from pytest_mmgates.report.table import RULE_FILTERS
 from pytest_mmgates.verdict import Verdict
 
@@ -65,4 +66,7 @@ def _verdict_class(cell: object) -> Markup | str:
 
 
 def _shown(value: object) -> object:
-    return ABSENT if value is None else value
+    """No character is there that a page may not hold."""
+    if isinstance(value, Markup):
+        return value
+    return ABSENT if value is None else str(value).translate(UNSHOWN)

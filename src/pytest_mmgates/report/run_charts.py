@@ -17,7 +17,7 @@ from pytest_mmgates.grammar import Bound
 from pytest_mmgates.judge import GateVerdict
 from pytest_mmgates.metrics import METRICS
 from pytest_mmgates.outages import Outage
-from pytest_mmgates.report.axes import Axis, durations, elapsed, linear, shares_of, shown_ns
+from pytest_mmgates.report.axes import Axis, durations, durations_from_0, elapsed, linear, shares_of, shown_ns
 from pytest_mmgates.report.budgets import iso_time
 from pytest_mmgates.report.columns import Columns
 from pytest_mmgates.report.svg import Band, Bar, Dot, Limit, Line, Mark, Span, chart, legend, waterfall
@@ -296,7 +296,7 @@ def _waterfall(tally: SymbolTally) -> Chart:
         at = start + p50
     title = "Stages of a tick, one after the other"
     text = "Each stage begins where the medians before it end: " + "; ".join(bar.label for bar in bars) + "."
-    x = linear("time of a tick, I/O wait included", [0.0, *(bar.end for bar in bars)], shown_ns)
+    x = durations_from_0("time of a tick, I/O wait included", max(bar.end for bar in bars))
     marks = [Span(0, 0, "near", "p50"), Span(0, 0, "far", "p95")]
     return Chart(title, text, waterfall(x, bars, f"{title}. {text}"), legend(marks))
 

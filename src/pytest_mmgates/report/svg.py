@@ -21,6 +21,10 @@ _EDGE = 0.06
 """Texts that stand nearer to an edge than this share of the width begin or end there."""
 
 
+UNSHOWN = {code: "\ufffd" for code in (*range(32), 127, *range(0xD800, 0xE000)) if chr(code) not in "\t\n\r"}
+"""Characters that no page may hold, and what stands there instead."""
+
+
 class Mark:
     """Something that a chart shows: `inside` the stretched picture, and `over` it, at its own size. `name` is
     what the legend says; empty where the mark says it itself.
@@ -96,7 +100,7 @@ class Limit(Mark):
 
     def over(self, x: Axis, y: Axis) -> str:  # noqa: ARG002 (lies across)
         at = round(_pixel(y, self.value) - 4, 1)
-        return f'<text class="{self.css}" x="100%" y="{at:g}" text-anchor="end">{escape(self.text)}</text>'
+        return f'<text class="{self.css}" x="100%" y="{at:g}" text-anchor="end">{_text(self.text)}</text>'
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,7 @@ class Span(Mark):
 
     def inside(self, x: Axis, y: Axis) -> str:  # noqa: ARG002 (lies across)
         left, right = _across(x, np.array([self.start, self.end]))
-        title = f"<title>{escape(self.title)}</title>" if self.title else ""
+        title = f"<title>{_text(self.title)}</title>" if self.title else ""
         width = max(round(right - left, 1), 1.0)
         return (
             f'<rect class="{self.css}" x="{left:g}" y="0" width="{width:g}" height="{HEIGHT}">{title}</rect>'
@@ -135,7 +139,7 @@ class Dot(Mark):
         return (
             f'<circle class="dot {self.css}" cx="{_percent(across)}" cy="{at:g}" r="4"/>'
             f'<text x="{_percent(across)}" y="{at + 13:g}" dx="{dx}" text-anchor="{anchor}">'
-            f"{escape(self.text)}</text>"
+            f"{_text(self.text)}</text>"
         )
 
 
@@ -161,9 +165,9 @@ def chart(x: Axis, y: Axis, marks: Sequence[Mark], name: str) -> str:
             *(f'<line class="grid" x1="0" x2="100%" y1="{at:g}" y2="{at:g}"/>' for _, _, at in ticks),
             f'<svg y="{_TOP}" width="100%" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" ',
             f'preserveAspectRatio="none">{inside}</svg>',
-            *(f'<text x="0" y="{at - 3:g}">{escape(text)}</text>' for _, text, at in ticks),
+            *(f'<text x="0" y="{at - 3:g}">{_text(text)}</text>' for _, text, at in ticks),
             *_below(x, bottom),
-            f'<text class="axis" x="0" y="12">{escape(y.name)}</text>',
+            f'<text class="axis" x="0" y="12">{_text(y.name)}</text>',
             over,
             "</svg>",
         )
@@ -175,7 +179,7 @@ def legend(marks: Sequence[Mark]) -> str:
     named = {mark.name: mark for mark in marks if mark.name}
     if not named:
         return ""
-    items = (f"<li>{_swatch(mark)}{escape(name)}</li>" for name, mark in named.items())
+    items = (f"<li>{_swatch(mark)}{_text(name)}</li>" for name, mark in named.items())
     return f'<ul class="legend">{"".join(items)}</ul>'
 
 
@@ -193,13 +197,13 @@ def waterfall(x: Axis, bars: Sequence[Bar], name: str) -> str:
         parts.append(
             f'<rect class="far" {place} width="{_percent(end - start)}"/>'
             f'<rect class="near" {place} width="{_percent(middle - start)}"/>'
-            f'<text x="0" y="{top + 5}">{escape(bar.label)}</text>'
+            f'<text x="0" y="{top + 5}">{_text(bar.label)}</text>'
         )
     return "".join((*parts, *_below(x, bottom), "</svg>"))
 
 
 def _head(height: float, name: str) -> str:
-    return f'<svg class="chart" width="100%" height="{height:g}" role="img" aria-label="{escape(name)}">'
+    return f'<svg class="chart" width="100%" height="{height:g}" role="img" aria-label="{_text(name)}">'
 
 
 def _below(x: Axis, bottom: float) -> list[str]:
@@ -209,9 +213,9 @@ def _below(x: Axis, bottom: float) -> list[str]:
         share = x.share(value)
         anchor = "start" if share < _EDGE else "end" if share > 1 - _EDGE else "middle"
         parts.append(
-            f'<text x="{_percent(share)}" y="{bottom + 15:g}" text-anchor="{anchor}">{escape(text)}</text>'
+            f'<text x="{_percent(share)}" y="{bottom + 15:g}" text-anchor="{anchor}">{_text(text)}</text>'
         )
-    name = escape(x.name)
+    name = _text(x.name)
     return [*parts, f'<text class="axis" x="100%" y="{bottom + 32:g}" text-anchor="end">{name}</text>']
 
 
@@ -222,6 +226,10 @@ def _swatch(mark: Mark) -> str:
     elif isinstance(mark, Limit):
         shape = f'<path class="{mark.css}" d="M0 5H22"/>'
     return f'<svg class="swatch" width="22" height="10" aria-hidden="true">{shape}</svg>'
+
+
+def _text(text: str) -> str:
+    return escape(text.translate(UNSHOWN))
 
 
 def _across(x: Axis, values: Floats) -> Floats:
