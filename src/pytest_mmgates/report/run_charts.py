@@ -160,7 +160,7 @@ class _Over:
             values = [line.metrics[f"{name}.p95", None] for line in self._lines]
             worst = np.fmax.reduce(values)
             if not np.isnan(worst).all():
-                marks.append(Line(self._lines[0].middles_ns, worst, f"s{shade}", name))
+                marks.append(Line(*self._lines[0].steps(worst), f"s{shade}", name))
                 told.append(f"{name} at most {shown_ns(float(np.nanmax(worst)))}")
                 seen += worst.tolist()
         if not marks:
@@ -214,7 +214,7 @@ class _Over:
     def _series(self, metric: str, symbol: str | None) -> Iterator[Line]:
         for shade, line in enumerate(self._lines):
             name = f"{metric} of {line.name}" if len(self._lines) > 1 else metric
-            yield Line(line.middles_ns, line.metrics[metric, symbol], f"s{shade % SHADES}", name)
+            yield Line(*line.steps(line.metrics[metric, symbol]), f"s{shade % SHADES}", name)
 
     def _bands(self, stage: str) -> Iterator[Band]:
         for line in self._lines:

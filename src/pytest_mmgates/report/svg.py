@@ -17,6 +17,8 @@ from pytest_mmgates.tables import Floats, Ints
 WIDTH, HEIGHT = 1000, 190
 """Of the inner picture, in its own units; its height is its height on the page."""
 _TOP, _BOTTOM, _BAR = 26, 38, 34
+_NARROW = 0.12
+"""Of the width: no room for a short text."""
 _EDGE = 0.06
 """Texts that stand nearer to an edge than this share of the width begin or end there."""
 
@@ -124,7 +126,7 @@ class Span(Mark):
 
 @dataclass(frozen=True, slots=True)
 class Dot(Mark):
-    """One point, with its text beside it: to the right, or where the curve is steep to the left."""
+    """One point, with its text beside it, on the side that was asked for unless that is too narrow."""
 
     x: float
     y: float
@@ -135,7 +137,8 @@ class Dot(Mark):
 
     def over(self, x: Axis, y: Axis) -> str:
         across, at = x.share(self.x), _pixel(y, self.y)
-        dx, anchor = (-7, "end") if self.left else (7, "start")
+        left = across > 1 - _NARROW or (self.left and across > _NARROW)
+        dx, anchor = (-7, "end") if left else (7, "start")
         return (
             f'<circle class="dot {self.css}" cx="{_percent(across)}" cy="{at:g}" r="4"/>'
             f'<text x="{_percent(across)}" y="{at + 13:g}" dx="{dx}" text-anchor="{anchor}">'

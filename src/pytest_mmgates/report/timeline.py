@@ -56,11 +56,10 @@ class Timeline:
     metrics: dict[Asked, Floats]
     symbols: dict[str, SymbolSeries]
 
-    @property
-    def middles_ns(self) -> Floats:
-        """Of the stretches."""
-        count = len(next(iter(self.metrics.values())))
-        return (np.arange(count, dtype=np.float64) + 0.5) * self.stretch_ns
+    def steps(self, values: Floats) -> tuple[Floats, Floats]:
+        """Places and values of a line that is level over each stretch."""
+        edges = np.arange(len(values) + 1, dtype=np.float64) * self.stretch_ns
+        return np.repeat(edges, 2)[1:-1], np.repeat(values, 2)
 
 
 def read_timelines(run: RunLog, asked: Iterable[Asked]) -> list[Timeline]:

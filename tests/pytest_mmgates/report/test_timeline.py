@@ -15,11 +15,16 @@ ASKED = [("tick_total.p95", None), ("deadline_miss.ratio", None), ("md_cache.hit
 def test_stretches_say_what_metrics_say(drawn_run):
     [line] = read_timelines(drawn_run(slow_from(20, 25)), ASKED)
     assert line.stretch_ns == 60e9
-    assert len(line.middles_ns) == 60
     slow = line.metrics["tick_total.p95", None] > 150e6
     assert np.flatnonzero(slow).tolist() == [20, 21, 22, 23, 24]
     assert np.array_equal(line.metrics["deadline_miss.ratio", None], slow.astype(float))
     assert line.metrics["md_cache.hit_ratio", "paper:ABCUSDT"].mean() == pytest.approx(0.9, abs=0.001)
+
+
+def test_a_line_of_stretches_is_level_over_each(drawn_run):
+    [line] = read_timelines(drawn_run(), ASKED)
+    xs, ys = line.steps(np.array([1.0, 2.0]))
+    assert (xs.tolist(), ys.tolist()) == ([0, 60e9, 60e9, 120e9], [1, 1, 2, 2])
 
 
 def test_what_was_not_measured_is_not_there(drawn_run):
