@@ -21,8 +21,7 @@ from pytest_mmgates.report.columns import kept
 from pytest_mmgates.report.markdown import number, render
 from pytest_mmgates.report.page import Banner, Table, render_page
 from pytest_mmgates.report.result import RunResult
-from pytest_mmgates.report.run_charts import Chart
-from pytest_mmgates.report.svg import Band, Limit, Line, Mark, chart, legend
+from pytest_mmgates.report.svg import Band, Chart, Limit, Line, Mark, charted
 from pytest_mmgates.report.table import RULE_FILTERS
 from pytest_mmgates.stats.acceptance import Acceptance, Decision, shrunk_bps
 from pytest_mmgates.stats.operating import Characteristic, characteristics
@@ -223,7 +222,7 @@ def _chart(log: ExperimentLog, found: VariantDecision) -> Chart:
     ]
     ends = f"Estimate {_signed(estimate[-1])} bps, bounds {_signed(low[-1])} and {_signed(high[-1])}"
     text = f"{found.reason}. {ends}, after {found.looks} looks."
-    return Chart(title, text, chart(x, y, marks, f"{title}. {text}"), legend(marks))
+    return charted(title, text, x, y, marks)
 
 
 def _spark(found: VariantDecision) -> str:

@@ -17,16 +17,16 @@ from pytest_mmgates.grammar import Bound
 from pytest_mmgates.judge import GateVerdict
 from pytest_mmgates.metrics import METRICS
 from pytest_mmgates.outages import Outage
-from pytest_mmgates.report.axes import Axis, durations, durations_from_0, elapsed, linear, shares_of, shown_ns
+from pytest_mmgates.report.axes import Axis, durations, elapsed, linear, shares_of, shown_ns
 from pytest_mmgates.report.budgets import iso_time
 from pytest_mmgates.report.columns import Columns
-from pytest_mmgates.report.svg import Band, Bar, Dot, Limit, Line, Mark, Span, chart, legend, waterfall
+from pytest_mmgates.report.distributions import distributions
+from pytest_mmgates.report.svg import SHADES, Band, Chart, Limit, Line, Mark, Span, charted
 from pytest_mmgates.report.timeline import Asked, SymbolSeries, Timeline, read_timelines
 from pytest_mmgates.rules import Rule
 from pytest_mmgates.runlog import RunLog
 from pytest_mmgates.tables import DURATIONS, STAGES, Flags, Floats
-from pytest_mmgates.tally import WAITING, Histogram, SymbolTally, with_wait
-from pytest_mmgates.units import NS_PER_S, Dimension, show
+from pytest_mmgates.units import Dimension, show
 from pytest_mmgates.watch.record import WatchRecord
 from pytest_mmgates.watchrules import WatchRule
 
@@ -40,23 +40,7 @@ _IN_STRETCHES = (
 """What a stretch can say, besides durations."""
 _MOST_SYMBOLS = 6
 _MOST_PARTS = 6
-_QUANTILES = 200
-_MARKED = {50: "right", 95: "left", 99: "right"}
-"""Quantiles with a dot, and where its text stands."""
-SHADES = 7
-"""Colours of series in the style sheet: `s0` to `s6`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """`svg` and `legend` are markup, all texts in them escaped; `svg` is empty where there is nothing to
-    draw.
-    """
-
-    title: str
-    text: str
-    svg: str = ""
-    legend: str = ""
+_BYTES_PER_MB = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +78,13 @@ def run_charts(run: RunLog, verdicts: Sequence[GateVerdict]) -> list[Chart]:
     held = list(dict.fromkeys(one for verdict in verdicts for one in _held(verdict.gate)))
     lines = read_timelines(run, [*_STAGE_METRICS_ASKED, *(one.key for one in held)])
     x = elapsed(f"market time since {iso_time(run.manifest.started_ns)}", _length_ns(run))
-    over = _Over(run, x, lines[:_MOST_PARTS], held)
+    over = _Over(run, x, lines, held)
     return [
         *(over.metric(*key) for key in dict.fromkeys([("tick_total.p95", None), *(one.key for one in held)])),
         over.stages(),
-        *_distributions(run),
+        *distributions(run),
         *over.money(),
+        over.memory(),
     ]
 
 
@@ -150,7 +135,7 @@ class _Over:
         seen += [value for band in bands for value in (*band.low.tolist(), *band.high.tolist())]
         y = _axis(dimension, metric, seen)
         text = _told(metric, values, held)
-        return _chart(title, text, self._x, y, [*spans, *bands, *limits, *series])
+        return charted(title, text, self._x, y, [*spans, *bands, *limits, *series])
 
     def stages(self) -> Chart:
         """p95 of every stage in one picture."""
@@ -167,7 +152,7 @@ class _Over:
             return Chart(title, "Nothing was measured.")
         whose = "the slowest part's, " if len(self._lines) > 1 else ""
         text = f"p95, {whose}I/O wait included: {', '.join(told)}."
-        return _chart(title, text, self._x, durations("p95", seen), [*self._outages(), *marks])
+        return charted(title, text, self._x, durations("p95", seen), [*self._outages(), *marks])
 
     def money(self) -> Iterator[Chart]:
         """Profit, inventory, spread and queue, a line a symbol."""
@@ -190,37 +175,53 @@ class _Over:
                 )
 
     def _lined(
-        self, title: str, unit: str, series: Sequence[tuple[str, Columns]], more: str, *, zero: bool
+        self,
+        title: str,
+        unit: str,
+        series: Sequence[tuple[str, Columns]],
+        more: str,
+        *,
+        zero: bool,
+        scale: float = 1.0,
     ) -> Chart:
+        """A line each, in a unit of so many of the series' own."""
         known = [(name, columns) for name, columns in series if columns.count]
         if not known:
-            return Chart(
-                title, f"Nothing of it in the rows of {', '.join(name for name, _ in series) or 'this run'}."
-            )
-        told = [
-            f"{name} ends at {show(columns.last)}, lowest {show(columns.least)}, highest {show(columns.most)}"
-            for name, columns in known
-        ]
-        seen = [value for _, columns in known for value in (columns.least, columns.most)] + [0.0] * zero
-        marks = [
-            Line(*columns.line(), f"s{shade % SHADES}", name) for shade, (name, columns) in enumerate(known)
-        ]
-        y = linear(unit, seen)
-        if unit == "s":
-            y = durations("time", [NS_PER_S * value for value in seen])
-            marks = [Line(mark.xs, NS_PER_S * mark.ys, mark.css, mark.name) for mark in marks]
-        return _chart(title, f"In {unit}: {'; '.join(told)}.{more}", self._x, y, [*self._outages(), *marks])
+            return Chart(title, f"Nothing of it in the rows of {', '.join(name for name, _ in series)}.")
+        marks, told, seen = [], [], [0.0] if zero else []
+        for shade, (name, columns) in enumerate(known):
+            xs, ys = columns.line()
+            marks.append(Line(xs, ys / scale, f"s{shade % SHADES}", name))
+            last, least, most = (value / scale for value in (columns.last, columns.least, columns.most))
+            told.append(f"{name} ends at {show(last)}, lowest {show(least)}, highest {show(most)}")
+            seen += [least, most]
+        text = f"In {unit}: {'; '.join(told)}.{more}"
+        return charted(title, text, self._x, linear(unit, seen), [*self._outages(), *marks])
 
-    def _series(self, metric: str, symbol: str | None) -> Iterator[Line]:
+    def memory(self) -> Chart:
+        """Resident memory of each process that played."""
+        series = [(line.name, line.memory) for line in self._lines]
+        more = f" {len(series) - _MOST_PARTS} more parts are not drawn." if len(series) > _MOST_PARTS else ""
+        return self._lined(
+            "Resident memory", "MB", series[:_MOST_PARTS], more, zero=False, scale=_BYTES_PER_MB
+        )
+
+    def _series(self, metric: str, symbol: str | None) -> Iterator[Mark]:
+        """A line a part; of many parts, all that lies between them."""
+        values = [line.metrics[metric, symbol] for line in self._lines]
+        if len(values) > _MOST_PARTS:
+            xs, low = self._lines[0].steps(np.fmin.reduce(values))
+            _, high = self._lines[0].steps(np.fmax.reduce(values))
+            yield Band(xs, low, high, "band parts", f"lowest to highest of {len(values)} parts")
+            return
         for shade, line in enumerate(self._lines):
             name = f"{metric} of {line.name}" if len(self._lines) > 1 else metric
             yield Line(*line.steps(line.metrics[metric, symbol]), f"s{shade % SHADES}", name)
 
     def _bands(self, stage: str) -> Iterator[Band]:
-        for line in self._lines:
-            columns = line.durations[stage]
-            if columns.count:
-                yield Band(columns.middles_ns, columns.lows, columns.highs, "band", "fastest to slowest tick")
+        columns = self._lines[0].durations[stage]
+        if columns.count:
+            yield Band(columns.middles_ns, columns.lows, columns.highs, "band", "fastest to slowest tick")
 
     def _outages(self) -> list[Span]:
         return [self._outage(outage) for outage in self._run.outages]
@@ -276,75 +277,6 @@ def _hold(record: WatchRecord, longest_ns: int, at_ns: int) -> Span:
     )
 
 
-def _distributions(run: RunLog) -> Iterator[Chart]:
-    tally = run.of(None)
-    if not tally.ticks:
-        yield Chart("Stages of a tick", "The run has no ticks.")
-        return
-    yield _waterfall(tally)
-    yield _distribution("Distribution of the whole tick", tally, ("tick_total",))
-    yield _distribution("Distribution of each stage", tally, STAGES)
-
-
-def _waterfall(tally: SymbolTally) -> Chart:
-    bars, at = [], 0.0
-    for name in DURATIONS:
-        values = _histogram(tally, name)
-        p50, p95 = values.quantile(50), values.quantile(95)
-        start = at if name in STAGES else 0.0
-        bars.append(Bar(f"{name}  p50 {shown_ns(p50)}, p95 {shown_ns(p95)}", start, start + p50, start + p95))
-        at = start + p50
-    title = "Stages of a tick, one after the other"
-    text = "Each stage begins where the medians before it end: " + "; ".join(bar.label for bar in bars) + "."
-    x = durations_from_0("time of a tick, I/O wait included", max(bar.end for bar in bars))
-    marks = [Span(0, 0, "near", "p50"), Span(0, 0, "far", "p95")]
-    return Chart(title, text, waterfall(x, bars, f"{title}. {text}"), legend(marks))
-
-
-def _distribution(title: str, tally: SymbolTally, names: Sequence[str]) -> Chart:
-    """The share of ticks that took at most so long."""
-    marks: list[Mark] = []
-    told, seen = [], []
-    for shade, name in enumerate(names):
-        values = _histogram(tally, name)
-        times, shares = _ecdf(values)
-        marks.append(Line(times, shares, f"s{shade}", name))
-        seen += [float(times[0]), float(times[-1])]
-        quantiles = {percent: values.quantile(percent) for percent in _MARKED}
-        told.append(f"{name} p99 {shown_ns(quantiles[99])}, longest {shown_ns(values.max)}")
-        if len(names) == 1:
-            marks += [
-                Dot(at, percent / 100, f"p{percent}", f"s{shade}", left=_MARKED[percent] == "left")
-                for percent, at in quantiles.items()
-            ]
-    y = Axis(
-        "share of ticks at most as long",
-        0.0,
-        1.0,
-        [(share, f"{share:.0%}") for share in (0, 0.25, 0.5, 0.75, 1)],
-    )
-    return _chart(
-        title,
-        f"Over {tally.ticks} ticks: {'; '.join(told)}.",
-        durations("time, I/O wait included", seen),
-        y,
-        marks,
-    )
-
-
-def _ecdf(values: Histogram) -> tuple[Floats, Floats]:
-    """Times and shares of a curve that rises in steps; the last one is the longest time, at 1."""
-    below = np.cumsum(values.counts)
-    ranks = np.unique(np.concatenate((np.linspace(1, below[-1], _QUANTILES).astype(np.int64), below[-1:])))
-    buckets = np.unique(np.searchsorted(below, ranks))
-    times, shares = values.tops[buckets], below[buckets] / below[-1]
-    return np.repeat(times, 2), np.append(0.0, np.repeat(shares, 2)[:-1])
-
-
-def _histogram(tally: SymbolTally, name: str) -> Histogram:
-    return tally.histogram_ns(with_wait(name) if name in WAITING else name)
-
-
 def _by_unit(
     run: RunLog, shown: Sequence[tuple[str, SymbolSeries]], unit: str | None
 ) -> Iterator[tuple[str, list[tuple[str, SymbolSeries]]]]:
@@ -368,7 +300,3 @@ def _value(dimension: Dimension, value: float) -> str:
     if dimension is Dimension.TIME:
         return shown_ns(value)
     return f"{show(100 * value)}%" if dimension is Dimension.RATIO else show(value)
-
-
-def _chart(title: str, text: str, x: Axis, y: Axis, marks: Sequence[Mark]) -> Chart:
-    return Chart(title, text, chart(x, y, marks, f"{title}. {text}"), legend(marks))

@@ -23,6 +23,8 @@ _EDGE = 0.06
 """Texts that stand nearer to an edge than this share of the width begin or end there."""
 
 
+SHADES = 7
+"""Colours of series in the style sheet: `s0` to `s6`."""
 UNSHOWN = {code: "\ufffd" for code in (*range(32), 127, *range(0xD800, 0xE000)) if chr(code) not in "\t\n\r"}
 """Characters that no page may hold, and what stands there instead."""
 
@@ -154,6 +156,22 @@ class Bar:
     start: float
     middle: float
     end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A picture with its title, and one line that says the same in numbers. `svg` and `legend` are markup,
+    all texts in them escaped; `svg` is empty where there is nothing to draw.
+    """
+
+    title: str
+    text: str
+    svg: str = ""
+    legend: str = ""
+
+
+def charted(title: str, text: str, x: Axis, y: Axis, marks: Sequence[Mark]) -> Chart:
+    return Chart(title, text, chart(x, y, marks, f"{title}. {text}"), legend(marks))
 
 
 def chart(x: Axis, y: Axis, marks: Sequence[Mark], name: str) -> str:

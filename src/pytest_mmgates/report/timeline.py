@@ -4,8 +4,8 @@ Two kinds of series. *Columns* keep the lowest and highest value of every column
 cut the run into equal times (a minute of an hour, an hour of three days) and measure in each the same metrics
 that the gates judge over the whole; a stretch that is over leaves one number a metric behind.
 
-A run in parts is a timeline a part, each by itself: parts of a symbol follow each other, those of several
-symbols overlap, and quantiles of parts do not add up.
+A run in parts is a timeline a part, each measured by itself: parts of a symbol follow each other, those of
+several symbols overlap, and quantiles of parts do not add up. Extremes do: durations have columns in common.
 
 Profit is that of the fills of this run, marked at every tick's mid less their fees, in quote currency; what
 was held before the run, and funding, are not in it.
@@ -46,15 +46,18 @@ class SymbolSeries:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """Of a run that was played whole, or of one part. Times since `start_ns`. `durations` are those of every
-    tick, waits included, ns; `metrics` one value a stretch, NaN where it could not be had.
+    """Of a run that was played whole, or of one part. `durations` are those of every tick of the whole run,
+    waits included, ns; `metrics` one value a stretch, NaN where it could not be had; `memory` is resident,
+    bytes.
     """
 
     name: str
+    """Of the scenario, or of the part."""
     stretch_ns: int
     durations: dict[str, Columns]
     metrics: dict[Asked, Floats]
     symbols: dict[str, SymbolSeries]
+    memory: Columns
 
     def steps(self, values: Floats) -> tuple[Floats, Floats]:
         """Places and values of a line that is level over each stretch."""
@@ -67,7 +70,12 @@ def read_timelines(run: RunLog, asked: Iterable[Asked]) -> list[Timeline]:
     wanted = tuple(dict.fromkeys(asked))
     manifest = run.manifest
     end_ns = manifest.started_ns if manifest.ended_ns is None else manifest.ended_ns
-    return [_Reading(part, manifest.started_ns, end_ns, wanted).timeline() for part in run.parts or (run,)]
+    durations = {name: Columns(manifest.started_ns, end_ns, run.outages) for name in DURATIONS}
+    parts = {part.directory.name: part for part in run.parts} or {manifest.scenario: run}
+    return [
+        _Reading(part, manifest.started_ns, end_ns, wanted, durations).timeline(name)
+        for name, part in parts.items()
+    ]
 
 
 def stretch_of(length_ns: int) -> int:
@@ -79,7 +87,14 @@ def stretch_of(length_ns: int) -> int:
 class _Reading:
     """The rows of one directory on their way into a timeline."""
 
-    def __init__(self, run: RunLog, start_ns: int, end_ns: int, asked: Sequence[Asked]) -> None:
+    def __init__(
+        self,
+        run: RunLog,
+        start_ns: int,
+        end_ns: int,
+        asked: Sequence[Asked],
+        durations: dict[str, Columns],
+    ) -> None:
         self._run, self._start_ns, self._asked = run, start_ns, asked
         self._feeds = Feeds(run.directory, run.manifest)
         self._stretch_ns = stretch_of(end_ns - start_ns)
@@ -96,13 +111,14 @@ class _Reading:
         def columns() -> Columns:
             return Columns(start_ns, end_ns, run.outages)
 
-        self._durations = {name: columns() for name in DURATIONS}
+        self._durations = durations
+        self._memory = columns()
         self._symbols = [
             SymbolSeries(columns(), columns(), columns(), columns(), len(ledger.fills))
             for ledger in self._ledgers
         ]
 
-    def timeline(self) -> Timeline:
+    def timeline(self, name: str) -> Timeline:
         for ticks, half_spread_bps in self._feeds.shown_ticks():
             self._take(ticks, half_spread_bps)
         self._measure()
@@ -110,8 +126,10 @@ class _Reading:
             for code in np.unique(codes).tolist():
                 mine = codes == code
                 self._symbols[code].queue_eta.add(times[mine], eta_s[mine])
+        for samples in self._feeds.samples():
+            self._memory.add(*samples.series("rss_bytes"))
         named = dict(zip(self._run.symbols, self._symbols, strict=True))
-        return Timeline(self._run.directory.name, self._stretch_ns, self._durations, self._metrics, named)
+        return Timeline(name, self._stretch_ns, self._durations, self._metrics, named, self._memory)
 
     def _take(self, ticks: Ticks, half_spread_bps: Floats) -> None:
         for name, columns in self._durations.items():

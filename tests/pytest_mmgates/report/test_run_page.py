@@ -1,6 +1,7 @@
 """The page of a run: verdict first, what is beyond a limit marked, equal bytes, and no text is markup."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -8,11 +9,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.pytest_mmgates.report.changes import slow_from
 
-from pytest_mmgates.judge import judge_failed_run
+from pytest_mmgates.judge import judge, judge_failed_run
 from pytest_mmgates.report.page import Banner, Table, facts_page
 from pytest_mmgates.report.result import RunResult
+from pytest_mmgates.report.run_charts import run_charts
 from pytest_mmgates.report.run_page import run_page
 from pytest_mmgates.report.svg import UNSHOWN
+from pytest_mmgates.watch.record import Fired, Held, WatchRecord
+from pytest_mmgates.watchrules import parse_watch_rule
 
 KNOWN = {
     *(
@@ -98,7 +102,7 @@ def test_what_is_beyond_a_limit_is_shaded_and_said(drawn_run, page_of):
 def test_every_chart_has_a_title_a_sentence_and_axes(drawn_run, page_of):
     page = page_of(drawn_run(slow_from(20, 25)))
     figures = re.findall(r"<figure.*?</figure>", page, re.DOTALL)
-    assert len(figures) == 12
+    assert len(figures) == 13
     for figure in figures:
         title, text = re.search(r"<h3>(.+?)</h3><p>(.+?)</p>", figure).groups()
         assert re.search(r"\d", text) or "Nothing" in text, title
@@ -149,6 +153,32 @@ def test_an_outage_is_shown_and_no_line_crosses_it(drawn_run, page_of):
     assert str(run.outages[0]) in page
 
 
+@pytest.mark.parametrize("count", [3, 7])
+def test_a_limit_that_one_of_many_parts_breaks_is_seen(drawn_parts, page_of, count):
+    """Few parts are lines, many are what lies between them; what is left out is said."""
+    page = page_of(drawn_parts(count, slow_from(20, 25)))
+    assert "not &lt;= 150ms: 20 min to 25 min" in page
+    assert ("lowest to highest of 7 parts" in page) is (count == 7)
+    assert ("deadline_miss.ratio of SYM2" in page) is (count == 3)
+    assert ("1 more with fewer fills are not drawn." in page) is (count == 7)
+
+
+def test_what_a_stop_rule_saw_is_shaded_as_its_watch_recorded_it(drawn_run, gate):
+    """Its windows are its own: no stretch is judged for it."""
+    rule = parse_watch_rule("deadline_miss.ratio[5m] > 5% for 10m")
+    run = drawn_run()
+    at_ns = run.manifest.started_ns + 30 * 60 * 10**9
+    fired = Fired(at_ns=at_ns, by="slow", value=0.2, n=300, why="20% > 5% for 10m")
+    record = WatchRecord(str(rule), "stop", above=True, judged=9, slow=Held(600 * 10**9, at_ns), fired=fired)
+    run, gate = replace(run, watched=(record,)), replace(gate, stop=(rule,))
+    charts = {chart.title: chart for chart in run_charts(run, [judge(gate, run)])}
+    chart = charts["deadline_miss.ratio, in stretches of 1 min"]
+    assert '<rect class="violation" x="333.3" y="0" width="166.7"' in chart.svg
+    assert "stop deadline_miss.ratio[5m] &gt; 5% for 10m: 20% &gt; 5% for 10m</title>" in chart.svg
+    assert "a rule held" in chart.legend
+    assert ">stop &gt; 5%</text>" in chart.svg
+
+
 def test_rows_that_cannot_be_read_again_leave_the_verdict(drawn_run, page_of):
     run = drawn_run()
     [path] = run.directory.glob("pipeline_ticks_*.jsonl")
@@ -170,7 +200,7 @@ def test_a_run_that_failed_has_a_reason_and_no_numbers(gate):
 
 
 @given(st.text(st.characters(exclude_categories=()), min_size=1))
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_text_is_text(text):
     """Whatever a symbol, a reason or a command holds, a reader sees it and no browser runs it."""
     page = facts_page(

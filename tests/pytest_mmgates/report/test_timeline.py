@@ -55,6 +55,7 @@ def test_money_and_queue_of_each_symbol(drawn_run, foreign_bot):
     assert (series.half_spread.least, series.half_spread.most) == (5, 5)
     assert (series.queue_eta.least, series.queue_eta.most, series.queue_eta.count) == (3, 102, 100)
     assert line.durations["fetch_md"].most == 4e6
+    assert line.memory.count == 61
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def stepped(condition, values):
     st.sampled_from(["", " for 10s", " for 50s"]),
     st.sampled_from(["", " clear 30%"]),
 )
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_arrays_fire_when_the_machine_fires(tenths, hold, clear):
     rule = parse_watch_rule(f"deadline_miss.ratio[10s] > 50%{hold}{clear}")
     bad = np.array([[0 if one is None else one for one in tenths]])
