@@ -104,7 +104,8 @@ class _Reading:
         self._tallies: dict[str, SymbolTally] = {}
         fills = self._feeds.all_fills()
         self._ledgers = [
-            _Ledger(fills.of(code), run.manifest.instrument(name)) for code, name in enumerate(run.symbols)
+            _Ledger(fills.of(code), run.manifest.instrument(name))
+            for code, name in enumerate(run.manifest.symbols)
         ]
         self._settled = [0 for _ in self._ledgers]
 
@@ -128,7 +129,7 @@ class _Reading:
                 self._symbols[code].queue_eta.add(times[mine], eta_s[mine])
         for samples in self._feeds.samples():
             self._memory.add(*samples.series("rss_bytes"))
-        named = dict(zip(self._run.symbols, self._symbols, strict=True))
+        named = dict(zip(self._run.manifest.symbols, self._symbols, strict=True))
         return Timeline(name, self._stretch_ns, self._durations, self._metrics, named, self._memory)
 
     def _take(self, ticks: Ticks, half_spread_bps: Floats) -> None:
@@ -154,7 +155,7 @@ class _Reading:
             inside = picked(ticks, stretches == stretch)
             for code in np.unique(inside.symbol).tolist():
                 found = ticks_tally(inside.of(code), self._run.manifest)
-                name = self._run.symbols[code]
+                name = self._run.manifest.symbols[code]
                 self._tallies[name] = merged(self._tallies.get(name, SymbolTally()), found)
 
     def _measure(self) -> None:
@@ -162,7 +163,7 @@ class _Reading:
         if not self._tallies:
             return
         end_ns = self._start_ns + (self._now + 1) * self._stretch_ns
-        for code, (name, ledger) in enumerate(zip(self._run.symbols, self._ledgers, strict=True)):
+        for code, (name, ledger) in enumerate(zip(self._run.manifest.symbols, self._ledgers, strict=True)):
             until = int(np.searchsorted(ledger.fills.ts_ns, end_ns))
             found = fills_tally(picked(ledger.fills, slice(self._settled[code], until)), ledger.instrument)
             self._settled[code] = until
