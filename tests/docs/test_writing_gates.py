@@ -9,7 +9,7 @@ import shlex
 
 import pytest
 from _pytest.config.argparsing import Parser
-from tests.docs.guide import BLOCKS, CONSOLE, FIRST_GATE, GUIDE, block, command_of, gate_files, is_printed
+from tests.docs.guide import BLOCKS, CONSOLE, FIRST_GATE, GUIDE, command_of, gate_files, is_printed
 from tests.mmbot.builders import REPO
 
 from pytest_mmgates import cli, plugin
@@ -34,8 +34,7 @@ def author(pytester, monkeypatch, capsys):
     (pytester.path / "scenarios").mkdir()
     (pytester.path / "gates/shadow.yaml").write_bytes((REPO / "gates/shadow.yaml").read_bytes())
     (pytester.path / "foreign_bot.py").write_bytes((REPO / "tests/plugin/foreign_bot.py").read_bytes())
-    for name in ("demo", "nexo-24h"):
-        (pytester.path / f"scenarios/{name}.yaml").write_text("{}")
+    (pytester.path / "scenarios/demo.yaml").write_text("{}")
     (pytester.path / "pytest.ini").write_text(PROJECT)
     (pytester.path / "scenarios/test_shadow.py").write_text(JUDGED)
 
@@ -78,13 +77,6 @@ def test_the_way_to_the_first_gate(author):
 @pytest.mark.parametrize("transcript", CONSOLE[len(FIRST_GATE) :], ids=lambda text: text.splitlines()[0])
 def test_every_other_command_prints_what_is_shown(author, transcript):
     check(author, transcript)
-
-
-def test_the_test_function_is_one(author):
-    (author.path / "scenarios/test_inventory.py").write_text(
-        block("import pytest\n\n\n@pytest.mark.shadow(scenario=")
-    )
-    assert author("pytest -m shadow -k inventory -q")[-1].startswith("1 passed")
 
 
 def test_every_gate_in_it_is_sound():
