@@ -161,7 +161,7 @@ def reports(project):
 
 
 def test_report_formats(project):
-    """What was asked for is written, and an older page in another format goes: no PASS stays beside a FAIL."""
+    """What was asked for is written; an older page in another format goes, so no PASS stays beside a FAIL."""
     project.run("-m", "shadow", "--mmgates-report", "html").assert_outcomes(passed=4)
     assert reports(project) == ["md_cache/shadow_report.html"]
     page = project.artifact("md_cache/shadow_report.html").read_text()
