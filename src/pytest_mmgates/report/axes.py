@@ -17,7 +17,7 @@ _MOST_TICKS = 5
 _WIDE = 30.0
 _FEW_DECADES = 2.0
 _ROOM = 0.06
-_NO_RANGE = 1e-9
+_NO_RANGE = 1e-6
 """Values nearer to each other than this share of them are one value."""
 _NS_UNITS = (
     (1, "ns"),
