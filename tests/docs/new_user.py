@@ -28,6 +28,8 @@ LEFT_OUT = {
     "mmbot top": "shows a run that plays at the same time",
     "--mmgates-resume": "needs a run that was interrupted",
     "mmbot run --resume": "needs a run that was interrupted",
+    "mmbot rollback": "needs a second prep: the first has nothing to go back to",
+    "mmbot kill": "needs the keys of an account",
 }
 """What no script can run by itself, by a part of the command."""
 _RED = (0, 1)
