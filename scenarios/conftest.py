@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psutil
 import pytest
 
@@ -23,8 +24,14 @@ from mmbot.config.snapshot import SNAPSHOT, load_snapshot
 from mmbot.errors import ConfigError, MmbotError
 from mmbot.ops.prep import Asked, Prep, PrepRequest, prepare, write
 from mmbot.ops.prep import Verdict as PrepVerdict
+from mmbot.ops.red_button import Rehearsal, RehearsalRequest, rehearse
 from mmbot.runtime import provenance
+from mmbot.telemetry.metrics import table
 from mmbot.units import SECOND
+from pytest_mmgates.alerting.exports import read_exports
+from pytest_mmgates.alerting.page import NAME as PAGE
+from pytest_mmgates.commands.alerts import made
+from pytest_mmgates.commands.check import read_gates
 from pytest_mmgates.errors import MmgatesError
 from pytest_mmgates.gatefile import read_gate
 from pytest_mmgates.options import Options, read_options
@@ -86,6 +93,29 @@ def _prep_page(prepared: Prep, options: Options) -> str:
             Table("Provenance", ("what", "value"), facts),
         ],
     )
+
+
+@pytest.fixture(scope="session")
+def alert_rules(pytestconfig: pytest.Config) -> None:
+    """`reports/ALERT_RULES.md`, from the gates and the metrics as they are now."""
+    options = read_options(pytestconfig)
+    path = options.out_dir / "reports" / PAGE
+    try:
+        exports = read_exports(msgspec.json.encode(table()), "mmbot metrics")
+        write_atomically({path: made(read_gates(options.gates_dir), exports)[PAGE]})
+    except MmgatesError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def red_button(pytestconfig: pytest.Config) -> Rehearsal:
+    """The rehearsal of the red button, once per session; its report is written before it is judged."""
+    options = read_options(pytestconfig)
+    base, *_ = options.config_of("prep")
+    try:
+        return rehearse(RehearsalRequest(base, options.out_dir))
+    except MmbotError as error:
+        pytest.fail(str(error), pytrace=False)
 
 
 @pytest.fixture(scope="session")

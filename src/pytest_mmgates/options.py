@@ -12,7 +12,7 @@ import pytest
 
 from pytest_mmgates.errors import MarkError
 from pytest_mmgates.perflab.instructions import VALGRIND
-from pytest_mmgates.steps import AB, DATASET, STEPS
+from pytest_mmgates.steps import AB, DAILY, DATASET, STEPS
 from pytest_mmgates.units import NS_PER_S, Dimension, parse_duration
 
 _ALL = "all"
@@ -125,6 +125,11 @@ def add_options(parser: pytest.Parser) -> None:
         " (default: OUT/edge/feeds)",
     )
     group.addoption(
+        "--mmgates-date",
+        metavar="DATE",
+        help="with -m daily: the UTC day, 2026-01-31 (default: the last whole one)",
+    )
+    group.addoption(
         "--mmgates-experiment",
         metavar="NAME",
         help="with -m ab: the experiment, by the name of its plan (default: the only one there is)",
@@ -147,7 +152,7 @@ def add_options(parser: pytest.Parser) -> None:
         "--mmgates-report",
         metavar="FORMATS",
         help="formats of the reports, of html, md and json (default: the ini mmgates_report, else md,json; of"
-        " -m ab html as well). JSON is always written: later steps read it",
+        " -m ab and daily html as well). JSON is always written: later steps read it",
     )
     parser.addini("mmgates_report", "formats of the reports: html,md,json", default="")
     parser.addini("mmgates_experiments", "directory of plans of experiments", default="experiments")
@@ -158,6 +163,7 @@ def add_options(parser: pytest.Parser) -> None:
         "mmgates_rollout", "records how stages of a rollout went, as package.module:callable", default=""
     )
     parser.addini("mmgates_dataset", "makes a dataset, as package.module:callable", default="")
+    parser.addini("mmgates_daily", "puts together the facts of a day, as package.module:callable", default="")
     parser.addini("mmgates_sut", "system under test, as package.module:callable", default="")
     parser.addini("mmgates_parts", "names the parts of a run, as package.module:callable", default="")
     parser.addini(
@@ -204,6 +210,8 @@ class Options:
     base: str | None
     instructions: bool
     dataset: str
+    daily: str
+    date: str | None
     from_moment: str | None
     to_moment: str | None
     interval_s: float | None
@@ -219,10 +227,10 @@ class Options:
     asked_formats: frozenset[str]
 
     def formats(self, step: str) -> frozenset[str]:
-        """Of the reports of a step. An experiment's page was always more than its Markdown."""
+        """Of the reports of a step. The pages of an experiment and of a day are more than their Markdown."""
         if self.asked_formats:
             return self.asked_formats | {"json"}
-        return frozenset(FORMATS) if step == AB else frozenset({"md", "json"})
+        return frozenset(FORMATS) if step in (AB, DAILY) else frozenset({"md", "json"})
 
     def is_live(self, scenario: str) -> bool:
         """Whether a scenario is the live venue that was asked for."""
@@ -335,6 +343,8 @@ class Options:
         words = ["pytest", "-m", step]
         if step == DATASET:
             return shlex.join([*words, *self._rerun_dataset()])
+        if step == DAILY:
+            return shlex.join([*words, "--mmgates-date", scenario])
         if step == AB:
             words += ["--mmgates-experiment", scenario]
             words += [f"--mmgates-{'stage' if self.stage == _STAGES[0] else 'rollout'}", self.stage]
@@ -396,6 +406,8 @@ def read_options(config: pytest.Config) -> Options:
         base=config.getoption("mmgates_base"),
         instructions=config.getoption("mmgates_instructions"),
         dataset=config.getini("mmgates_dataset"),
+        daily=config.getini("mmgates_daily"),
+        date=config.getoption("mmgates_date"),
         from_moment=config.getoption("mmgates_from"),
         to_moment=config.getoption("mmgates_to"),
         interval_s=_seconds("--mmgates-interval", config.getoption("mmgates_interval")),

@@ -15,13 +15,14 @@ from typing import Any
 
 from pytest_mmgates.report import experiment_report
 from pytest_mmgates.report.budgets import stage_budgets
+from pytest_mmgates.report.daily_report import daily_pages
 from pytest_mmgates.report.files import pages
 from pytest_mmgates.report.pull_request import pull_request_report
 from pytest_mmgates.report.result import RunResult
 from pytest_mmgates.report.run_page import run_page
 from pytest_mmgates.report.run_report import run_report
 from pytest_mmgates.report.verdicts import verdict_json
-from pytest_mmgates.steps import AB, DATASET
+from pytest_mmgates.steps import AB, DOCUMENTS
 
 
 def _budgets_text(result: RunResult) -> str:
@@ -50,7 +51,7 @@ def artifacts(
     files: dict[Path, str | None] = {}
     for result in results:
         asked = formats(result.step)
-        suffix = "" if result.name == first or result.step in (DATASET, AB) else f".{result.name}"
+        suffix = "" if result.name == first or result.step in (*DOCUMENTS, AB) else f".{result.name}"
         for verdict in result.verdicts:
             path = out_dir / "verdicts" / f"{verdict.gate.name}{suffix}.json"
             files[path] = _json(verdict_json(result, verdict))
@@ -64,6 +65,7 @@ def artifacts(
             )
         files |= _of_dataset(result, out_dir, asked)
         files |= _of_experiment(result, out_dir, asked)
+        files |= _of_day(result, out_dir, asked)
     return files
 
 
@@ -73,6 +75,15 @@ def _of_dataset(result: RunResult, out_dir: Path, asked: Collection[str]) -> dic
         return {}
     name = result.dataset.path.stem.replace("calib_", "calib_summary_", 1)
     return pages(out_dir / "edge" / "reports" / f"{name}.html", asked, html=partial(run_page, result))
+
+
+def _of_day(result: RunResult, out_dir: Path, asked: Collection[str]) -> dict[Path, str | None]:
+    """The report of a day."""
+    if result.daily is None:
+        return {}
+    path = out_dir / "reports" / "daily" / f"{result.daily.content.day}.md"
+    text, page = daily_pages(result, result.daily)
+    return pages(path, asked, md=lambda: text, html=lambda: page)
 
 
 def _of_experiment(result: RunResult, out_dir: Path, asked: Collection[str]) -> dict[Path, str | None]:
