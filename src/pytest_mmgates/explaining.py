@@ -25,6 +25,7 @@ from pytest_mmgates.stats.alarms import (
     is_predictable,
     times_to_find,
 )
+from pytest_mmgates.steps import DAILY
 from pytest_mmgates.units import NS_PER_S, Dimension, show
 from pytest_mmgates.watch.record import clock_text
 from pytest_mmgates.watchrules import STEP_NS, Condition, WatchRule, parse_watch_rule
@@ -62,7 +63,9 @@ def window_of(rule: JudgedRule) -> str:
         case RegressRule() | SameRule():
             return "both sides, side by side"
         case Rule():
-            return f"the whole {rule.definition.source}"
+            return (
+                "the whole day" if rule.definition.source == DAILY else f"the whole {rule.definition.source}"
+            )
 
 
 def looks_of(rule: JudgedRule) -> str:
