@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from pytest_mmgates.errors import RunlogError
@@ -122,16 +123,20 @@ class Feeds:
     def arm_ticks(self) -> Iterator[tuple[Ticks, Names]]:
         """Ticks, and the arm that each was under."""
         for rows in self._blocks("pipeline_ticks", ArmTickRow):
-            yield self._ticks(rows), np.array([row.arm for row in rows], dtype=np.str_)
+            yield self._arm_ticks(rows)
 
     def arm_fills(self) -> tuple[Fills, Names, list[str]]:
         """All fills, the arm of each, and the client id of each order."""
-        rows = [row for block in self._blocks("fills", ArmFillRow, clock="recv_ns") for row in block]
-        return (
-            self._fills(rows),
-            np.array([row.arm for row in rows], dtype=np.str_),
-            [row.client_id for row in rows],
+        return self._arm_fills(
+            [row for block in self._blocks("fills", ArmFillRow, clock="recv_ns") for row in block]
         )
+
+    def arm_ticks_of(self, lines: bytes) -> tuple[Ticks, Names]:
+        """The same of rows that were just written."""
+        return self._arm_ticks(self._rows_of("pipeline_ticks", ArmTickRow, lines))
+
+    def arm_fills_of(self, lines: bytes) -> tuple[Fills, Names, list[str]]:
+        return self._arm_fills(self._rows_of("fills", ArmFillRow, lines))
 
     def shown_ticks(self) -> Iterator[tuple[Ticks, Floats]]:
         """Ticks, and the half spread that each quoted, bps; NaN where nothing was quoted or told."""
@@ -160,6 +165,13 @@ class Feeds:
 
     def all_samples(self) -> Samples:
         return joined([self._samples([]), *self.samples()])
+
+    def _arm_ticks(self, rows: Sequence[ArmTickRow]) -> tuple[Ticks, Names]:
+        return self._ticks(rows), np.array([row.arm for row in rows], dtype=np.str_)
+
+    def _arm_fills(self, rows: Sequence[ArmFillRow]) -> tuple[Fills, Names, list[str]]:
+        arms = np.array([row.arm for row in rows], dtype=np.str_)
+        return self._fills(rows), arms, [row.client_id for row in rows]
 
     def _ticks(self, rows: Sequence[TickRow]) -> Ticks:
         return Ticks(
@@ -219,7 +231,16 @@ class Feeds:
                 last = _check_order([getattr(row, clock) for row in rows], last, path, line)
                 yield rows
 
-    def _check_identity(self, rows: Sequence[Row], path: Path, line: int) -> None:
+    def _rows_of(self, feed: str, row_type: type[RowT], lines: bytes) -> list[RowT]:
+        """Rows that were just written, their places counted from the first of them."""
+        try:
+            rows = msgspec.json.Decoder(row_type).decode_lines(lines)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise RunlogError(f"feed {feed}: corrupt row: {error}") from error
+        self._check_identity(rows, f"feed {feed}", 1)
+        return rows
+
+    def _check_identity(self, rows: Sequence[Row], path: Path | str, line: int) -> None:
         run_id, kind, codes = self._manifest.run_id, self._manifest.data.kind, self._codes
         for at, row in enumerate(rows, line):
             if row.run_id != run_id or row.data_kind != kind:

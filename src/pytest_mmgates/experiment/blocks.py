@@ -10,9 +10,12 @@ Only the market leaves a block out:
     seen        the candidate was fitted to this part of this recording
 
 Nothing that an arm did leaves anything out. A block without nine tenths of its ticks is missing.
+
+Rows may come in any cuts, from files or while they are written: what is said of a block is the same. Ticks
+are counted as they pass; fills are few, are kept, and are summed block by block whenever somebody asks.
 """
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -25,14 +28,18 @@ from pytest_mmgates.experiment.facts import ALL, ARMS, REPLAY, Arm, Facts, Plann
 from pytest_mmgates.experiment.record import BlockRecord, Origin, Part, TickTimes, VariantRecord
 from pytest_mmgates.feeds import Feeds
 from pytest_mmgates.rows import Manifest, read_manifest
-from pytest_mmgates.tables import Fills, Flags, Floats, Ints, Names, Ticks
+from pytest_mmgates.tables import Fills, Flags, Floats, Ints, Names, Ticks, joined
 from pytest_mmgates.tally import Histogram
 from pytest_mmgates.tally.edge import NET_HORIZON, NET_HORIZON_S, Markouts, edge_of_fills
 from pytest_mmgates.units import BPS, NS_PER_MS, NS_PER_S
 
 LEAST_TICKS = 0.9
 LEAST_BOOK = 0.9
+MARKED_AFTER_NS = NET_HORIZON_S * NS_PER_S
 _PARTS = "parts"
+_NEVER_NS = 2**63 - 1
+_LATEST_NS = 30 * 60 * NS_PER_S
+"""How long after a tick the rows of a fill before it may come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +58,34 @@ def read_variant(facts: Facts, name: str, runs: Sequence[Recorded]) -> VariantRe
         for path in _directories(recorded.directory)
     ]
     ended_ns = max(manifest.started_ns + manifest.duration_ns for _, manifest, _ in found)
-    marked_ns = ended_ns - NET_HORIZON_S * NS_PER_S
+    marked_ns = _NEVER_NS if facts.stage == REPLAY else ended_ns - MARKED_AFTER_NS
     readers = []
     for path, manifest, arm in found:
-        planned = (
-            [block for block in facts.blocks if block.end_ns <= marked_ns]
-            if arm is None
-            else blocks_of_replay(facts, manifest, arm)
-        )
-        readers.append(_Reader(facts, manifest, path, planned))
-    for reader in readers:
-        reader.read()
+        planned = facts.blocks if arm is None else blocks_of_replay(facts, manifest, arm)
+        readers.append(BlockReader(facts, manifest, planned))
+        _read(Feeds(path, manifest), readers[-1])
+    return variant_of(facts, name, readers, marked_ns, marked_ns)
+
+
+def _read(feeds: Feeds, reader: "BlockReader") -> None:
+    """All rows of one run directory."""
+    reader.fills(*feeds.arm_fills())
+    for ticks, arms in feeds.arm_ticks():
+        reader.ticks(ticks, arms)
+
+
+def variant_of(
+    facts: Facts, name: str, readers: Sequence["BlockReader"], until_ns: int, marked_ns: int
+) -> VariantRecord:
+    """What was read so far: the blocks that ended by `until_ns`, with fills up to `marked_ns`."""
     times = {arm: reduce(Histogram.merged, (reader.times[arm] for reader in readers)) for arm in ARMS}
+    found = [reader.found(until_ns, marked_ns) for reader in readers]
     return VariantRecord(
         name=name,
         origins=[reader.origin for reader in readers],
-        blocks=list(_joined(facts, [block for reader in readers for block in reader.blocks()])),
+        blocks=list(_joined(facts, [block for blocks, _ in found for block in blocks])),
         tick_total={arm: TickTimes(len(own), own.quantile(95)) for arm, own in times.items() if len(own)},
-        void=[reason for reader in readers for reason in reader.void],
+        void=[reason for _, reason in found if reason is not None],
     )
 
 
@@ -92,18 +109,19 @@ def _directories(directory: Path) -> list[Path]:
     return [directory / _PARTS / part.name for part in manifest.parts] or [directory]
 
 
-class _Reader:
-    """One run directory on its way into blocks."""
+class BlockReader:
+    """One run on its way into blocks, in whichever cuts its rows come. Its methods raise RunlogError for rows
+    that cannot be believed.
+    """
 
-    def __init__(
-        self, facts: Facts, manifest: Manifest, directory: Path, planned: Sequence[PlannedBlock]
-    ) -> None:
+    def __init__(self, facts: Facts, manifest: Manifest, planned: Sequence[PlannedBlock]) -> None:
         self._facts = facts
         self._manifest = manifest
-        self._feeds = Feeds(directory, manifest)
-        self._directory = directory
-        self.void: list[str] = []
+        self._last_ns = manifest.started_ns
+        self._flips: list[tuple[int, str]] = []
+        """Ids that are not their row's arm's."""
         self.times: dict[str, Histogram] = {name: Histogram() for name in ARMS}
+        self._marked = [_MarkedFills() for _ in manifest.symbols]
         self._clusters = {
             name: _Cluster(facts, [block for block in planned if block.cluster == name])
             for name in ([ALL] if facts.stage == REPLAY else facts.clusters)
@@ -112,6 +130,7 @@ class _Reader:
     @property
     def origin(self) -> Origin:
         manifest = self._manifest
+        ended = manifest.ended_ns is not None
         return Origin(
             run_id=manifest.run_id,
             arm=manifest.arm,
@@ -124,71 +143,145 @@ class _Reader:
             status=manifest.status,
             reason=manifest.reason,
             started_ns=manifest.started_ns,
-            ended_ns=manifest.started_ns + manifest.duration_ns,
+            ended_ns=manifest.started_ns + manifest.duration_ns if ended else self._last_ns,
         )
 
-    def read(self) -> None:
-        fills, arms, ids = self._feeds.arm_fills()
+    @property
+    def seen_ns(self) -> int:
+        """Up to here every symbol's ticks have passed."""
+        return min((marked.last_ns for marked in self._marked), default=0)
+
+    def fills(self, fills: Fills, arms: Names, ids: Sequence[str]) -> None:
+        """The next fills, and the client ids of their orders."""
         self._check_ids(fills, arms, ids)
-        markouts = {code: Markouts(fills.of(code).ts_ns) for code in range(len(self._manifest.symbols))}
-        for ticks, tick_arms in self._feeds.arm_ticks():
-            for code in np.unique(ticks.symbol).tolist():
-                own = ticks.symbol == code
-                symbol_ticks = ticks.of(code)
-                markouts[code].ticks(symbol_ticks.ts_ns, symbol_ticks.mid)
-                self._tick_block(code, symbol_ticks, tick_arms[own])
-        for code, marked in markouts.items():
-            self._fill_block(code, fills.of(code), arms[fills.symbol == code], marked)
+        for code in np.unique(fills.symbol).tolist():
+            self._marked[code].fills(fills.of(code), arms[fills.symbol == code])
 
-    def blocks(self) -> Iterator[BlockRecord]:
+    def ticks(self, ticks: Ticks, arms: Names) -> None:
+        """The next ticks, and the arms that they were under."""
+        for code in np.unique(ticks.symbol).tolist():
+            own, own_arms = ticks.of(code), arms[ticks.symbol == code]
+            self._marked[code].ticks(own.ts_ns, own.mid)
+            self._clusters[self._cluster_name(code)].ticks(code, own, own_arms)
+            for arm in ARMS:
+                total = (own.tick_total + own.wait_ns)[own_arms == arm]
+                self.times[arm] = self.times[arm].merged(Histogram.of(total))
+        if len(ticks):
+            self._last_ns = int(ticks.ts_ns[-1])
+
+    def found(self, until_ns: int, marked_ns: int) -> tuple[list[BlockRecord], str | None]:
+        """The blocks that ended by `until_ns`, with fills up to `marked_ns`; and what says that labels are
+        flipped.
+        """
         tick_ns = self._manifest.setting("pipeline", "tick_interval_ms") * NS_PER_MS
-        for name, cluster in self._clusters.items():
-            symbols = sum(self._facts.cluster_of(symbol) == name for symbol in self._manifest.symbols)
-            if symbols:
-                yield from cluster.records(symbols / tick_ns, self._seen())
+        flips = [flip for cluster in self._clusters.values() for flip in cluster.flips(until_ns)]
+        sums: dict[str, dict[tuple[int, bool], list[Part]]] = defaultdict(lambda: defaultdict(list))
+        symbols: dict[str, int] = defaultdict(int)
+        for code in range(len(self._manifest.symbols)):
+            name = self._cluster_name(code)
+            parts, flip = self._sums(code, until_ns, marked_ns)
+            flips += [] if flip is None else [flip]
+            symbols[name] += 1
+            for key, part in parts.items():
+                sums[name][key].append(part)
+        blocks = [
+            block
+            for name, count in symbols.items()
+            for block in self._clusters[name].records(until_ns, count / tick_ns, self._seen(), sums[name])
+        ]
+        flips += self._flips
+        what = f"flipped labels: {min(flips)[1]}, run {self._manifest.run_id}" if flips else None
+        return blocks, what
 
-    def _cluster(self, code: int) -> "_Cluster":
+    def _sums(
+        self, code: int, until_ns: int, marked_ns: int
+    ) -> tuple[dict[tuple[int, bool], Part], tuple[int, str] | None]:
+        """Of one symbol's fills, by block; and the first that is of the wrong arm."""
+        marked = self._marked[code]
+        so_far = marked.so_far()
+        if so_far is None:
+            return {}, None
+        fills, arms, after = so_far
+        instrument = self._manifest.instrument(self._manifest.symbols[code])
+        edges, weight = edge_of_fills(fills, instrument, after, marked.last_mid)
+        cluster = self._clusters[self._cluster_name(code)]
+        wrong = cluster.wrong_fill(fills, arms, until_ns)
+        flip = None
+        if wrong is not None:
+            at_ns = int(fills.ts_ns[wrong])
+            flip = at_ns, f"fill at {at_ns}: of arm {arms[wrong]}, block of the other"
+        return cluster.sums(fills, arms, edges, weight, until_ns, marked_ns), flip
+
+    def _cluster_name(self, code: int) -> str:
         symbol = self._manifest.symbols[code]
         name = self._facts.cluster_of(symbol)
         if name is None:
-            raise RunlogError(f"{self._directory}: {symbol} is in no cluster of plan {self._facts.name}")
-        return self._clusters[name]
+            raise RunlogError(
+                f"run {self._manifest.run_id}: {symbol} is in no cluster of plan {self._facts.name}"
+            )
+        return name
 
     def _check_ids(self, fills: Fills, arms: Names, ids: Sequence[str]) -> None:
         for at, (arm, client_id) in enumerate(zip(arms.tolist(), ids, strict=True)):
             if not client_id.startswith(f"mm{arm}-"):
-                self._flipped(f"fill at {fills.ts_ns[at]}: row of arm {arm}, order {client_id}")
+                at_ns = int(fills.ts_ns[at])
+                self._flips.append((at_ns, f"fill at {at_ns}: row of arm {arm}, order {client_id}"))
                 return
-
-    def _tick_block(self, code: int, ticks: Ticks, arms: Names) -> None:
-        cluster = self._cluster(code)
-        for arm in ARMS:
-            own = arms == arm
-            total = (ticks.tick_total + ticks.wait_ns)[own]
-            self.times[arm] = self.times[arm].merged(Histogram.of(total))
-        wrong = cluster.ticks(code, ticks, arms)
-        if wrong is not None:
-            self._flipped(f"tick at {ticks.ts_ns[wrong]}: row of arm {arms[wrong]}, block of the other")
-
-    def _fill_block(self, code: int, fills: Fills, arms: Names, markouts: Markouts) -> None:
-        instrument = self._manifest.instrument(self._manifest.symbols[code])
-        edges, weight = edge_of_fills(fills, instrument, markouts.after(), markouts.last_mid)
-        wrong = self._cluster(code).fills(fills, arms, edges, weight)
-        if wrong is not None:
-            self._flipped(f"fill at {fills.ts_ns[wrong]}: of arm {arms[wrong]}, block of the other")
-
-    def _flipped(self, what: str) -> None:
-        if not any(reason.startswith("flipped labels") for reason in self.void):
-            self.void.append(f"flipped labels: {what}, run {self._manifest.run_id}")
 
     def _seen(self) -> list[tuple[int, int]]:
         """Windows of this recording that the candidate was fitted to."""
         hashes = {self._manifest.data.sha256, *(feed.sha256 for feed in self._manifest.data.feeds)}
         return [
-            (0 if seen.from_ns is None else seen.from_ns, 2**63 - 1 if seen.to_ns is None else seen.to_ns)
+            (0 if seen.from_ns is None else seen.from_ns, _NEVER_NS if seen.to_ns is None else seen.to_ns)
             for seen in self._facts.seen
             if seen.sha256 in hashes
         ]
+
+
+class _MarkedFills:
+    """The fills of one symbol and their mark-outs, while ticks pass by. A fill may come behind the ticks that
+    mark it, by as much as feeds may lie apart.
+    """
+
+    def __init__(self) -> None:
+        self.last_ns = 0
+        self.last_mid = np.nan
+        self._fills: list[Fills] = []
+        self._arms: list[Names] = []
+        self._markouts: list[Markouts] = []
+        self._mids: deque[tuple[Ints, Floats]] = deque()
+        """Of the newest ticks."""
+
+    def fills(self, fills: Fills, arms: Names) -> None:
+        markouts = Markouts(fills.ts_ns)
+        for ts_ns, mid in self._mids:
+            markouts.ticks(ts_ns, mid)
+        self._fills.append(fills)
+        self._arms.append(arms)
+        self._markouts.append(markouts)
+
+    def ticks(self, ts_ns: Ints, mid: Floats) -> None:
+        for markouts in self._markouts:
+            if not markouts.settled:
+                markouts.ticks(ts_ns, mid)
+        self.last_ns = int(ts_ns[-1])
+        known = np.flatnonzero(~np.isnan(mid))
+        self.last_mid = float(mid[known[-1]]) if len(known) else self.last_mid
+        self._mids.append((ts_ns, mid))
+        self._forget()
+
+    def so_far(self) -> tuple[Fills, Names, dict[int, Floats]] | None:
+        """All fills, their arms, and the mids after them by horizon in seconds; None without any."""
+        if not self._fills:
+            return None
+        after = [markouts.after() for markouts in self._markouts]
+        mids = {seconds: np.concatenate([one[seconds] for one in after]) for seconds in after[0]}
+        return joined(self._fills), np.concatenate(self._arms), mids
+
+    def _forget(self) -> None:
+        """Keep the mids that a late fill may ask for."""
+        while len(self._mids) > 1 and self._mids[1][0][-1] < self.last_ns - _LATEST_NS:
+            self._mids.popleft()
 
 
 class _Cluster:
@@ -204,7 +297,8 @@ class _Cluster:
         self._has_late = facts.stage != REPLAY and 3 * facts.washout_ns <= facts.block_ns
         self._ticks = np.zeros(len(planned), dtype=np.int64)
         self._with_book = np.zeros(len(planned), dtype=np.int64)
-        self._parts: dict[tuple[int, bool], list[Part]] = defaultdict(list)
+        self._flips: dict[int, tuple[int, str]] = {}
+        """By block: its first tick that is of another arm."""
         self._wanted = np.concatenate([self._starts, self._late]) if self._has_late else self._starts[:0]
         self._positions: dict[int, Floats] = {}
         self._last_ns: dict[int, int] = {}
@@ -216,16 +310,25 @@ class _Cluster:
         at = np.searchsorted(self._starts, ts_ns, side="right") - 1
         return np.where((at >= 0) & (ts_ns < self._ends[at]), at, -1)
 
-    def ticks(self, code: int, ticks: Ticks, arms: Names) -> int | None:
-        """Count ticks of a symbol after the wash-out; where one is of another arm than its block, which."""
+    def flips(self, until_ns: int) -> list[tuple[int, str]]:
+        """Ticks of the wrong arm in blocks that ended by then."""
+        return [flip for at, flip in self._flips.items() if self._ends[at] <= until_ns]
+
+    def ticks(self, code: int, ticks: Ticks, arms: Names) -> None:
+        """Count ticks of a symbol after the wash-out."""
         self._inherit(code, ticks)
         at = self._place(ticks.ts_ns)
         analysed = (at >= 0) & (ticks.ts_ns >= self._analysed[at]) if self._planned else at >= 0
         own = at[analysed]
         self._ticks += np.bincount(own, minlength=len(self._planned))
         self._with_book += np.bincount(at[analysed & ~np.isnan(ticks.mid)], minlength=len(self._planned))
-        wrong = np.flatnonzero(analysed)[arms[analysed] != self._arms[own]] if len(own) else own
-        return int(wrong[0]) if len(wrong) else None
+        if not len(own):
+            return
+        wrong = np.flatnonzero(analysed)[arms[analysed] != self._arms[own]]
+        for row in wrong[np.unique(at[wrong], return_index=True)[1]].tolist():
+            at_ns = int(ticks.ts_ns[row])
+            found = at_ns, f"tick at {at_ns}: row of arm {arms[row]}, block of the other"
+            self._flips[int(at[row])] = min(found, self._flips.get(int(at[row]), found))
 
     def _inherit(self, code: int, ticks: Ticks) -> None:
         """Positions at the first tick from a wanted moment on."""
@@ -242,26 +345,55 @@ class _Cluster:
         both = [(found[at], found[at + len(self._planned)]) for _, found in sorted(self._positions.items())]
         return [(float(one), float(two)) for one, two in both if np.isfinite(one) and np.isfinite(two)]
 
-    def fills(self, fills: Fills, arms: Names, edges: Mapping[str, Floats], weight: Floats) -> int | None:
-        """Sum fills by block; where one is of an arm that cannot have had an order there, which."""
-        if not self._planned or not len(fills):
+    def wrong_fill(self, fills: Fills, arms: Names, until_ns: int) -> int | None:
+        """The first of an arm that cannot have had an order there, in blocks that ended by then."""
+        if not self._planned:
             return None
-        at = self._place(fills.ts_ns)
-        inside = at >= 0
-        other = inside & (arms != self._arms[at])
-        washing = other & (fills.ts_ns < self._analysed[at])
-        if (wrong := np.flatnonzero(other & ~washing)).size:
-            return int(wrong[0])
-        block = np.where(washing, at - 1, at)
-        analysed = inside & (block >= 0) & (washing | (fills.ts_ns >= self._analysed[at]))
-        late = analysed & (washing | (fills.ts_ns >= self._late[at]))
-        for index in np.unique(block[analysed]).tolist():
-            for is_late, chosen in ((False, analysed), (True, late)):
-                self._parts[index, is_late].append(_part(chosen & (block == index), edges, weight))
-        return None
+        at, washing = self._belongs(fills, arms)
+        ended = (at >= 0) & (self._ends[at] <= until_ns)
+        wrong = np.flatnonzero(ended & ~washing & (arms != self._arms[at]))
+        return int(wrong[0]) if wrong.size else None
 
-    def records(self, ticks_per_ns: float, seen: Sequence[tuple[int, int]]) -> Iterator[BlockRecord]:
+    def sums(
+        self,
+        fills: Fills,
+        arms: Names,
+        edges: Mapping[str, Floats],
+        weight: Floats,
+        until_ns: int,
+        marked_ns: int,
+    ) -> dict[tuple[int, bool], Part]:
+        """Of the fills up to `marked_ns`, by block that ended by `until_ns`, and whether late."""
+        if not self._planned:
+            return {}
+        at, washing = self._belongs(fills, arms)
+        block = np.where(washing, at - 1, at)
+        known = (block >= 0) & (fills.ts_ns <= marked_ns)
+        analysed = known & (washing | (fills.ts_ns >= self._analysed[at]))
+        late = analysed & (washing | (fills.ts_ns >= self._late[at]))
+        return {
+            (index, is_late): _part(chosen & (block == index), edges, weight)
+            for index in np.unique(block[analysed]).tolist()
+            if self._ends[index] <= until_ns
+            for is_late, chosen in ((False, analysed), (True, late))
+        }
+
+    def _belongs(self, fills: Fills, arms: Names) -> tuple[Ints, Flags]:
+        """In which block each fill is, -1 outside of all; and whether it is of the arm before, washed out."""
+        at = self._place(fills.ts_ns)
+        return at, (at >= 0) & (arms != self._arms[at]) & (fills.ts_ns < self._analysed[at])
+
+    def records(
+        self,
+        until_ns: int,
+        ticks_per_ns: float,
+        seen: Sequence[tuple[int, int]],
+        sums: Mapping[tuple[int, bool], Sequence[Part]],
+    ) -> Iterator[BlockRecord]:
+        """Of the blocks that ended by then; `sums`: of the fills of each symbol."""
         for at, block in enumerate(self._planned):
+            if block.end_ns > until_ns:
+                continue
             expected = round((block.end_ns - block.analysed_ns) * ticks_per_ns)
             ticks, with_book = int(self._ticks[at]), int(self._with_book[at])
             excluded = None
@@ -279,8 +411,8 @@ class _Cluster:
                 expected=expected,
                 ticks=ticks,
                 with_book=with_book,
-                analysed=added(self._parts[at, False]),
-                late=added(self._parts[at, True]) if self._has_late else None,
+                analysed=added(sums.get((at, False), [])),
+                late=added(sums.get((at, True), [])) if self._has_late else None,
                 excluded=excluded,
                 positions=self._inherited(at),
             )

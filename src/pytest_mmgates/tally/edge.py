@@ -75,6 +75,11 @@ class Markouts:
         self._last_mid = float(mids[np.count_nonzero(known) - 1])
 
     @property
+    def settled(self) -> bool:
+        """Whether no tick to come changes anything but the last mid."""
+        return self._settled == len(self._wanted)
+
+    @property
     def last_mid(self) -> float:
         """NaN if no tick had one."""
         return self._last_mid
