@@ -4,10 +4,11 @@
 nothing. At 10 and 100 %, where nothing is accepted, it is PASS once the stage has lasted as long and has as
 many pairs as was planned, without harm.
 
-Safety rules hold until they are broken. `delta(slippage_bps)` is broken when the sequence says so; before
-the first look of its stage it is INCONCLUSIVE. `regress` compares times of ticks that a replay plays one arm
-after the other, on a machine with other work in between: its value is the median over the models, it is
-broken when they all say so, and INCONCLUSIVE when only most do.
+Safety rules hold until they are broken. `delta(slippage_bps)` is broken when the sequence says so, at any
+look from `SAFETY_LOOK` pairs on, and stays so; until the first look of its stage it is INCONCLUSIVE.
+`regress` compares times of ticks that a replay plays one arm after the other, on a machine with other work in
+between: its value is the median over the models, it is broken when they all say so, and INCONCLUSIVE when
+only most do.
 """
 
 from dataclasses import dataclass
@@ -95,13 +96,13 @@ def _safe(
 
 
 def _harmed(rule: DeltaRule, facts: Facts, decision: ExperimentDecision) -> Found:
-    known = [variant.slippage for variant in decision.variants]
+    first_look = first_look_of(facts, rule) if facts.is_for_safety else rule.pairs
+    known = [_look(rule, variant) for variant in decision.variants]
     bounds = [one for one in known if one is not None]
     if len(bounds) < len(known):
         return Found(Verdict.NO_DATA, "too few fills say at which mid their orders were decided")
     worst = max(bounds, key=lambda one: one.low)
     n = min(one.n for one in bounds)
-    first_look = first_look_of(facts, rule) if facts.is_for_safety else rule.pairs
     if n < SAFETY_LOOK or (n < first_look and worst.low <= rule.limit_bps):
         too_few = f"{n} pairs, the first look is after {first_look}"
         return Found(Verdict.INCONCLUSIVE, too_few, worst.estimate, n)
@@ -109,6 +110,12 @@ def _harmed(rule: DeltaRule, facts: Facts, decision: ExperimentDecision) -> Foun
     said = "B is worse than the limit" if verdict is Verdict.FAIL else "no harm shown"
     seen = f"of {n} pairs, the rule asks for {rule.pairs}; " if n < rule.pairs else ""
     return Found(verdict, f"{said}; {seen}{_interval(worst)}", worst.estimate, n)
+
+
+def _look(rule: DeltaRule, variant: VariantDecision) -> Bounds | None:
+    """The first that broke the rule, else the last: what was broken once stays so."""
+    broken = (one for one in variant.slippage if one.n >= SAFETY_LOOK and one.low > rule.limit_bps)
+    return next(broken, variant.slippage[-1] if variant.slippage else None)
 
 
 def _weakest(decision: ExperimentDecision) -> VariantDecision:

@@ -81,7 +81,7 @@ class ArmSummary:
 class VariantDecision:
     """What one set of models, or the live stage, says. `bounds` None: nothing to estimate from. `looks`:
     pairs or batches at the final look; `deviation_bps` is that of one of them. `traded`: in how many pairs
-    the arm traded that did so in fewer.
+    the arm traded that did so in fewer. `slippage`: bounds at each look that had any, the newest last.
     """
 
     name: str
@@ -97,7 +97,7 @@ class VariantDecision:
     path: Path
     arms: dict[str, ArmSummary]
     excluded: dict[str, dict[str, int]]
-    slippage: Bounds | None
+    slippage: tuple[Bounds, ...]
     sensitivity: Sensitivity | None
     memory: Memory | None
     balance_p: float
@@ -175,7 +175,9 @@ def _decide_variant(facts: Facts, rule: DeltaRule, variant: VariantRecord) -> Va
         path=judged.path,
         arms=arms,
         excluded=excluded_of(variant.blocks),
-        slippage=_slippage(rule, looked, judged.batching),
+        slippage=_slippage_once(rule, looked, judged.batching)
+        if replay
+        else _slippage_path(facts, rule, looked),
         sensitivity=_sensitivity(looked),
         memory=_memory(facts, variant.blocks),
         balance_p=balance_p(facts, variant),
@@ -209,9 +211,8 @@ class _Judged:
 def _judge_live(facts: Facts, rule: DeltaRule, pairs: Sequence[Pair], started_ns: int) -> _Judged:
     """After every pair, until a decision is final."""
     first_look = first_look_of(facts, rule)
-    planned = facts.max_pairs if facts.stage == ACCEPTING else first_look
     acceptance = Acceptance(
-        ConfidenceSequence.tuned(rule.alpha, planned),
+        _sequence(facts, rule),
         rule.limit_bps,
         first_look,
         max(first_look, facts.max_pairs),
@@ -237,6 +238,12 @@ def _judge_live(facts: Facts, rule: DeltaRule, pairs: Sequence[Pair], started_ns
         else _why(decision, bounds, first_look, n)
     )
     return _Judged(decision, why, bounds, n, values, None, path)
+
+
+def _sequence(facts: Facts, rule: DeltaRule) -> ConfidenceSequence:
+    """Of a live stage: narrowest where it is planned to end, whatever was recorded so far."""
+    planned = facts.max_pairs if facts.stage == ACCEPTING else first_look_of(facts, rule)
+    return ConfidenceSequence.tuned(rule.alpha, planned)
 
 
 def traded_in(pairs: Sequence[Pair]) -> int:
@@ -314,15 +321,29 @@ def _summary(pairs: Sequence[Pair], arm: str) -> ArmSummary:
     return ArmSummary(len(blocks), whole.fills, whole.unmarked, whole.notional, components)
 
 
-def _slippage(rule: DeltaRule, pairs: Sequence[Pair], batching: Batching | None) -> Bounds | None:
-    """B less A, joined as the net was; None where too few orders say at which mid they were decided."""
-    if len(pairs) < FEWEST or (batching is None and traded_in(pairs) < min(SAFETY_LOOK, len(pairs))):
-        return None
+def _slippage_path(facts: Facts, rule: DeltaRule, pairs: Sequence[Pair]) -> tuple[Bounds, ...]:
+    """B less A after every pair, like the net; nothing while too few orders say at which mid they were
+    decided, or an arm traded in too few pairs.
+    """
+    sequence = _sequence(facts, rule)
+    a, b = sums_of(pairs, "a", slippage=True), sums_of(pairs, "b", slippage=True)
+    found = []
+    for n in range(FEWEST, len(pairs) + 1):
+        values = differences_bps(_first(a, n), _first(b, n))
+        if traded_in(pairs[:n]) >= min(SAFETY_LOOK, n) and np.isfinite(values).all():
+            found.append(sequence.bounds(values))
+    return tuple(found)
+
+
+def _slippage_once(rule: DeltaRule, pairs: Sequence[Pair], batching: Batching | None) -> tuple[Bounds, ...]:
+    """Of a replay, joined as the net was."""
+    if len(pairs) < FEWEST or batching is None:
+        return ()
     values = differences_bps(sums_of(pairs, "a", slippage=True), sums_of(pairs, "b", slippage=True))
-    values = batched(values, batching.size) if batching else values
+    values = batched(values, batching.size)
     if len(values) < FEWEST or not np.isfinite(values).all():
-        return None
-    return ConfidenceSequence.tuned(rule.alpha, max(FEWEST, len(values))).bounds(values)
+        return ()
+    return (ConfidenceSequence.tuned(rule.alpha, len(values)).bounds(values),)
 
 
 def _sensitivity(pairs: Sequence[Pair]) -> Sensitivity | None:

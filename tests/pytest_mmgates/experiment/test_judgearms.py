@@ -100,6 +100,25 @@ def test_slippage_at_a_stage_for_safety_is_judged_on_the_pairs_of_the_plan(stage
         assert "of 8 pairs, the rule asks for 24" in found.reason
 
 
+@pytest.mark.parametrize(("first", "after"), [(0.5, -0.5), (0.0, 0.9)])
+def test_slippage_that_was_broken_at_a_pair_stays_broken(first, after):
+    """At the first pair from the eighth on that says so: what comes later is not looked at, as little as who
+    asks after each pair would have.
+    """
+
+    def change(one):
+        return slipping(first if one.index < 20 else after)(one)
+
+    def found(pairs):
+        return verdicts(live(0.2, noise_bps=1.0, pairs=pairs, change=change))["delta(slippage_bps)"]
+
+    whole = found(40)
+    assert whole.verdict is Verdict.FAIL
+    assert 8 <= whole.n < 24
+    assert found(whole.n).verdict is Verdict.FAIL
+    assert found(whole.n - 1).verdict is Verdict.INCONCLUSIVE
+
+
 def test_slippage_before_its_first_look_and_of_nothing():
     assert (
         verdicts(live(pairs=20, change=slipping(0.0)))["delta(slippage_bps)"].verdict is Verdict.INCONCLUSIVE
