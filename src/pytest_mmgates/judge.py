@@ -12,7 +12,8 @@ and every `require` rule, of a run that was halted are NO_DATA. One that never h
 INCONCLUSIVE where it had observations, only never as many as it asks for. Of arm B, at a stage for safety, it
 is then judged on all that was seen.
 
-Rules about the arms of an experiment are judged by `pytest_mmgates.judgearms`.
+Rules about the arms of an experiment are judged by `pytest_mmgates.judgearms`. Harm that ends a live stage is
+FAIL whatever the evidence, too.
 
 A `regress` rule was measured in pairs beside the locked baseline (`pytest_mmgates.baseline`); its value is
 the change of the p95 in per cent, its reason the interval, the tail and how the baseline was made to run.
@@ -28,7 +29,7 @@ from pytest_mmgates.baseline.record import Behaviour, Latency, StageChange
 from pytest_mmgates.experiment.log import ExperimentLog
 from pytest_mmgates.gatefile import Gate, JudgedRule
 from pytest_mmgates.grammar import Bound
-from pytest_mmgates.judgearms import judge_delta, judge_slower
+from pytest_mmgates.judgearms import harm_of, judge_delta, judge_slower
 from pytest_mmgates.metrics.measurement import Measurement, absent
 from pytest_mmgates.outages import length_ns
 from pytest_mmgates.regress import RegressRule, SameRule
@@ -230,11 +231,13 @@ def _judge_arms(rule: DeltaRule | SlowerRule, gate: Gate, run: Subject) -> RuleV
     watched = _watched_slower(rule, gate, run) if isinstance(rule, SlowerRule) else None
     if watched is not None and watched.verdict is Verdict.FAIL:
         return watched
+    accepts = rule in gate.accept
     unmet = _unmet(run, check_evidence(gate, run))
-    if unmet:
+    harm = harm_of(rule, run, accepts=accepts) if isinstance(rule, DeltaRule) else None
+    if unmet and harm is None:
         return _no_data(rule, gate, run.data_kind, unmet)
     if isinstance(rule, DeltaRule):
-        found = judge_delta(rule, run, accepts=rule in gate.accept)
+        found = harm or judge_delta(rule, run, accepts=accepts)
     else:
         found = judge_slower(rule, run, "" if watched is None else watched.reason or "")
     verdict = _no_data(rule, gate, run.data_kind, found.reason, found.n)

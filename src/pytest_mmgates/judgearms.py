@@ -56,6 +56,15 @@ def judge_delta(rule: DeltaRule, log: ExperimentLog, *, accepts: bool) -> Found:
     return _accepted(rule, log.facts, decision) if accepts else _harmed(rule, log.facts, decision)
 
 
+def harm_of(rule: DeltaRule, log: ExperimentLog, *, accepts: bool) -> Found | None:
+    """What a live stage has to end for, at once and whatever else is asked of it; None: nothing."""
+    if log.is_replay:
+        return None
+    found = judge_delta(rule, log, accepts=accepts)
+    harm = found.verdict is Verdict.FAIL and (not accepts or log.decision.decision is Decision.HARM)
+    return found if harm else None
+
+
 def judge_slower(rule: SlowerRule, log: ExperimentLog, watched: str = "") -> Found:
     """`watched`: how near it came while the stage ran."""
     found = log.slower()
