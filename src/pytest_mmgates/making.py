@@ -240,7 +240,7 @@ class Making:
         gate = self._gate(part)
         watch = self._watch(gate, run_dir)
         others = HaltNotes(self._partial / PARTS, part)
-        judge = WatchJudge(gate, watch, others, rolls_back=self._rolls_back)
+        judge = self._judge(run_dir, gate, watch, others)
         if left is Left.ENDED:
             with watch.silent():
                 for feed, lines in batches_again(run_dir, watch):
@@ -273,10 +273,9 @@ class Making:
         """Whose ticks and fills are watched; None: all."""
         return None
 
-    @property
-    def _rolls_back(self) -> bool:
-        """Whether a run of two arms returns to its baseline before it ends."""
-        return False
+    def _judge(self, _run_dir: Path, gate: Gate | None, watch: Watch, others: "HaltNotes", /) -> "WatchJudge":
+        """Of the batches of a run."""
+        return WatchJudge(gate, watch, others)
 
     def _gate(self, _part: str | None, /) -> Gate | None:
         """The stop rules of a run are those of the gate file named like its step: whoever else judges it,
@@ -461,13 +460,12 @@ def _kept(run_dir: Path, watch: Watch) -> Iterator[tuple[str, bytes]]:
 
 class WatchJudge:
     """Judges the batches of one run, or part of a run: by the rules of its gate, and by what became of other
-    parts.
+    parts. `rolls_back`: a run of two arms returns to its baseline before it ends.
     """
 
-    def __init__(
-        self, gate: Gate | None, watch: Watch, others: HaltNotes, *, rolls_back: bool = False
-    ) -> None:
-        self.rolls_back = rolls_back
+    rolls_back = False
+
+    def __init__(self, gate: Gate | None, watch: Watch, others: HaltNotes) -> None:
         self._gate = gate
         self._watch = watch
         self._others = others

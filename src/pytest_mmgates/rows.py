@@ -258,6 +258,18 @@ def read_manifest(directory: Path) -> Manifest:
     return manifest
 
 
+def read_running(directory: Path, started_ns: int) -> Manifest:
+    """Of a run that has not ended, and may not have said yet when it began. Raises RunlogError."""
+    path = directory / "manifest.json"
+    try:
+        known = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        return msgspec.convert({**known, "started_ns": started_ns}, Manifest)
+    except OSError as error:
+        raise RunlogError(f"{path}: {error.strerror}") from error
+    except msgspec.MsgspecError as error:
+        raise RunlogError(f"{path}: {error}") from error
+
+
 def read_markets(directory: Path) -> Markets:
     """Of a run that may be playing still. Raises RunlogError."""
     path = directory / "manifest.json"

@@ -63,7 +63,7 @@ def played(
     project: pytest.Pytester, stage: str = "50", *words: str
 ) -> tuple[dict[str, Any], dict[str, Any], Path]:
     """The verdict, the run's manifest, and its directory."""
-    words = words if stage != "50" else ("--mmgates-duration=80s",)
+    words = words or (("--mmgates-duration=80s",) if stage == "50" else ())
     project.runpytest_inprocess("-p", "no:asyncio", "-m", "ab", "--mmgates-rollout", stage, *words)
     [directory] = (project.path / "artifacts/runs/ab-wider/live").iterdir()
     verdict = json.loads((project.path / "artifacts/verdicts/ab.json").read_text())
@@ -130,3 +130,35 @@ def test_a_candidate_that_breaks_a_rule_of_safety_is_rolled_back_and_the_baselin
     baseline_ns = [row["ts_ns"] for row in rows(directory, "pipeline_ticks") if row["arm"] == "A"]
     assert candidate_ns
     assert max(candidate_ns) < back["ts_ns"] <= max(baseline_ns)
+
+
+SLIPPAGE = "delta(slippage_bps) <= 0bps by sequence(0.975), pairs >= 24"
+
+
+NEAR = "spread: {base_bps: 0.5, min_bps: 0.2}\n"
+FAR = "spread: {base_bps: 2.5, min_bps: 0.2}\n"
+
+
+@pytest.mark.parametrize(("baseline", "candidate"), [(FAR, NEAR), (NEAR, FAR)], ids=["slips", "does not"])
+def test_a_candidate_that_slips_is_rolled_back_at_a_pair(
+    project: pytest.Pytester, baseline: str, candidate: str
+) -> None:
+    """Who quotes nearer to the mid trades at worse prices; the other way round, at better ones."""
+    text = GATE.replace("B.deadline_miss.ratio[10s] < 2% for 10s, n >= 20", SLIPPAGE)
+    (project.path / "gates/ab.yaml").write_text(text)
+    (project.path / "base.yaml").write_text(baseline)
+    shape = {"block": "20s", "washout": "2s", "switch": "apart", "config": ["config.yaml", "base.yaml"]}
+    planned(project, candidate, **shape)
+    verdict, manifest, directory = played(project, "50", "--mmgates-duration=700s")
+    _, slippage = verdict["rules"]
+    assert slippage["verdict"] == ("FAIL" if candidate == NEAR else "PASS"), slippage
+    courses = [row["detail"] for row in rows(directory, "events") if row["kind"] == "course_in_force"]
+    if candidate == FAR:
+        assert (manifest["status"], manifest["reason"], len(courses)) == ("complete", None, 1)
+        return
+    assert 8 <= slippage["n"] < 24
+    reason = f"{SLIPPAGE}: {slippage['reason']}, after {slippage['n']} pairs"
+    assert (verdict["verdict"], manifest["status"], manifest["reason"]) == ("FAIL", "halted", reason)
+    assert courses[-1]["course"] == "baseline"
+    assert courses[-1]["majors.config_sha256"] == manifest["config_sha256"]
+    assert manifest["ended_ns"] - manifest["started_ns"] < 600e9

@@ -211,7 +211,8 @@ def _accepted(state: State, _: Mapping[str, Any], __: int) -> State | None:
 
 
 def _rejected(state: State, facts: Mapping[str, Any], _: int) -> State | None:
-    if state.status is Status.REJECTED:
+    """A candidate whose harm was seen while it traded was rolled back for it: that is over, too."""
+    if state.status in (Status.REJECTED, Status.ROLLED_BACK):
         return None
     _check_going(state, Action.REJECTED)
     return msgspec.structs.replace(state, status=Status.REJECTED, reason=_reason(facts))

@@ -89,6 +89,7 @@ def test_a_rollback_is_possible_from_everywhere_and_final(at: int):
     for action, facts in WAY[1:]:
         with pytest.raises(ConfigError, match="expected a rollout that is not over"):
             after(back, action, facts, 99)
+    assert after(back, Action.REJECTED, {"reason": "harm"}, 99) is None
     proven = after(back, Action.ROLLED_BACK, {"config_sha256": "a"}, 99)
     assert proven is not None
     assert proven.returned == "a"

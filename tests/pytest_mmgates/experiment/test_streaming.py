@@ -1,0 +1,149 @@
+"""Pairs that are judged while rows are written: the same as at the end, whatever the cuts."""
+
+import math
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.pytest_mmgates.experiment.recorded import HOUR, START_NS, S, facts, planned, rows_of, write
+from tests.pytest_mmgates.experiment.test_blocks import GATE
+
+from pytest_mmgates.errors import RunlogError
+from pytest_mmgates.experiment.reading import read_experiment
+from pytest_mmgates.experiment.streaming import PairJudge
+from pytest_mmgates.judge import judge
+from pytest_mmgates.stats.acceptance import Decision
+from pytest_mmgates.verdict import Verdict
+
+PAIRS = 11
+KNOWN = facts(blocks=planned(PAIRS))
+RUNNING = {"status": "running", "started_ns": None, "ended_ns": None}
+
+
+def moving(rows):
+    """Ticks whose mid wanders, at times without one."""
+    for at, row in enumerate(rows["pipeline_ticks"]):
+        row["mid"] = None if at % 37 == 5 else 100.0 + math.sin(at / 9)
+    return rows
+
+
+def noisy(gain_bps, slip_bps=0.0):
+    """B earns, and slips, so much more; no block is like another."""
+    rows = moving(rows_of(KNOWN, lambda plan: 1.0 + gain_bps * (plan.arm == "B") + 0.1 * (plan.index % 5)))
+    for at, row in enumerate(rows["fills"]):
+        row["mid"] = 100.0 + math.sin(at / 4)
+        row["decision_mid"] = row["price"] * (1 - 1e-4 * (slip_bps * (row["arm"] == "B") + 0.1 * (at % 3)))
+    return rows
+
+
+@pytest.fixture
+def recorded(foreign_bot, tmp_path):
+    """`recorded(rows)`: the stage as it is read at its end, and a folder in which it still runs."""
+
+    def make(rows):
+        whole = write(foreign_bot, tmp_path / "whole", KNOWN, rows)
+        return whole, write(foreign_bot, tmp_path / "running", KNOWN, rows, **RUNNING) / "live/r1"
+
+    return make
+
+
+def lines_of(directory: Path, feed: str) -> list[tuple[int, bytes]]:
+    paths = sorted(directory.glob(f"{feed}_*.jsonl"))
+    lines = [line for path in paths for line in path.read_bytes().splitlines(keepends=True)]
+    return [(msgspec.json.decode(line)["ts_ns"], line) for line in lines]
+
+
+def streamed(directory: Path, cuts_ns, order=("pipeline_ticks", "fills")):
+    """What the judge says after each batch of rows up to the next cut."""
+    pairs = PairJudge(GATE, directory, {START_NS: KNOWN}.__getitem__)
+    feeds = {feed: lines_of(directory, feed) for feed in order}
+    from_ns = 0
+    for until_ns in [*sorted(cuts_ns), 2**62]:
+        for feed in order:
+            lines = b"".join(line for ts_ns, line in feeds[feed] if from_ns <= ts_ns < until_ns)
+            if lines:
+                yield pairs, pairs.batch(feed, lines)
+        from_ns = until_ns
+
+
+def reasons(directory: Path, step_ns: int = 600 * S) -> list[str]:
+    cuts = range(START_NS, START_NS + 2 * PAIRS * HOUR + HOUR, step_ns)
+    return [reason for _, reason in streamed(directory, cuts) if reason is not None]
+
+
+ROWS = noisy(0.2)
+
+
+@given(
+    cuts=st.lists(st.integers(0, (2 * PAIRS + 1) * 3600), min_size=1, max_size=60),
+    order=st.permutations(["pipeline_ticks", "fills"]),
+)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_pair_says_the_same_in_any_cuts_as_at_the_end(stages, cuts, order):
+    whole, running = stages
+    [end], path = whole.variants, whole.decision.variants[0].path
+    by_block = {block.index: block for block in end.blocks}
+    for pairs, reason in streamed(running, [START_NS + cut * S for cut in cuts], order):
+        assert reason is None
+        if pairs.seen is not None:
+            [seen], [decided] = pairs.seen.variants, pairs.seen.decision.variants
+            assert all(block == by_block[block.index] for block in seen.blocks)
+            assert decided.path.low == path.low[: decided.pairs - 1]
+            assert decided.slippage == whole.decision.variants[0].slippage[: decided.pairs - 1]
+
+
+@pytest.fixture
+def stages(recorded):
+    whole, running = recorded(ROWS)
+    return read_experiment(whole, GATE), running
+
+
+def test_every_pair_is_judged_once_its_fills_are_marked(stages):
+    _, running = stages
+    seen = {}
+    for pairs, _ in streamed(running, range(START_NS, START_NS + 30 * HOUR, 60 * S)):
+        if pairs.seen is not None:
+            found = pairs.seen
+            seen.setdefault(found.decision.variants[0].pairs, found.variants[0].ended_ns)
+    washed_ns = KNOWN.washout_ns + 60 * S
+    ends = [block.end_ns for block in KNOWN.blocks[1::2]]
+    assert list(seen) == list(range(1, PAIRS + 1))
+    assert all(0 < at - end - washed_ns <= 120 * S for at, end in zip(seen.values(), ends, strict=True))
+
+
+@pytest.mark.parametrize("slip_bps", [-0.5, 0.0, 0.5])
+def test_slippage_ends_a_stage_at_the_first_pair_that_shows_it(recorded, slip_bps):
+    whole, running = recorded(noisy(0.2, slip_bps))
+    verdict = next(rule for rule in judge(GATE, read_experiment(whole, GATE)).rules if "slip" in rule.rule)
+    found = reasons(running)
+    assert bool(found) is (verdict.verdict is Verdict.FAIL) is (slip_bps > 0)
+    if found:
+        assert len(set(found)) == 1
+        assert found[0].startswith(f"{verdict.rule}: {verdict.reason}, after {verdict.n} pairs")
+        assert verdict.n == 8
+
+
+@pytest.mark.parametrize(("gain_bps", "stage", "harm"), [(-9.0, "10", True), (9.0, "10", False)])
+def test_a_net_that_does_harm_ends_a_stage(foreign_bot, tmp_path, gain_bps, stage, harm):
+    known = facts(stage, planned(10, stage=stage), least_pairs=8)
+    rows = rows_of(known, lambda plan: 1.0 + gain_bps * (plan.arm == "B") + 0.1 * (plan.index % 5))
+    directory = write(foreign_bot, tmp_path / "e", known, rows, **RUNNING) / "live/r1"
+    pairs = PairJudge(GATE, directory, lambda _: known)
+    ticks, fills = lines_of(directory, "pipeline_ticks"), lines_of(directory, "fills")
+    for from_ns in range(START_NS, ticks[-1][0] + 1, 600 * S):
+        for feed, lines in (("pipeline_ticks", ticks), ("fills", fills)):
+            batch = b"".join(line for ts_ns, line in lines if from_ns <= ts_ns < from_ns + 600 * S)
+            if batch:
+                pairs.batch(feed, batch)
+    assert (pairs.seen.decision.decision is Decision.HARM) is harm
+    assert (pairs.harm is not None) is harm
+    assert not harm or pairs.harm.startswith("delta(net_bps)")
+
+
+def test_a_torn_row_is_an_error(stages):
+    _, running = stages
+    pairs = PairJudge(GATE, running, lambda _: KNOWN)
+    with pytest.raises(RunlogError, match="feed pipeline_ticks: corrupt row"):
+        pairs.batch("pipeline_ticks", b'{"ts_ns": 1\n')
