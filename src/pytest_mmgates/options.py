@@ -146,7 +146,8 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="SHARE",
         choices=_STAGES[1:],
         help="with -m ab: the live stage to play, 10, 50 or 100 %% of blocks for the candidate: on the"
-        " virtual clock, or with --mmgates-live where the plan says",
+        " virtual clock, or with --mmgates-live where the plan says. Harm that its pairs show rolls it back"
+        " while it is played",
     )
     group.addoption(
         "--mmgates-report",

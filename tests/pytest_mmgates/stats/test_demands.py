@@ -17,6 +17,7 @@ from tests.pytest_mmgates.streams import HEALTHY, batches
 from tests.pytest_mmgates.watching import fired, watch
 
 from pytest_mmgates.armrules import CandidateRule
+from pytest_mmgates.experiment.decide import SAFETY_LOOK
 from pytest_mmgates.experiment.planner import Noise, PlanFile, forecast
 from pytest_mmgates.gatefile import read_gate
 from pytest_mmgates.stats.acceptance import Acceptance, Decision, decide_once, shrunk_bps
@@ -214,3 +215,13 @@ def test_s12_the_coins_agree(told: Record, effect: float) -> None:
 FLIPS = 10_000
 FIXED_P = 0.5 * math.erfc(RULE.sequence.width(PAIRS) * math.sqrt(PAIRS / 2))
 """The one-sided p that the sequence's width at the planned end comes to."""
+
+
+@pytest.mark.parametrize(("planned", "pairs"), [(PAIRS, PAIRS), (24, 72), (SAFETY_LOOK, 40)])
+def test_two_equal_arms_are_seldom_rolled_back_for_slippage(told: Record, planned: int, pairs: int) -> None:
+    """Looked at after every pair from the eighth on; `planned`: what the stage's sequence is tuned to."""
+    noise = heavy_tailed((RUNS, pairs), deviation_bps=1.0, seed=29)
+    sequence = Sequence.tuned(0.025, planned)
+    broken = sum(bool((sequence.path(row)[1][SAFETY_LOOK - 1 :] > 0).any()) for row in noise)
+    told(f"slippage of two equal arms, {pairs} pairs, tuned to {planned}", f"rolled back {broken / RUNS:.2%}")
+    assert broken / RUNS <= 0.025 + band(0.025)
