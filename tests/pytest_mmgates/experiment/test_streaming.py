@@ -1,19 +1,33 @@
 """Pairs that are judged while rows are written: the same as at the end, whatever the cuts."""
 
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.pytest_mmgates.experiment.recorded import HOUR, START_NS, S, facts, planned, rows_of, write
+from tests.pytest_mmgates.experiment.recorded import (
+    HOUR,
+    START_NS,
+    SYMBOLS,
+    S,
+    facts,
+    fill,
+    planned,
+    rows_of,
+    write,
+)
 from tests.pytest_mmgates.experiment.test_blocks import GATE
 
 from pytest_mmgates.errors import RunlogError
+from pytest_mmgates.experiment.blocks import BlockReader, variant_of
 from pytest_mmgates.experiment.reading import read_experiment
 from pytest_mmgates.experiment.streaming import PairJudge
+from pytest_mmgates.feeds import Feeds
 from pytest_mmgates.judge import judge
+from pytest_mmgates.rows import read_running
 from pytest_mmgates.stats.acceptance import Decision
 from pytest_mmgates.verdict import Verdict
 
@@ -30,8 +44,14 @@ def moving(rows):
 
 
 def noisy(gain_bps, slip_bps=0.0):
-    """B earns, and slips, so much more; no block is like another."""
+    """B earns, and slips, so much more; no block is like another, and late fills cross switches."""
     rows = moving(rows_of(KNOWN, lambda plan: 1.0 + gain_bps * (plan.arm == "B") + 0.1 * (plan.index % 5)))
+    rows["fills"] += [
+        fill(after.analysed_ns - 30 * S, SYMBOLS["majors"][0], before.arm, -2.0)
+        for before, after in pairwise(KNOWN.blocks)
+        if before.arm != after.arm
+    ]
+    rows["fills"].sort(key=lambda row: row["recv_ns"])
     for at, row in enumerate(rows["fills"]):
         row["mid"] = 100.0 + math.sin(at / 4)
         row["decision_mid"] = row["price"] * (1 - 1e-4 * (slip_bps * (row["arm"] == "B") + 0.1 * (at % 3)))
@@ -98,6 +118,20 @@ def test_a_pair_says_the_same_in_any_cuts_as_at_the_end(stages, cuts, order):
 def stages(recorded):
     whole, running = recorded(ROWS)
     return read_experiment(whole, GATE), running
+
+
+def test_a_fill_may_come_behind_the_ticks_that_mark_it(stages):
+    """By 20 minutes here; nobody asks for blocks meanwhile."""
+    whole, running = stages
+    manifest = read_running(running, START_NS)
+    feeds, reader = Feeds(running, manifest), BlockReader(KNOWN, manifest, KNOWN.blocks)
+    ticks, fills = lines_of(running, "pipeline_ticks"), lines_of(running, "fills")
+    for from_ns in range(START_NS, ticks[-1][0] + 1, 1200 * S):
+        now = range(from_ns, from_ns + 1200 * S)
+        reader.ticks(*feeds.arm_ticks_of(b"".join(line for ts_ns, line in ticks if ts_ns in now)))
+        reader.fills(*feeds.arm_fills_of(b"".join(line for ts_ns, line in fills if ts_ns in now)))
+    marked_ns = ticks[-1][0] - 60 * S
+    assert variant_of(KNOWN, "", [reader], marked_ns, marked_ns).blocks == whole.variants[0].blocks
 
 
 def test_every_pair_is_judged_once_its_fills_are_marked(stages):
