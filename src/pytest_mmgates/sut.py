@@ -30,9 +30,10 @@ rules that watch it say, a list of mappings, whenever they have looked again: `r
 "warn") as text, `says` (text; None before the first look) and `fired`.
 
 A run that trades a candidate against a baseline may have `rollback(reason)`: it is called in place of `halt`
-when a rule of safety is broken, and asks the run to return to its baseline. An event `course_in_force` whose
-detail has the `course` "baseline" says that it has; then it is halted. One that is judged while it trades may
-have `beat()`: it is called after every batch, and a run that hears nothing for long may return by itself.
+when a rule of safety is broken or a pair of blocks shows harm, and asks the run to return to its baseline. An
+event `course_in_force` whose detail has the `course` "baseline" says that it has; then it is halted. One that
+is judged while it trades may have `beat()`: it is called after every batch, and a run that hears nothing for
+long may return by itself.
 
 A run may have `alert(news)`: it is told, between two batches, when a stop rule or warning fires or is over,
 and passes it on to whoever has to know. `news` is a mapping: `alert` (a name), `status` (firing or resolved),
