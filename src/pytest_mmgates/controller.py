@@ -73,7 +73,8 @@ def _finish(state: State) -> None:
     order = {name: index for index, name in enumerate(state.options.selected)}
     specs = sorted(state.in_play, key=lambda spec: (order.get(spec.name, len(order)), str(spec)))
     state.results = [result for spec in specs if (result := _result(state, spec))]
-    files = artifacts(state.results, state.options.selected[0], state.options.out_dir)
+    options = state.options
+    files = artifacts(state.results, options.selected[0], options.out_dir, options.stage)
     try:
         write_atomically(files)
         state.written += [state.options.shown(path) for path in files]

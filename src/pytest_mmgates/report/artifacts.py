@@ -33,14 +33,20 @@ STEP_ARTIFACTS: Mapping[str, Mapping[str, Callable[[RunResult], str]]] = Mapping
 )
 
 
-def artifacts(results: Sequence[RunResult], first: str, out_dir: Path) -> dict[Path, str]:
-    """Every file with its text. `first` is the name of the run that owns the workflow's names."""
+def artifacts(
+    results: Sequence[RunResult], first: str, out_dir: Path, stage: str = "replay"
+) -> dict[Path, str]:
+    """Every file with its text. `first` is the name of the run that owns the workflow's names; `stage` is
+    that of an experiment, whose verdict is kept beside those of its other stages.
+    """
     files: dict[Path, str] = {}
     for result in results:
         suffix = "" if result.name == first or result.step in (DATASET, AB) else f".{result.name}"
         for verdict in result.verdicts:
             path = out_dir / "verdicts" / f"{verdict.gate.name}{suffix}.json"
-            files[path] = _json(verdict_json(result, verdict))
+            files[path] = text = _json(verdict_json(result, verdict))
+            if result.step == AB:
+                files[path.with_name(f"{verdict.gate.name}.{stage}.json")] = text
         for name, render in STEP_ARTIFACTS.get(result.step, {}).items():
             path = out_dir / name
             files[path.with_name(f"{path.stem}{suffix}{path.suffix}")] = render(result)
