@@ -62,14 +62,14 @@ def walk(asked: Walk) -> Release:
         release = finish_line.look(asked.out, wall_ns())
         one = next(one for one in release.standings if one.task is task)
         before = release.before(task)
+        if before is not None and not asked.show_blocked:
+            break
         if one.accepted:
             asked.say(f"{_head(one)} accepted {evidence.age_text(one.age_ns or 0)} ago")
         elif before is None:
             _play(asked, task)
-        elif asked.show_blocked:
-            _block(asked, task, before)
         else:
-            break
+            _block(asked, task, before)
     release = finish_line.look(asked.out, wall_ns())
     finish_line.write(release)
     return release
