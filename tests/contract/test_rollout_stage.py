@@ -65,7 +65,9 @@ def played(project: pytest.Pytester) -> tuple[dict[str, Any], dict[str, Any], Pa
         "-p", "no:asyncio", "-m", "ab", "--mmgates-rollout", "50", "--mmgates-duration=80s"
     )
     [directory] = (project.path / "artifacts/runs/ab-wider/live").iterdir()
-    verdict = json.loads((project.path / "artifacts/verdicts/ab.json").read_text())
+    verdicts = project.path / "artifacts/verdicts"
+    verdict = json.loads((verdicts / "ab.json").read_text())
+    assert (verdicts / "ab.50.json").read_bytes() == (verdicts / "ab.json").read_bytes()
     return verdict, json.loads((directory / "manifest.json").read_text()), directory
 
 
