@@ -134,7 +134,7 @@ def _show(release: Release) -> None:
     for column in ("step", "stands at", "verdict", "age", "evidence", "next"):
         table.add_column(column)
     for one in release.standings:
-        stands = str(one.state) + (f": {one.why}" if one.why else "")
+        stands = f"{one.state}: {one.why}" if one.why else str(one.state)
         age = "" if one.age_ns is None else age_text(one.age_ns)
         name = f"{step_of(one.task).number} {one.task.name}"
         style = {State.ACCEPTED: "green", State.NOT_RUN: ""}.get(one.state, "red")

@@ -59,6 +59,11 @@ class Tape:
         return next((note.at_ns for _, note in self.timing if note.mmbot is what), None)
 
 
+def held_ns(scenario: Scenario, tape: Tape) -> int:
+    """How much of a market can be played: to the end of the tape, of a stretch as long as it is."""
+    return tape.last_ns - tape.first_ns if scenario.stretch is None else scenario.duration_ns
+
+
 def cache_folder() -> Path:
     """Where derived files lie: $MMBOT_CACHE, else mmbot in the user's cache folder."""
     base = os.environ.get("MMBOT_CACHE")
