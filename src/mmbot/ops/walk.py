@@ -12,6 +12,7 @@ that is not accepted. One that is told to show the blocked ones writes, for each
 with the reason, and the artifacts that are due with the same words; they are gone when the step is played.
 """
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -39,6 +40,8 @@ TEMPLATE = Path("experiments/workflow/calibrated.yaml")
 CONFIG = (Path("config.yaml"), Path("config.soak_overrides.yaml"))
 _OVERLAY = "edge/calibrated_weights.yaml"
 _GATES = Path("gates")
+_MOST_WORKERS = 8
+"""As many as a replay stage has runs."""
 _NO_TESTS = 5
 """Pytest's exit code where nothing was collected."""
 
@@ -117,6 +120,7 @@ def _words(asked: Walk, task: Task) -> Iterator[str]:
         plans = asked.out / "edge" / "experiments"
         if task.stretch == "replay":
             _candidate(asked, plans)
+            yield from ("-n", str(min(os.cpu_count() or 1, _MOST_WORKERS)))
         else:
             yield from ("--mmgates-duration", "all")
         yield from ("--mmgates-experiment", TEMPLATE.stem, "-o", f"mmgates_experiments={plans}")
