@@ -1,4 +1,4 @@
-"""`mmbot all --virtual` on a recording that is too short for all of it."""
+"""`mmbot all --virtual` on a recording that is too little for all of it."""
 
 import json
 import shutil
@@ -39,16 +39,12 @@ def test_blocked_steps_say_why_and_the_others_what_their_rows_say(
 def _holds(out: Path) -> None:
     claims = list(checked(out))
     stands = {task.name: believed(task, out) for task in TASKS}
-    assert {name for name, record in stands.items() if record.verdict == "PASS"} == {
-        "prep",
-        "shadow",
-        "soak",
-        "dataset",
-    }
-    assert len(claims) == sum(len(task.artifacts) for task in TASKS) + 3
-    assert "the market ends 24.3 h after its start" in str(stands["ab.replay"].reason)
-    for name in ("ab.10", "ab.50", "ab.100", "lock", "daily"):
-        assert stands[name].reason == "blocked by ab.replay, which is not accepted"
+    verdicts = [record.verdict for record in stands.values()]
+    assert verdicts == ["PASS", "PASS", "INCONCLUSIVE", *["NO_DATA"] * (len(TASKS) - 3)]
+    assert "fills in 1h, asked for 100" in str(stands["soak"].reason), "too thin a market to judge who took"
+    for task in TASKS[3:]:
+        assert stands[task.name].reason == "blocked by soak, which is not accepted"
+        assert json.loads((out / task.evidence).read_bytes())["verdict"] == "NO_DATA"
+    assert [claim.partition(":")[0] for claim in claims[-2:]] == ["shadow", "soak"]
     assert all("SYNTHETIC" not in record.label for record in stands.values())
-    assert json.loads((out / "verdicts/ab.replay.json").read_bytes())["verdict"] == "NO_DATA"
     assert not (out / "reports/FINISH_LINE_COMPLETE.md").exists()

@@ -113,12 +113,20 @@ def found(task: Task, out: Path, checks: Mapping[str, int], ended: int) -> dict[
     red = {name: count for name, count in checks.items() if name != "passed" and count}
     kind = content.get("data_kind") or content.get("market", {}).get("data_kind")
     verdict = str(content.get("verdict") or (_PASS if content else "NO_DATA"))
-    reason = content.get("reason") or content.get("failure") or unread
+    reason = content.get("reason") or content.get("failure") or unread or _of_rules(content, verdict)
     if verdict == _PASS and (red or ended):
         told = ", ".join(f"{count} {name}" for name, count in red.items())
         verdict, reason = "FAIL", told or f"pytest ended with {ended}"
     label = f"{verdict} (SYNTHETIC)" if kind == _SYNTHETIC else verdict
     return {"verdict": verdict, "label": label, "reason": reason, "data_kind": kind}
+
+
+def _of_rules(content: Mapping[str, Any], verdict: str) -> str | None:
+    """The first rule that is why a verdict is not green, and what it says."""
+    for rule in content.get("rules", ()):
+        if verdict != _PASS and rule.get("verdict") == verdict:
+            return f"{rule['rule']}: {rule.get('reason') or rule.get('value')}"
+    return None
 
 
 def keep(

@@ -10,6 +10,7 @@ Decided: a rehearsal touches no release. It has a folder of artifacts of its own
 too, with a copy of the gates: pull requests are held against something else. A walk ends at the first step
 that is not accepted. One that is told to show the blocked ones writes, for each after it, a verdict NO_DATA
 with the reason, and the artifacts that are due with the same words; they are gone when the step is played.
+What an earlier session of a blocked step found stays, and stands at what it is worth now.
 """
 
 import os
@@ -28,7 +29,7 @@ from mmbot.config.scenario import load_scenario
 from mmbot.config.strict_yaml import load
 from mmbot.errors import MmbotError
 from mmbot.ops import evidence, finish_line
-from mmbot.ops.evidence import Standing, record_path
+from mmbot.ops.evidence import Standing, State, record_path
 from mmbot.ops.files import write_atomically
 from mmbot.ops.finish_line import Release
 from mmbot.ops.steps import run_step
@@ -71,8 +72,10 @@ def walk(asked: Walk) -> Release:
             asked.say(f"{_head(one)} accepted {evidence.age_text(one.age_ns or 0)} ago")
         elif before is None:
             _play(asked, task)
-        else:
+        elif one.state is State.NOT_RUN or (one.record and one.record.stands_for):
             _block(asked, task, before)
+        else:
+            asked.say(f"{_head(one)} {one.state}: {one.why}")
     release = finish_line.look(asked.out, wall_ns())
     finish_line.write(release)
     return release

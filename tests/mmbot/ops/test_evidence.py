@@ -107,6 +107,18 @@ def test_only_pass_is_accepted(verdict: str):
     assert (now().state, now().label) == (State.NOT_ACCEPTED, verdict)
 
 
+def test_without_a_reason_it_is_that_of_the_first_rule_that_was_not_green():
+    rules = [
+        {"rule": "a <= 1", "verdict": "PASS", "reason": None},
+        {"rule": "b <= 1", "verdict": "FAIL", "reason": None, "value": 2.5},
+        {"rule": "c <= 1", "verdict": "FAIL", "reason": "late"},
+    ]
+    left(task(), verdict="FAIL", rules=rules)
+    assert now().why == "b <= 1: 2.5"
+    left(task(), verdict="FAIL", rules=rules[2:])
+    assert now().why == "c <= 1: late"
+
+
 def test_a_pass_of_which_a_check_was_red_is_none():
     left(task(), checks={"passed": 3, "failed": 1}, ended=1)
     assert (now().state, now().why, now().label) == (State.NOT_ACCEPTED, "1 failed", "FAIL")
