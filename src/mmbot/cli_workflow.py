@@ -1,6 +1,7 @@
 """`mmbot status`, `next` and `all`: the release workflow as one thing."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -70,7 +71,7 @@ def next_(
     name = scenario or task.default_scenario
     words = arguments(task, artifacts, None if name is None else played(task, name, scenarios))
     words = [scenarios.name, *words, *context.args]
-    typer.echo(f"pytest -m {task.step} {' '.join(words)}")
+    typer.echo(shlex.join(["pytest", "-m", task.step, *words]))
     raise typer.Exit(run_step(task.step, words))
 
 
