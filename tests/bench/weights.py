@@ -93,7 +93,7 @@ class Seed(msgspec.Struct, frozen=True):
     gain_bps2: tuple[float, float | None, float | None] | None
     """And its interval; null: without ends."""
     new: tuple[float, ...]
-    confirmed: tuple[float, float | None, float | None] | None
+    confirmed: tuple[float | None, float | None, float | None] | None
     fresh_old: tuple[float, float, int] | None
     fresh_new: tuple[float, float, int] | None
     cpu_s: float
