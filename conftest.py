@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-STEPS = ("prep", "shadow", "soak", "dataset", "ab", "lock", "daily", "ci")
+STEPS = ("prep", "shadow", "soak", "dataset", "ab", "lock", "daily", "ci", "rehearsal")
 
 pytest_plugins = ["pytester"]
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     if not pluginmanager.hasplugin("mmgates"):
-        for key in ("mmgates_sut", "mmgates_parts", "mmgates_tape", "mmgates_dataset"):
+        doors = ("sut", "parts", "tape", "dataset", "daily", "experiment", "rollout")
+        for key in (f"mmgates_{door}" for door in doors):
             parser.addini(key, "of pytest_mmgates, which is not loaded", default="")
         for key in ("mmgates_config", "mmgates_source"):
             parser.addini(key, "of pytest_mmgates, which is not loaded", type="linelist", default=[])

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psutil
 import pytest
 
@@ -24,10 +25,16 @@ from mmbot.errors import ConfigError, MmbotError
 from mmbot.experiment.plan import load_experiment
 from mmbot.ops import evidence, finish_line
 from mmbot.ops.prep import Asked, Prep, PrepRequest, prepare, write
+from mmbot.ops.red_button import Rehearsal, RehearsalRequest, rehearse
 from mmbot.ops.workflow import Task, task_named
 from mmbot.runtime import provenance
+from mmbot.telemetry.metrics import table
 from mmbot.units import SECOND
+from pytest_mmgates.alerting.exports import read_exports
+from pytest_mmgates.alerting.page import NAME as PAGE
 from pytest_mmgates.collection import steps_asked
+from pytest_mmgates.commands.alerts import made
+from pytest_mmgates.commands.check import read_gates
 from pytest_mmgates.errors import MmgatesError
 from pytest_mmgates.gatefile import read_gate
 from pytest_mmgates.options import Options, read_options
@@ -137,6 +144,29 @@ def prep(pytestconfig: pytest.Config) -> Prep:
     except (MmbotError, MmgatesError) as error:
         pytest.fail(str(error), pytrace=False)
     return prepared
+
+
+@pytest.fixture(scope="session")
+def alert_rules(pytestconfig: pytest.Config) -> None:
+    """`reports/ALERT_RULES.md`, from the gates and the metrics as they are now."""
+    options = read_options(pytestconfig)
+    path = options.out_dir / "reports" / PAGE
+    try:
+        exports = read_exports(msgspec.json.encode(table()), "mmbot metrics")
+        write_atomically({path: made(read_gates(options.gates_dir), exports)[PAGE]})
+    except MmgatesError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def red_button(pytestconfig: pytest.Config) -> Rehearsal:
+    """The rehearsal of the red button, once per session; its report is written before it is judged."""
+    options = read_options(pytestconfig)
+    base, *_ = options.config_of("prep")
+    try:
+        return rehearse(RehearsalRequest(base, options.out_dir))
+    except MmbotError as error:
+        pytest.fail(str(error), pytrace=False)
 
 
 @pytest.fixture(scope="session")

@@ -32,6 +32,7 @@ from mmbot.experiment.arms import BASELINE
 from mmbot.experiment.plan import Stage, load_experiment
 from mmbot.ops.calibrate import calibrate_glft, overlay
 from mmbot.ops.files import write_atomically
+from mmbot.ops.gradual import GRADUAL, load_step_back
 from mmbot.ops.plan import plan
 from mmbot.ops.reloads import Outcome, using
 from mmbot.ops.rollback import Rollback, Values, apply, ask_running, targets, work_out
@@ -493,16 +494,39 @@ def dataset(
 
 
 @app.command()
+def daily(
+    date: Annotated[
+        str | None, typer.Option(help="The UTC day, as 2026-01-31. Default: the last whole one.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Artifacts: runs to tell of, and where the report goes.")] = Path(
+        "artifacts"
+    ),
+) -> None:
+    """What all runs did on a day, beside the seven before. The same as `pytest -m daily`, exit code included.
+
+    Writes OUT/reports/daily/DATE.md, .html and .json, OUT/reports/ALERT_RULES.md, and
+    OUT/verdicts/daily.json, which says whether it was a good day: docs/daily.md.
+    """
+    arguments = [f"--mmgates-out={out}"] + ([] if date is None else [f"--mmgates-date={date}"])
+    raise typer.Exit(run_step("daily", arguments))
+
+
+@app.command()
 def rollback(
     to: Annotated[
-        Path | None, typer.Option(help="Snapshot to restore from. Default: the one in OUT/release.")
+        str | None,
+        typer.Option(
+            help=f"Snapshot to restore from, or a smaller step back that prep made: {', '.join(GRADUAL)}."
+            " Default: the snapshot in OUT/release."
+        ),
     ] = None,
     values: Annotated[
-        Values,
+        Values | None,
         typer.Option(
             help="previous: before the snapshot; new: as released in it; registry: those held safe."
+            " Default: previous, and new of a smaller step back."
         ),
-    ] = Values.PREVIOUS,
+    ] = None,
     config: Annotated[
         list[Path] | None,
         typer.Option(
@@ -513,10 +537,25 @@ def rollback(
         Path, typer.Option(help="Artifacts: snapshot, audit log, and who runs (OUT/running).")
     ] = Path("artifacts"),
     wait: Annotated[
-        str, typer.Option(help="How long running bots may take to report their new settings.")
-    ] = "10s",
+        str | None,
+        typer.Option(
+            help="How long running bots may take to report their new settings. Default: 10s, with --kill 1s."
+        ),
+    ] = None,
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the diff and change nothing.")] = False,
+    kill: Annotated[
+        bool,
+        typer.Option("--kill", help="Then do as `mmbot kill`, whatever came of the flags; its exit codes."),
+    ] = False,
+    reason: Annotated[str, typer.Option(help="Of --kill: stands in the marker.")] = "mmbot rollback --kill",
+    venue: Annotated[str, typer.Option(help="Of --kill: a file in scenarios/live/.")] = "bybit",
+    host: Annotated[str | None, typer.Option(help="Of --kill: as the bot's. Default: the file's.")] = None,
+    account: cli_live.AccountName = None,
+    give_up: Annotated[
+        str | None, typer.Option(help="Of --kill: stop trying after 30s, 5m, ... Default: never.")
+    ] = None,
+    scenarios: Scenarios = Path("scenarios"),
 ) -> None:
     """The red button: set the feature flags back to recorded values, all or none.
 
@@ -525,15 +564,46 @@ def rollback(
 
     Then asks every running bot that uses one of the files to reload, and waits until each reports the hash
     that its files now stand for. Exit code 1 where one does not: the files are changed, that bot is not.
+
+    With --kill the bot of the account is stopped then and its orders are cancelled, all symbols, both arms,
+    until the venue lists none: exit code 3 where orders may be left.
     """
-    wait_s = _seconds("--wait", wait)
+    if kill and dry_run:
+        raise ConfigError("--kill: cancels orders: expected no --dry-run")
+    wait_s = _seconds("--wait", wait or ("1s" if kill else "10s"))
+    try:
+        code = 0 if _set_back(to, values, config, out, wait_s, dry_run=dry_run) else 1
+    except MmbotError as error:
+        if not kill:
+            raise
+        typer.echo(f"mmbot rollback: {error}; orders are cancelled all the same", err=True)
+        code = error.exit_code
+    if kill:
+        cli_live.kill(reason, venue, host, account, give_up, scenarios, out)
+    raise typer.Exit(code)
+
+
+def _set_back(
+    to: str | None,
+    values: Values | None,
+    config: list[Path] | None,
+    out: Path,
+    wait_s: float,
+    *,
+    dry_run: bool,
+) -> bool:
+    """Flags in the files and in every running bot; False if a bot is not on them. Raises MmbotError."""
+    small = to in GRADUAL
+    values = values or (Values.NEW if small else Values.PREVIOUS)
     snapshot = None
-    if values is not Values.REGISTRY or not config:
-        snapshot = load_snapshot(to or out / "release" / SNAPSHOT)
+    if to is not None and small:
+        snapshot = load_step_back(to, out)
+    elif values is not Values.REGISTRY or not config:
+        snapshot = load_snapshot(out / "release" / SNAPSHOT if to is None else Path(to))
     planned = work_out(targets(values, snapshot), config or _files_of(snapshot))
     typer.echo(f"files: {' + '.join(map(str, planned.before))}")
     typer.echo(planned.diff, nl=False)
-    for flag in planned.unknown:
+    for flag in () if small else planned.unknown:
         typer.echo(f"{flag}: not in the snapshot, left as it is")
     log = out / "release" / "audit.jsonl"
     if planned.changes and not dry_run:
@@ -546,7 +616,7 @@ def rollback(
     broken = broken_line(log)
     if broken is not None:
         typer.echo(f"{log}:{broken}: the audit log was altered at this line", err=True)
-    raise typer.Exit(0 if in_force else 1)
+    return in_force
 
 
 def main() -> None:

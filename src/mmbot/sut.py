@@ -1,7 +1,7 @@
 """The door for gates: `mmgates_sut = "mmbot.sut:open_run"`, `mmgates_parts = "mmbot.sut:parts"`,
 `mmgates_tape = "mmbot.sut:open_tape"`, `mmgates_dataset = "mmbot.sut:open_dataset"`,
-`mmgates_experiment = "mmbot.sut:open_experiment"`, `mmgates_rollout = "mmbot.sut:record_rollout"`. Built-in
-types in, built-in types out.
+`mmgates_daily = "mmbot.sut:open_daily"`, `mmgates_experiment = "mmbot.sut:open_experiment"`,
+`mmgates_rollout = "mmbot.sut:record_rollout"`. Built-in types in, built-in types out.
 
 Request keys: `step`, `scenario`, `run_id`, `run_dir`, `data_dir` (or None), `duration_s` (None = the
 scenario's own, infinity = the whole tape), `seed` (or None), `config` (list of files: base, then overrides;
@@ -20,6 +20,9 @@ which takes what rules that watch it say: a mapping each of `rule`, `section`, `
 
 A dataset's request has other keys: `from` and `to` (text of ISO 8601, None = as far as ticks reach),
 `interval_s` (None = 300), `feeds` (list of folders) and `out_dir`. What comes back is the path of its JSON.
+
+The request of a day has `date` (`2026-01-31`, or None = the last whole one of UTC) and `out_dir`, below which
+the runs lie. What comes back is the path of the JSON with its facts.
 
 An experiment's request has `plan` (its file), `stage`, `out_dir`, and of a live stage `start_ns` and
 `until_ns`. What comes back is what `pytest_mmgates.experiment.facts` names: the plan's own facts, and the
@@ -48,6 +51,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmbot.clock import wall_ns
 from mmbot.errors import ConfigError
 from mmbot.experiment.arms import BASELINE
 from mmbot.experiment.plan import Stage, load_experiment
@@ -189,6 +193,16 @@ def open_dataset(request: Mapping[str, Any]) -> str:
     return str(path)
 
 
+def open_daily(request: Mapping[str, Any]) -> str:
+    """Put together the facts of a day; the path of their JSON. Raises MmbotError subclasses."""
+    from mmbot.ops.daily import DailyRequest, last_whole_day, make_daily  # noqa: PLC0415 (no run needs it)
+
+    _check_keys(request, _DAILY_KEYS)
+    now_ns = wall_ns()
+    day = request["date"] or last_whole_day(now_ns)
+    return str(make_daily(DailyRequest(day, Path(request["out_dir"])), now_ns))
+
+
 def open_experiment(request: Mapping[str, Any]) -> dict[str, Any]:
     """The facts of one stage of a plan. Raises ConfigError."""
     from mmbot.ops.experiment import ExperimentRequest, facts  # noqa: PLC0415 (no run needs it)
@@ -259,4 +273,5 @@ _TAPE_PLAY = ("seed", "ticks", "lead_ticks", "repeats", "clock")
 _TAPE_KEYS = {"scenario", "config", "data_dir", "market", "sha256", *_TAPE_PLAY}
 _EXPERIMENT_KEYS = {"plan", "stage", "out_dir", "start_ns", "until_ns"}
 _ROLLOUT_KEYS = {"plan", "out_dir", "stage", "live", "action", "data_kind", "decision", "reason"}
+_DAILY_KEYS = {"date", "out_dir"}
 _DATASET_KEYS = {"from", "to", "interval_s", "feeds", "out_dir"}

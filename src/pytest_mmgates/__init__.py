@@ -5,6 +5,7 @@ judges only what the run wrote down. See `pytest_mmgates.sut` for the protocol. 
 annotations of gate authors.
 """
 
+from pytest_mmgates.daily.log import DailyLog
 from pytest_mmgates.dataset import DatasetLog
 from pytest_mmgates.experiment.log import ExperimentLog
 from pytest_mmgates.fixtures import GateCheck
@@ -15,6 +16,7 @@ from pytest_mmgates.verdict import Verdict
 from pytest_mmgates.watchrules import WatchRule
 
 __all__ = [
+    "DailyLog",
     "DatasetLog",
     "ExperimentLog",
     "GateCheck",

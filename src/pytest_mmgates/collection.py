@@ -12,12 +12,12 @@ from pytest_mmgates.marks import StepMark, read_mark
 from pytest_mmgates.properties import item_properties
 from pytest_mmgates.rules import Rule
 from pytest_mmgates.state import STATE, State
-from pytest_mmgates.steps import AB, DATASET, RUN_FIXTURES, STEPS
+from pytest_mmgates.steps import AB, DAILY, DATASET, DOCUMENTS, RUN_FIXTURES, STEPS
 from pytest_mmgates.watchrules import WatchRule
 
 _NOT_SELECTED = "not-selected"
-FEEDS = "feeds"
-"""What a dataset is made from, where a run has a scenario."""
+_MADE_FROM = {DATASET: "feeds", DAILY: "day"}
+"""What a document is made from, where a run has a scenario."""
 
 
 def mark_of(node: pytest.Item, step: str | None = None) -> StepMark | None:
@@ -63,8 +63,8 @@ def _parametrize_runs(metafunc: pytest.Metafunc, state: State, mark: StepMark, a
     options = state.options
     scenarios = mark.scenarios_of(options.selected)
     reason = options.missing_scenario((*mark.named, *scenarios))
-    if mark.step == DATASET:
-        scenarios, reason = (FEEDS,), None
+    if mark.step in DOCUMENTS:
+        scenarios, reason = (_MADE_FROM[mark.step],), None
     elif mark.step == AB:
         # which of several plans is a question for who asks for the step, and for nobody else
         scenarios, reason = (options.experiment,) if AB in steps_asked(metafunc.config) else (), None

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_mmgates.daily.log import DailyLog
 from pytest_mmgates.dataset import DatasetLog
 from pytest_mmgates.errors import OutputError
 from pytest_mmgates.experiment.log import ExperimentLog
@@ -139,9 +140,12 @@ def _result(state: State, spec: RunSpec) -> RunResult | None:
         step=spec.step,
         name=spec.name,
         scenario=spec.scenario,
-        rerun=state.options.rerun(spec.step, spec.scenario),
+        rerun=state.options.rerun(
+            spec.step, found.scenario if isinstance(found, DailyLog) else spec.scenario
+        ),
         log=log,
         dataset=found if isinstance(found, DatasetLog) else None,
+        daily=found if isinstance(found, DailyLog) else None,
         experiment=found if isinstance(found, ExperimentLog) else None,
         failure=failure,
         verdicts=[_verdict(state, name, found) for name in state.in_play[spec]],

@@ -132,10 +132,10 @@ class DatasetLog:
         return {name: [interval[name] for interval in self.content.intervals] for name in names}
 
 
-def path_of(made: object) -> str:
-    """What the callable returned, or SutError."""
+def path_of(door: str, made: object) -> str:
+    """What the callable of an ini key returned, or SutError."""
     if not isinstance(made, str):
-        raise SutError(f"ini mmgates_dataset: returned {type(made).__name__}, expected a path as text")
+        raise SutError(f"ini {door}: returned {type(made).__name__}, expected a path as text")
     return made
 
 

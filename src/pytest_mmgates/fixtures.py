@@ -8,6 +8,7 @@ from pytest_mmgates.baseline.compare import checked_lock
 from pytest_mmgates.baseline.lockfile import Lock
 from pytest_mmgates.baseline.locking import lock_baseline
 from pytest_mmgates.collection import mark_of
+from pytest_mmgates.daily.log import DailyLog
 from pytest_mmgates.dataset import DatasetLog
 from pytest_mmgates.errors import GateError, MmgatesError, Place, Suspended
 from pytest_mmgates.experiment.log import ExperimentLog
@@ -140,6 +141,17 @@ def calibration_dataset(request: pytest.FixtureRequest) -> DatasetLog:
     """
     try:
         return request.config.stash[STATE].runs.dataset(_param(request))
+    except MmgatesError as error:
+        raise _failed(error) from None
+
+
+@pytest.fixture(scope="session")
+def daily_facts(request: pytest.FixtureRequest) -> DailyLog:
+    """What all runs did on the UTC day of --mmgates-date: `group` holds those of the most believable kind of
+    data and mode, `history` the days before. Put together once per session.
+    """
+    try:
+        return request.config.stash[STATE].runs.daily(_param(request))
     except MmgatesError as error:
         raise _failed(error) from None
 

@@ -3,12 +3,12 @@
 A gate is text that people trust, so nothing in it is guessed: an unknown or duplicate key, an alias, a value
 that YAML would turn into something else than the text written, an empty `require`, a rule that cannot be
 checked are all errors with file, line and caret. `stop` and `warn` watch a run while it plays and may be
-absent; a gate for experiments has `accept` and `safety` instead of `require`; all other keys are required: a
-gate without evidence rules could pass on ten ticks.
+absent; a gate for experiments has `accept` and `safety` instead of `require`; `runbooks` names those of
+single metrics; all other keys are required: a gate without evidence rules could pass on ten ticks.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar, get_args
 
@@ -17,6 +17,7 @@ import yaml
 from pytest_mmgates.armrules import DeltaRule, SafetyRule, parse_accept, parse_safety
 from pytest_mmgates.errors import GateError, Place
 from pytest_mmgates.grammar import Bound
+from pytest_mmgates.metrics import METRICS
 from pytest_mmgates.regress import BaselineRule, parse_baseline_rule
 from pytest_mmgates.rows import DataKind
 from pytest_mmgates.rules import Rule, parse_bound, parse_rule
@@ -27,7 +28,9 @@ DATA_KINDS: tuple[str, ...] = get_args(DataKind)
 _KEYS = ("gate", "evidence", "owner", "runbook")
 _OF_RUNS = ("require", "stop", "warn", "regress")
 _OF_EXPERIMENTS = ("accept", "safety")
-_NOT_OF_DATASETS = {"stop": "not watched", "regress": "not compared"}
+_MADE = {"dataset": "a dataset", "daily": "a daily report"}
+"""What is made of runs that were played before: nobody watches it, and no baseline was played beside it."""
+_NOT_OF_MADE = {"stop": "not watched", "regress": "not compared"}
 _JUDGED = ("require", "stop", "regress", "accept", "safety")
 """Sections whose rules have a verdict, in their order."""
 _EVIDENCE_KEYS = ("duration", "ticks", "source")
@@ -65,13 +68,19 @@ class Gate:
     warn: tuple[WatchRule, ...] = ()
     regress: tuple[BaselineRule, ...] = ()
     cautions: tuple[Rule, ...] = ()
-    """`warn` rules of a gate for datasets, which nothing watches: they warn where they hold."""
+    """`warn` rules of a gate for what nothing watches, a dataset or a day: they warn where they hold."""
     accept: tuple[DeltaRule, ...] = ()
     safety: tuple[SafetyRule, ...] = ()
+    runbooks: Mapping[str, str] = field(default_factory=dict)
+    """By metric, where it is not `runbook`."""
+
+    def runbook_of(self, metric: str) -> str:
+        """What to read when a rule on this metric is broken."""
+        return self.runbooks.get(metric, self.runbook)
 
     @property
     def source(self) -> str:
-        """What it judges: `run`, `dataset` or `experiment`."""
+        """What it judges: `run`, `dataset`, `daily` or `experiment`."""
         return self.require[0].definition.source if self.require else "experiment"
 
     @property
@@ -118,7 +127,7 @@ class _Document:
         self._root = self._compose(text)
 
     def gate(self, stem: str) -> Gate:
-        keys = self._mapping(self._root, _KEYS, (*_OF_RUNS, *_OF_EXPERIMENTS))
+        keys = self._mapping(self._root, _KEYS, ("runbooks", *_OF_RUNS, *_OF_EXPERIMENTS))
         name = self._text(keys["gate"])
         if name != stem:
             raise self._error(f"gate {name!r} stands in a file named {stem!r}", keys["gate"])
@@ -126,10 +135,11 @@ class _Document:
         sections = {key: self._nodes(keys.get(key)) for key in (*_OF_RUNS, *_OF_EXPERIMENTS)}
         judged = [node for key in _JUDGED for node in sections[key]]
         require = self._rules(sections["require"], parse_rule)
-        of_dataset = bool(require) and self._source(require, sections["require"]) == "dataset"
-        for key in ("stop", "regress"):
-            if of_dataset and key in keys:
-                raise self._error(f"a dataset is {_NOT_OF_DATASETS[key]}: it has no `{key}` rules", keys[key])
+        source = self._source(require, sections["require"]) if require else ""
+        made = _MADE.get(source)
+        for key, why in _NOT_OF_MADE.items():
+            if made and key in keys:
+                raise self._error(f"{made} is {why}: it has no `{key}` rules", keys[key])
         return Gate(
             name=name,
             file=self._file,
@@ -139,12 +149,19 @@ class _Document:
             require=require,
             lines=tuple(node.start_mark.line + 1 for node in judged),
             stop=self._rules(sections["stop"], parse_watch_rule),
-            warn=() if of_dataset else self._rules(sections["warn"], parse_watch_rule),
+            warn=() if made else self._rules(sections["warn"], parse_watch_rule),
             regress=self._rules(sections["regress"], parse_baseline_rule),
-            cautions=self._cautions(sections["warn"]) if of_dataset else (),
+            cautions=self._cautions(sections["warn"], source) if made else (),
             accept=self._rules(sections["accept"], parse_accept),
             safety=self._rules(sections["safety"], parse_safety),
+            runbooks=self._runbooks(keys.get("runbooks")),
         )
+
+    def _runbooks(self, node: yaml.Node | None) -> Mapping[str, str]:
+        if node is None:
+            return {}
+        found = self._mapping(node, (), tuple(METRICS))
+        return {metric: self._text(path) for metric, path in found.items()}
 
     def _key(self, name: str) -> yaml.Node:
         """Where a key of the file stands."""
@@ -179,11 +196,13 @@ class _Document:
                 )
         return first.source
 
-    def _cautions(self, nodes: Sequence[yaml.Node]) -> tuple[Rule, ...]:
+    def _cautions(self, nodes: Sequence[yaml.Node], source: str) -> tuple[Rule, ...]:
         rules = self._rules(nodes, parse_rule)
         for rule, where in zip(rules, nodes, strict=True):
-            if rule.definition.source != "dataset":
-                raise self._error(f"{rule.metric} is of a run, and this gate judges a dataset", where)
+            found = rule.definition.source
+            if found != source:
+                other = _MADE.get(found, "a run")
+                raise self._error(f"{rule.metric} is of {other}, and this gate judges {_MADE[source]}", where)
         return rules
 
     def _evidence(self, node: yaml.Node) -> Evidence:

@@ -148,7 +148,7 @@ def _judge_measured(rule: Rule, gate: Gate, run: Subject) -> RuleVerdict:
 
 def _caution(rule: Rule, run: Subject) -> WatchRecord | None:
     """The warning of a rule that holds."""
-    found = _measure(rule, run)
+    found = absent(run.unfit) if run.unfit else _measure(rule, run)
     if found.value is None or not rule.bound.holds(found.value, rule.definition.dimension):
         return None
     unit = rule.bound.limit.unit

@@ -59,6 +59,7 @@ from pytest_mmgates.options import Options
 from pytest_mmgates.parts import write_whole_manifest
 from pytest_mmgates.report.files import write_atomically
 from pytest_mmgates.rows import read_manifest, read_markets
+from pytest_mmgates.steps import DAILY, DATASET
 from pytest_mmgates.sut import CHECKPOINT, drive, is_user_error, load_callable, parts_of
 from pytest_mmgates.units import NS_PER_S, Dimension, parse_duration
 from pytest_mmgates.watch.again import batches_again
@@ -340,13 +341,14 @@ class Making:
         }
 
 
-class DatasetMaking:
-    """How this session makes its dataset, seen from one of its processes: whoever comes second waits at the
-    lock, and reads the outcome.
+class DocumentMaking:
+    """How this session makes the dataset or the facts that it judges, seen from one of its processes: whoever
+    comes second waits at the lock, and reads the outcome.
     """
 
     def __init__(self, options: Options, session_id: str, spec: RunSpec) -> None:
         self._options = options
+        self._step = spec.step
         self._id = f"{spec}-{session_id}"
         self._beside = options.out_dir / "runs" / str(spec)
 
@@ -361,9 +363,10 @@ class DatasetMaking:
             return self.outcome() or self._make()
 
     def _make(self) -> Outcome:
+        door, named = f"mmgates_{self._step}", {DATASET: self._options.dataset, DAILY: self._options.daily}
         try:
-            made = load_callable("mmgates_dataset", self._options.dataset)(self._request())
-            outcome = Outcome(self._id, made=path_of(made))
+            made = load_callable(door, named[self._step])(self._request())
+            outcome = Outcome(self._id, made=path_of(door, made))
         except Exception as error:
             outcome = self._end(_failure(self._id, error))
             if outcome.detail:
@@ -377,6 +380,8 @@ class DatasetMaking:
 
     def _request(self) -> dict[str, object]:
         options = self._options
+        if self._step == DAILY:
+            return {"date": options.date, "out_dir": str(options.out_dir)}
         return {
             "from": options.from_moment,
             "to": options.to_moment,

@@ -12,7 +12,7 @@ import pytest
 
 from pytest_mmgates.errors import MarkError
 from pytest_mmgates.perflab.instructions import VALGRIND
-from pytest_mmgates.steps import AB, DATASET, STEPS
+from pytest_mmgates.steps import AB, DAILY, DATASET, STEPS
 from pytest_mmgates.units import NS_PER_S, Dimension, parse_duration
 
 _ALL = "all"
@@ -124,6 +124,11 @@ def add_options(parser: pytest.Parser) -> None:
         " (default: OUT/edge/feeds)",
     )
     group.addoption(
+        "--mmgates-date",
+        metavar="DATE",
+        help="with -m daily: the UTC day, 2026-01-31 (default: the last whole one)",
+    )
+    group.addoption(
         "--mmgates-experiment",
         metavar="NAME",
         help="with -m ab: the experiment, by the name of its plan (default: the only one there is)",
@@ -150,6 +155,7 @@ def add_options(parser: pytest.Parser) -> None:
         "mmgates_rollout", "records how stages of a rollout went, as package.module:callable", default=""
     )
     parser.addini("mmgates_dataset", "makes a dataset, as package.module:callable", default="")
+    parser.addini("mmgates_daily", "puts together the facts of a day, as package.module:callable", default="")
     parser.addini("mmgates_sut", "system under test, as package.module:callable", default="")
     parser.addini("mmgates_parts", "names the parts of a run, as package.module:callable", default="")
     parser.addini(
@@ -196,6 +202,8 @@ class Options:
     base: str | None
     instructions: bool
     dataset: str
+    daily: str
+    date: str | None
     from_moment: str | None
     to_moment: str | None
     interval_s: float | None
@@ -324,6 +332,8 @@ class Options:
         words = ["pytest", "-m", step]
         if step == DATASET:
             return shlex.join([*words, *self._rerun_dataset()])
+        if step == DAILY:
+            return shlex.join([*words, "--mmgates-date", scenario])
         if step == AB:
             words += ["--mmgates-experiment", scenario]
             words += [f"--mmgates-{'stage' if self.stage == _STAGES[0] else 'rollout'}", self.stage]
@@ -385,6 +395,8 @@ def read_options(config: pytest.Config) -> Options:
         base=config.getoption("mmgates_base"),
         instructions=config.getoption("mmgates_instructions"),
         dataset=config.getini("mmgates_dataset"),
+        daily=config.getini("mmgates_daily"),
+        date=config.getoption("mmgates_date"),
         from_moment=config.getoption("mmgates_from"),
         to_moment=config.getoption("mmgates_to"),
         interval_s=_seconds("--mmgates-interval", config.getoption("mmgates_interval")),

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from pytest_mmgates.daily.log import DailyLog, read_daily
 from pytest_mmgates.dataset import DatasetLog, read_dataset
 from pytest_mmgates.errors import MmgatesError
 from pytest_mmgates.experiment.facts import REPLAY
@@ -12,10 +13,10 @@ from pytest_mmgates.experiment.reading import read_experiment
 from pytest_mmgates.experiment.staging import StageMaking
 from pytest_mmgates.gatefile import read_gate
 from pytest_mmgates.loader import load_tallied
-from pytest_mmgates.making import DatasetMaking, Making, Outcome, RunSpec
+from pytest_mmgates.making import DocumentMaking, Making, Outcome, RunSpec
 from pytest_mmgates.options import Options
 from pytest_mmgates.runlog import RunLog
-from pytest_mmgates.steps import AB, DATASET
+from pytest_mmgates.steps import AB, DAILY, DATASET, DOCUMENTS
 
 
 class RunFailedError(MmgatesError):
@@ -32,6 +33,7 @@ class RunStore:
         self._session_id = session_id
         self._loaded: dict[RunSpec, RunLog] = {}
         self._dataset: DatasetLog | None = None
+        self._daily: DailyLog | None = None
         self._experiment: ExperimentLog | None = None
 
     def run(self, spec: RunSpec) -> RunLog:
@@ -45,10 +47,19 @@ class RunStore:
     def dataset(self, spec: RunSpec) -> DatasetLog:
         """The dataset, made now if this session has none yet."""
         if self._dataset is None:
-            outcome = self._dataset_making(spec).make_once()
-            _raise_failure(outcome)
-            self._dataset = read_dataset(Path(outcome.made))
+            self._dataset = read_dataset(self._document(spec))
         return self._dataset
+
+    def daily(self, spec: RunSpec) -> DailyLog:
+        """The facts of a day, put together now if this session has none yet."""
+        if self._daily is None:
+            self._daily = read_daily(self._document(spec))
+        return self._daily
+
+    def _document(self, spec: RunSpec) -> Path:
+        outcome = DocumentMaking(self._options, self._session_id, spec).make_once()
+        _raise_failure(outcome)
+        return Path(outcome.made)
 
     def experiment(self, spec: RunSpec) -> ExperimentLog:
         """The experiment's stage, played now if this session has not yet."""
@@ -60,9 +71,10 @@ class RunStore:
             self._experiment = read_experiment(making.directory, gate)
         return self._experiment
 
-    def finished(self, spec: RunSpec) -> RunLog | DatasetLog | ExperimentLog | str | None:
+    def finished(self, spec: RunSpec) -> RunLog | DatasetLog | DailyLog | ExperimentLog | str | None:
         """What this session has of the run: its log, one line that says why not, or None if it never ran."""
-        making = self._dataset_making(spec) if spec.step == DATASET else self._making(spec)
+        of_document = spec.step in DOCUMENTS
+        making = DocumentMaking(self._options, self._session_id, spec) if of_document else self._making(spec)
         outcome = making.outcome()
         if outcome is None:
             return None
@@ -73,9 +85,11 @@ class RunStore:
         except MmgatesError as error:
             return str(error)
 
-    def _log(self, spec: RunSpec) -> RunLog | DatasetLog | ExperimentLog:
+    def _log(self, spec: RunSpec) -> RunLog | DatasetLog | DailyLog | ExperimentLog:
         if spec.step == DATASET:
             return self.dataset(spec)
+        if spec.step == DAILY:
+            return self.daily(spec)
         return self.experiment(spec) if spec.step == AB else self.run(spec)
 
     def _making(self, spec: RunSpec) -> Making:
@@ -83,9 +97,6 @@ class RunStore:
         if spec.step == AB:
             making = ExperimentMaking if self._options.stage == REPLAY else StageMaking
         return making(self._options, self._session_id, spec, self._tell)
-
-    def _dataset_making(self, spec: RunSpec) -> DatasetMaking:
-        return DatasetMaking(self._options, self._session_id, spec)
 
 
 def _raise_failure(outcome: Outcome) -> None:

@@ -7,6 +7,10 @@ from types import MappingProxyType
 
 DATASET = "dataset"
 """The step that is judged by a dataset instead of a run."""
+DAILY = "daily"
+"""The step that is judged by the facts of a day."""
+DOCUMENTS = (DATASET, DAILY)
+"""Steps that are judged by one document, which is made of runs that were played before."""
 AB = "ab"
 """The step that is judged by an experiment."""
 
@@ -18,7 +22,8 @@ STEPS: Mapping[str, str] = MappingProxyType(
         DATASET: "aggregation of soak feeds into a calibration dataset",
         AB: "candidate against baseline, by the plan of an experiment",
         "lock": "locking of the performance baseline",
-        "daily": "the daily operations report",
+        DAILY: "the daily operations report",
+        "rehearsal": "the red button under load",
         "ci": "pull-request gates against the locked baseline",
         "sim": "simulation of faults",
         "bench": "measurement of speed",
@@ -32,6 +37,7 @@ RUN_FIXTURES: Mapping[str, str] = MappingProxyType(
         "soak_run": "soak",
         "ci_run": "ci",
         "calibration_dataset": DATASET,
+        "daily_facts": DAILY,
         "ab_experiment": AB,
     }
 )

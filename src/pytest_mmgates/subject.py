@@ -1,4 +1,4 @@
-"""What a gate judges: a run, or a dataset. Metrics know which of the two they are of."""
+"""What a gate judges: a run, a dataset, or the facts of a day. Metrics know which of them they are of."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -8,11 +8,11 @@ from pytest_mmgates.watch.record import WatchRecord
 
 
 class Subject(Protocol):
-    """`RunLog` and `DatasetLog`."""
+    """`RunLog`, `DatasetLog`, `DailyLog` and `ExperimentLog`."""
 
     @property
     def source(self) -> str:
-        """`run` or `dataset`."""
+        """`run`, `dataset`, `daily` or `experiment`."""
 
     @property
     def step(self) -> str: ...

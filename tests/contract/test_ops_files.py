@@ -68,6 +68,24 @@ def test_expressions_name_exported_metrics_alone():
         assert series_in(rule["expr"]) <= NAMES, rule["alert"]
 
 
+def test_the_page_of_alerts_has_every_rule_of_prometheus_and_no_other():
+    page = (OPS / "ALERT_RULES.md").read_text()
+    groups = yaml.safe_load((OPS / "prometheus/alerts.yml").read_text())["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*) \| (.*) \| (.*) \|$", page, re.MULTILINE)
+    assert rows == [
+        (
+            rule["alert"],
+            rule["labels"]["severity"],
+            rule["annotations"]["summary"],
+            rule.get("for", "at once"),
+            rule["annotations"]["runbook"],
+        )
+        for rule in rules
+    ]
+    assert re.findall(r"```promql\n(.*?)\n```", page, re.DOTALL) == [rule["expr"] for rule in rules]
+
+
 def test_the_dashboard_names_exported_metrics_alone():
     panels = json.loads((OPS / "grafana/mmbot.json").read_text())["panels"]
     asked = {name for panel in panels for one in panel.get("targets", ()) for name in series_in(one["expr"])}

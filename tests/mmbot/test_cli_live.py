@@ -157,3 +157,37 @@ def test_kill_marks_first_and_tells_when_nobody_answers(mmbot: Command, live: li
     assert "orders of ours may be left" in err
     folder = AccountFolder("bybit_linear-127.0.0.1-1", Path("artifacts/accounts"))
     assert folder.halted == "mmbot kill"
+
+
+def test_a_rollback_with_kill_cancels_even_where_the_flags_cannot_be_set_back(
+    mmbot: Command, live: list[str]
+) -> None:
+    del live
+    snapshot = Path("artifacts/release") / SNAPSHOT
+    snapshot.write_bytes(snapshot.read_bytes().replace(b"true", b"false", 1))
+    where = ["--venue", "paper", "--scenarios", "../scenarios", *LOOPBACK]
+    code, said, err = mmbot("rollback", "--kill", "--give-up", "1s", *where)
+    assert code == 3
+    assert "the snapshot was changed after it was taken; orders are cancelled all the same" in err
+    assert "halted: mmbot rollback --kill" in said
+    assert "orders of ours may be left" in err
+
+
+def test_a_rollback_with_kill_that_only_looks_is_refused(mmbot: Command) -> None:
+    code, _, err = mmbot("rollback", "--kill", "--dry-run")
+    assert (code, err) == (2, "mmbot: --kill: cancels orders: expected no --dry-run\n")
+
+
+def test_a_smaller_step_is_set_and_undone_by_its_name(mmbot: Command, live: list[str]) -> None:
+    del live
+    before = Path("config.yaml").read_bytes()
+    code, said, err = mmbot("rollback", "--to", "raise-cap")
+    assert (code, err) == (0, "")
+    assert "-  max_taker_share_pct: 9.0 " in said
+    assert "+  max_taker_share_pct: 12 " in said
+    assert "1 flags set" in said
+    assert "left as it is" not in said
+    code, said, _ = mmbot("rollback", "--to", "raise-cap", "--values", "previous")
+    assert (code, Path("config.yaml").read_bytes()) == (0, before)
+    code, _, err = mmbot("rollback", "--to", "raise-the-cap")
+    assert (code, err) == (2, "mmbot: raise-the-cap: cannot be read: No such file or directory\n")

@@ -65,7 +65,11 @@ EXERCISED: dict[str, dict[str, Any]] = {
     "amend": BUSY,
     "taker_cap": GREEDY,
     "trace": BUSY,
+    "trace_rate": BUSY,
+    "taker_cap_share": GREEDY,
 }
+NUMBERS: dict[str, tuple[float, float]] = {"trace_rate": (0.5, 0.01), "taker_cap_share": (100.0, 9.0)}
+"""Of a flag that is a number: two values of it, in place of on and off."""
 
 
 def silent_tape(folder: Path) -> None:
@@ -113,16 +117,24 @@ def test_on_and_off_differ(tmp_path: Path, flag: Any, engine: EngineKind):
         duration="35s",
     )
     section, key = flag.path
-    on = played(tmp_path, "on", flag.name, engine, **{section: {key: True}})
-    off = played(tmp_path, "off", flag.name, engine, **{section: {key: False}})
+    one, other = NUMBERS.get(flag.name, (True, False))
+    on = played(tmp_path, "on", flag.name, engine, **{section: {key: one}})
+    off = played(tmp_path, "off", flag.name, engine, **{section: {key: other}})
     assert on.counts.orders > 0
-    if flag.name == "trace":  # what is written down, and nothing else
+    if flag.name == "trace_rate":
+        assert on.digest == off.digest
+        assert traced(tmp_path / "on") > 10 * traced(tmp_path / "off") > 0
+    elif flag.name == "trace":  # what is written down, and nothing else
         assert on.digest == off.digest
         assert list((tmp_path / "on").glob("trace_*.jsonl"))
         assert not list((tmp_path / "off").glob("trace_*.jsonl"))
     else:
         assert on.digest != off.digest
     assert on.counts.ticks == off.counts.ticks
+
+
+def traced(run: Path) -> int:
+    return sum(len(path.read_bytes().splitlines()) for path in run.glob("trace_*.jsonl"))
 
 
 def test_without_the_pipeline_nothing_is_quoted(tmp_path: Path):

@@ -172,6 +172,14 @@ FLAGS: tuple[Flag, ...] = (
         off={"trace.sample_rate": 0.0},
     ),
     Flag(
+        name="trace_rate",
+        key="trace.sample_rate",
+        default=0.02,
+        rollback=0.02,
+        owner="trading-infra",
+        effect="The share of ticks that are traced, chosen by tick number. Orders are the same.",
+    ),
+    Flag(
         name="taker_cap",
         key="taker_cap.enabled",
         default=True,
@@ -180,6 +188,15 @@ FLAGS: tuple[Flag, ...] = (
         effect="An order that could take is refused where it would lift the taker share above its cap."
         " Off: it may go. Post-only orders always may.",
         off={"taker_cap.max_taker_share_pct": math.inf},
+    ),
+    Flag(
+        name="taker_cap_share",
+        key="taker_cap.max_taker_share_pct",
+        default=9.0,
+        rollback=9.0,
+        owner="risk",
+        effect="The cap itself, in per cent of the fills of taker_cap.window_s: an order that could take is"
+        " refused where it would lift the share above it.",
     ),
 )
 

@@ -164,7 +164,7 @@ def _manifest(database: duckdb.DuckDBPyConnection, path: str) -> Manifest:
     try:
         found = database.execute("SELECT content FROM read_blob(?)", [path]).fetchone()
     except duckdb.Error as error:
-        raise DatasetError(f"{path}: cannot be read: {_first_line(error)}") from error
+        raise DatasetError(f"{path}: cannot be read: {first_line(error)}") from error
     if found is None:
         raise DatasetError(f"{path}: no such file")
     return read_manifest(found[0], path)
@@ -174,7 +174,7 @@ def _listed(database: duckdb.DuckDBPyConnection, pattern: str) -> list[str]:
     try:
         return [name for (name,) in database.execute("SELECT file FROM glob(?)", [pattern]).fetchall()]
     except duckdb.Error as error:
-        raise DatasetError(f"{pattern}: cannot be listed: {_first_line(error)}") from error
+        raise DatasetError(f"{pattern}: cannot be listed: {first_line(error)}") from error
 
 
 def _within(day: str, from_ns: int | None, to_ns: int | None) -> bool:
@@ -201,7 +201,8 @@ def load(
     """Rows of the range into fresh tables, one a feed. Raises DatasetError."""
     loaded = Loaded()
     for feed, columns in FEEDS.items():
-        files = [_whole(file, folder, loaded) for file in source.files[feed]]
+        files = [whole(file, folder) for file in source.files[feed]]
+        loaded.torn_lines += sum(map(str.__ne__, files, source.files[feed]))
         _create(database, feed, columns, files, (from_ns, to_ns))
         loaded.rows[feed] = _count(database, feed)
         _check_rows(database, source.manifest, feed)
@@ -239,15 +240,15 @@ def _create(
                 given,
             )
         except duckdb.Error as error:
-            raise DatasetError(f"{feed}: {_first_line(error)}") from error
+            raise DatasetError(f"{feed}: {first_line(error)}") from error
 
 
 _JSON = "read_json($files, format = 'newline_delimited', columns = $columns)"
 _READERS = MappingProxyType({".parquet": "read_parquet($files)", ".jsonl": _JSON, ".jsonl.zst": _JSON})
 
 
-def _whole(file: str, folder: Path, loaded: Loaded) -> str:
-    """The file itself, or a copy without its last line where that is half-written."""
+def whole(file: str, folder: Path) -> str:
+    """The file itself, or a copy in the folder without its last line where that is half-written."""
     path = Path(file)
     if path.suffix != ".jsonl" or not path.is_file() or not path.stat().st_size:
         return file
@@ -256,12 +257,11 @@ def _whole(file: str, folder: Path, loaded: Loaded) -> str:
         if rows.read(1) == b"\n":
             return file
         size = _last_newline(path)
-        copy = folder / f"whole-{loaded.torn_lines}-{path.name}"
+        copy = folder / f"whole-{path.parent.name}-{path.name}"
         rows.seek(0)
         with copy.open("wb") as out:
             shutil.copyfileobj(rows, out)
             out.truncate(size)
-    loaded.torn_lines += 1
     return str(copy)
 
 
@@ -335,7 +335,7 @@ def _check_counts(source: Source, loaded: Loaded, *, whole: bool) -> None:
             )
 
 
-def _first_line(error: duckdb.Error) -> str:
+def first_line(error: duckdb.Error) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 

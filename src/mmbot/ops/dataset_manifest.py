@@ -70,6 +70,7 @@ class Manifest(msgspec.Struct, frozen=True):
     instruments: list[_Traded]
     counts: dict[str, int]
     ended_ns: int | None = None
+    reason: str | None = None
     run_digest: str | None = None
     parts: list[dict[str, Any]] = []
 
@@ -97,25 +98,30 @@ class Manifest(msgspec.Struct, frozen=True):
 
 def read_manifest(text: bytes, path: str) -> Manifest:
     """Raises DatasetError, also for a run whose rows do not say what they seem to."""
+    manifest = decoded_manifest(text, path)
+    if manifest.status not in _READABLE:
+        expected = ", ".join(_READABLE)
+        raise DatasetError(f"{path}: run {manifest.run_id} is {manifest.status}, expected {expected}")
+    if (altered := alteration(manifest)) is not None:
+        raise DatasetError(f"{path}: {altered}")
+    return manifest
+
+
+def decoded_manifest(text: bytes, path: str) -> Manifest:
+    """The same of any run. Raises DatasetError for what is no manifest."""
     try:
         schema = msgspec.json.decode(text, type=dict[str, Any]).get("schema")
         if schema != RUN_SCHEMA:
             raise DatasetError(f"{path}: schema was {schema!r}, expected {RUN_SCHEMA}")
-        manifest = msgspec.json.decode(text, type=Manifest)
+        return msgspec.json.decode(text, type=Manifest)
     except msgspec.MsgspecError as error:
         raise DatasetError(f"{path}: {error}") from error
-    _refuse(path, manifest)
-    return manifest
 
 
-def _refuse(path: str, manifest: Manifest) -> None:
-    """Runs whose rows do not say what they seem to."""
-    if manifest.status not in _READABLE:
-        expected = ", ".join(_READABLE)
-        raise DatasetError(f"{path}: run {manifest.run_id} is {manifest.status}, expected {expected}")
+def alteration(manifest: Manifest) -> str | None:
+    """Why the rows of a run do not say what they seem to, or None."""
     if manifest.data.injected:
         faults = ", ".join(manifest.data.injected)
-        raise DatasetError(f"{path}: faults were put into the data of run {manifest.run_id}: {faults}")
+        return f"faults were put into the data of run {manifest.run_id}: {faults}"
     skipped = manifest.counts.get("skipped_ticks", 0)
-    if skipped:
-        raise DatasetError(f"{path}: a wake filter left {skipped} ticks out of run {manifest.run_id}")
+    return f"a wake filter left {skipped} ticks out of run {manifest.run_id}" if skipped else None

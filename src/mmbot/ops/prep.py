@@ -2,8 +2,8 @@
 
 Every check is red or green by itself; a check whose configuration cannot be read is NO_DATA, which is not
 green. What is written: `reports/PREP_LOG.md` and `verdicts/prep.json` always,
-`release/FEATURE_FLAGS_SNAPSHOT.json` only when everything is green, so that the values to go back to are
-always those of a release that was prepared.
+`release/FEATURE_FLAGS_SNAPSHOT.json` and the smaller steps back beside it only when everything is green, so
+that the values to go back to are always those of a release that was prepared.
 
 Files are judged as a run would merge them, without a scenario for flags and requirements, with each asked
 scenario's overlay for the money arithmetic. Edge that gates ask for comes in as data: the bot knows no gate.
@@ -25,6 +25,7 @@ from mmbot.config.strict_yaml import Document
 from mmbot.errors import ConfigError, MmbotError, OutputError
 from mmbot.ops import machine
 from mmbot.ops.files import write_atomically
+from mmbot.ops.gradual import GRADUAL, path_of, step_back
 from mmbot.ops.plan import Plan, plan
 from mmbot.units import SECOND
 
@@ -77,6 +78,7 @@ CHECKS: tuple[str, ...] = (
     "gates",
     *MACHINE,
     "snapshot",
+    "steps back",
 )
 
 
@@ -93,7 +95,8 @@ class Asked:
 @dataclass(frozen=True, slots=True)
 class PrepRequest:
     """What to prepare. `config`: base, then overrides. `out`: the folder of artifacts. `soak_s`: the longest
-    soak that there has to be room for. `distribution`: the installed package.
+    soak that there has to be room for. `steps_back`: values by key, by name of the step.
+    `distribution`: the installed package.
     """
 
     config: Sequence[Path]
@@ -105,6 +108,7 @@ class PrepRequest:
     code: Mapping[str, Any]
     now_ns: int
     soak_s: float = 72 * 3600.0
+    steps_back: Mapping[str, Mapping[str, Value]] = field(default_factory=lambda: GRADUAL)
     distribution: str = "mmbot"
 
 
@@ -116,6 +120,8 @@ class Prep:
     checks: tuple[Check, ...]
     plans: tuple[Plan, ...]
     snapshot: Snapshot | None
+    steps_back: Mapping[str, Snapshot] = field(default_factory=dict)
+    """By name; none unless every check is green."""
 
     @property
     def verdict(self) -> Verdict:
@@ -133,6 +139,7 @@ class _Desk:
     values: Mapping[str, Any] = field(default_factory=dict)
     plans: tuple[Plan, ...] = ()
     taken: Snapshot | None = None
+    steps_back: Mapping[str, Snapshot] = field(default_factory=dict)
 
 
 def prepare(request: PrepRequest) -> Prep:
@@ -145,9 +152,12 @@ def prepare(request: PrepRequest) -> Prep:
         _gates(request.asked, desk),
         *_machine(request, desk),
         _snapshot(request, desk),
+        _steps_back(request, desk),
     )
     green = all(one.verdict is Verdict.PASS for one in checks)
-    return Prep(request, checks, desk.plans, desk.taken if green else None)
+    if not green:
+        return Prep(request, checks, desk.plans, None)
+    return Prep(request, checks, desk.plans, desk.taken, desk.steps_back)
 
 
 def write(prep: Prep) -> None:
@@ -159,6 +169,7 @@ def write(prep: Prep) -> None:
     }
     if prep.snapshot is not None:
         files[out / "release" / SNAPSHOT] = encoded(prep.snapshot)
+    files |= {path_of(name, out): encoded(snapshot) for name, snapshot in prep.steps_back.items()}
     write_atomically(files)
     if prep.snapshot is not None:
         _make_folders(out)
@@ -284,6 +295,21 @@ def _snapshot(request: PrepRequest, desk: _Desk) -> Check:
         return Check("snapshot", Verdict.FAIL, str(error), expected)
     found = "none yet" if earlier is None else f"{path}, of config_sha256 {earlier.config_sha256}"
     return Check("snapshot", Verdict.PASS, found, expected)
+
+
+def _steps_back(request: PrepRequest, desk: _Desk) -> Check:
+    """Smaller steps than the whole way back, each as a running bot could take it."""
+    expected = "each a configuration that a running bot can take"
+    if desk.document is None:
+        return _no_data("steps back", expected)
+    try:
+        desk.steps_back = {
+            name: step_back(name, values, request.config, request.code, request.now_ns)
+            for name, values in request.steps_back.items()
+        }
+    except ConfigError as error:
+        return Check("steps back", Verdict.FAIL, str(error), expected)
+    return Check("steps back", Verdict.PASS, ", ".join(desk.steps_back), expected)
 
 
 def _no_data(name: str, expected: str) -> Check:

@@ -32,7 +32,7 @@ def alert_labels(gate: Gate, section: Section) -> dict[str, str]:
 
 
 def alert_annotations(gate: Gate, rule: WatchRule, summary: str) -> dict[str, str]:
-    return {"summary": summary, "rule": str(rule), "runbook": gate.runbook}
+    return {"summary": summary, "rule": str(rule), "runbook": gate.runbook_of(rule.metric)}
 
 
 def news_of(gate: Gate, change: Change) -> dict[str, object]:

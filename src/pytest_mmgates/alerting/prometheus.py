@@ -13,13 +13,14 @@ from pytest_mmgates.watchrules import STEP_NS
 RULES, TESTS = "alerts.yml", "alerts_test.yml"
 _LATE_NS = 2 * STEP_NS
 """How long before its time an alert must not fire: one look more or less is the edge of a window."""
-_DOWN = {
+DOWN = {
     "alert": "TargetDown",
     "expr": 'up{job="mmbot"} == 0',
     "for": "1m",
     "labels": {"severity": "critical"},
     "annotations": {
         "summary": "a bot that Prometheus was told of does not answer",
+        "runbook": "docs/runbooks/rollback.md",
         "differs": "no rule of a gate: a process that is gone writes no rows. A bot of a few days belongs"
         " into a file of targets that comes and goes with it",
     },
@@ -41,10 +42,10 @@ _Dumper.add_representer(str, _text)
 def rule_files(alerts: Mapping[str, Sequence[Alert]], header: str) -> dict[str, str]:
     """Text by file name. `alerts`: by gate, each gate a group."""
     groups = [
-        {"name": f"mmgates-{gate}", "interval": f"{STEP_S}s", "rules": [_rule(alert) for alert in of_gate]}
+        {"name": f"mmgates-{gate}", "interval": f"{STEP_S}s", "rules": [rule(alert) for alert in of_gate]}
         for gate, of_gate in alerts.items()
     ]
-    groups.append({"name": "mmgates-targets", "interval": f"{STEP_S}s", "rules": [_DOWN]})
+    groups.append({"name": "mmgates-targets", "interval": f"{STEP_S}s", "rules": [DOWN]})
     tests = [test for of_gate in alerts.values() for alert in of_gate for test in _tests(alert)]
     unit = {"rule_files": [RULES], "evaluation_interval": f"{STEP_S}s", "tests": [*tests, *_down_tests()]}
     return {RULES: _dumped({"groups": groups}, header), TESTS: _dumped(unit, header)}
@@ -55,13 +56,14 @@ def _dumped(document: dict[str, Any], header: str) -> str:
     return f"# {header}\n{text}"
 
 
-def _rule(alert: Alert) -> dict[str, Any]:
-    rule: dict[str, Any] = {"alert": alert.name, "expr": alert.expr}
+def rule(alert: Alert) -> dict[str, Any]:
+    """As a rule file of Prometheus has it."""
+    found: dict[str, Any] = {"alert": alert.name, "expr": alert.expr}
     if alert.hold_ns:
-        rule["for"] = duration(alert.hold_ns)
+        found["for"] = duration(alert.hold_ns)
     if alert.keep_ns:
-        rule["keep_firing_for"] = duration(alert.keep_ns)
-    return rule | {"labels": alert.labels, "annotations": alert.annotations}
+        found["keep_firing_for"] = duration(alert.keep_ns)
+    return found | {"labels": alert.labels, "annotations": alert.annotations}
 
 
 def _tests(alert: Alert) -> list[dict[str, Any]]:
@@ -93,7 +95,7 @@ def _down_tests() -> list[dict[str, Any]]:
     series = 'up{job="mmbot"}'
     fired = {
         "exp_labels": {"severity": "critical", "job": "mmbot"},
-        "exp_annotations": _DOWN["annotations"],
+        "exp_annotations": DOWN["annotations"],
     }
     down = Case({series: "0x20"}, 60 * NS_PER_S, 200 * NS_PER_S)
     up = Case({series: "1x20"}, None, 200 * NS_PER_S)

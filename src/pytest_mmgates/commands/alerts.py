@@ -10,6 +10,8 @@ import typer
 from pytest_mmgates.alerting.alerts import alerts_of
 from pytest_mmgates.alerting.dashboard import dashboard
 from pytest_mmgates.alerting.exports import Exports, read_exports
+from pytest_mmgates.alerting.page import NAME as PAGE
+from pytest_mmgates.alerting.page import alert_rules
 from pytest_mmgates.alerting.prometheus import rule_files
 from pytest_mmgates.commands.check import GATES, Gates, read_gates
 from pytest_mmgates.errors import CommandError
@@ -30,8 +32,8 @@ def alerts(
         bool, typer.Option("--check", help="Write nothing: exit code 1 names the files that are not current.")
     ] = False,
 ) -> None:
-    """Make OUT/prometheus/alerts.yml, its unit tests alerts_test.yml (`promtool test rules`), and
-    OUT/grafana/mmbot.json, from every gate file and the table of exported metrics.
+    """Make OUT/prometheus/alerts.yml, its unit tests alerts_test.yml (`promtool test rules`),
+    OUT/grafana/mmbot.json, and OUT/ALERT_RULES.md to read, from every gate file and the exported metrics.
     """
     files = {out / name: text for name, text in made(read_gates(gates), _exports(metrics)).items()}
     if not check:
@@ -52,6 +54,7 @@ def made(gates: list[Gate], exports: Exports) -> Mapping[str, str]:
     return {
         **{f"prometheus/{name}": text for name, text in rules.items()},
         "grafana/mmbot.json": dashboard(gates, exports),
+        PAGE: alert_rules(watched, _HEADER),
     }
 
 

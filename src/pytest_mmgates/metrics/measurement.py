@@ -38,8 +38,8 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One line of the metric table. `measure` takes what is judged, a RunLog or a DatasetLog by `source`, and
-    the full name of a symbol, or None for all.
+    """One line of the metric table. `measure` takes what is judged, by `source` a RunLog, a DatasetLog or a
+    DailyLog, and the full name of a symbol, or None for all.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Metric:
     what: str
     measure: Callable[[Any, str | None], Measurement]
     per_symbol: bool = True
-    source: Literal["run", "dataset"] = "run"
+    source: Literal["run", "dataset", "daily"] = "run"
 
 
 def observed(value: float, n: int) -> Measurement:

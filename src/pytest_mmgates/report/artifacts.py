@@ -13,11 +13,12 @@ from typing import Any
 
 from pytest_mmgates.report import experiment_report
 from pytest_mmgates.report.budgets import stage_budgets
+from pytest_mmgates.report.daily_report import daily_pages
 from pytest_mmgates.report.pull_request import pull_request_report
 from pytest_mmgates.report.result import RunResult
 from pytest_mmgates.report.run_report import run_report
 from pytest_mmgates.report.verdicts import verdict_json
-from pytest_mmgates.steps import AB, DATASET
+from pytest_mmgates.steps import AB, DOCUMENTS
 
 
 def _budgets_text(result: RunResult) -> str:
@@ -41,7 +42,7 @@ def artifacts(
     """
     files: dict[Path, str] = {}
     for result in results:
-        suffix = "" if result.name == first or result.step in (DATASET, AB) else f".{result.name}"
+        suffix = "" if result.name == first or result.step in (*DOCUMENTS, AB) else f".{result.name}"
         for verdict in result.verdicts:
             path = out_dir / "verdicts" / f"{verdict.gate.name}{suffix}.json"
             files[path] = text = _json(verdict_json(result, verdict))
@@ -51,7 +52,17 @@ def artifacts(
             path = out_dir / name
             files[path.with_name(f"{path.stem}{suffix}{path.suffix}")] = render(result)
         files |= _of_experiment(result, out_dir)
+        files |= _of_day(result, out_dir)
     return files
+
+
+def _of_day(result: RunResult, out_dir: Path) -> dict[Path, str]:
+    """The report of a day."""
+    if result.daily is None:
+        return {}
+    path = out_dir / "reports" / "daily" / f"{result.daily.content.day}.md"
+    text, page = daily_pages(result, result.daily)
+    return {path: text, path.with_suffix(".html"): page}
 
 
 def _of_experiment(result: RunResult, out_dir: Path) -> dict[Path, str]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_mmgates.daily.log import DailyLog
 from pytest_mmgates.dataset import DatasetLog
 from pytest_mmgates.experiment.log import ExperimentLog
 from pytest_mmgates.judge import GateVerdict, label
@@ -31,6 +32,7 @@ class RunResult:
     verdicts: Sequence[GateVerdict]
     dataset: DatasetLog | None = None
     experiment: ExperimentLog | None = None
+    daily: DailyLog | None = None
 
     @property
     def headline(self) -> GateVerdict:
@@ -40,8 +42,8 @@ class RunResult:
 
     @property
     def judged(self) -> Subject | None:
-        """The one of the three that there is."""
-        return self.log or self.dataset or self.experiment
+        """The one of them that there is."""
+        return self.log or self.dataset or self.experiment or self.daily
 
     @property
     def data_kind(self) -> str | None:

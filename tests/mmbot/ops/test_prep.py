@@ -13,6 +13,7 @@ from mmbot.clock import wall_ns
 from mmbot.config.edit import written_values
 from mmbot.config.settings import Settings
 from mmbot.config.snapshot import SNAPSHOT, load_snapshot
+from mmbot.ops.gradual import GRADUAL, load_step_back
 from mmbot.ops.machine import FOLDERS
 from mmbot.ops.prep import CHECKS, REQUIRED, Asked, Prep, PrepRequest, Verdict, prepare, write
 from mmbot.units import SECOND
@@ -58,6 +59,10 @@ def test_what_ships_is_green_and_leaves_log_verdict_and_snapshot(request_of: Pre
     assert "| queue_aware | queue_aware.enabled | not known | true |" in log
     snapshot = load_snapshot(request_of.out / "release" / SNAPSHOT)
     assert snapshot == prepared.snapshot
+    for name, values in GRADUAL.items():
+        step = load_step_back(name, request_of.out)
+        assert {flag.key: flag.new.value for flag in step.flags} == values
+        assert step.previous_config_sha256 == snapshot.config_sha256 != step.config_sha256
     verdict = msgspec.json.decode((request_of.out / "verdicts" / "prep.json").read_bytes())
     assert (verdict["verdict"], verdict["config_sha256"]) == ("PASS", snapshot.config_sha256)
     assert all((request_of.out / name).is_dir() for name in FOLDERS)
@@ -100,6 +105,10 @@ MUTATIONS: dict[str, tuple[Callable[[PrepRequest], PrepRequest], str]] = {
     "taker_cap.max_taker_share_pct": (
         lambda it: overlay(it, "taker_cap: {max_taker_share_pct: 9.01}\n"),
         "top.yaml:1",
+    ),
+    "steps back": (
+        lambda it: replace(it, steps_back={"quick": {"pipeline.tick_interval_ms": 10.0}}),
+        "quick: pipeline.tick_interval_ms is no feature flag, expected those that a running bot can take",
     ),
     "economics": (
         lambda it: replace(overlay(it, "spread: {max_bps: 2.0}\n"), asked=[]),

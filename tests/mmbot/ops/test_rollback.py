@@ -22,7 +22,10 @@ SPELLINGS = {True: ("true", "True", "yes", "on"), False: ("false", "FALSE", "no"
 OVERRIDE = "# risk\r\nguards: {enabled: on}  # the last word\r\n"
 
 spellings = st.sampled_from([text for texts in SPELLINGS.values() for text in texts])
-releases = st.fixed_dictionaries({flag.path: spellings for flag in FLAGS})
+numbers = st.sampled_from(["0.5", "0.50", "1", "0.25"])
+releases = st.fixed_dictionaries(
+    {flag.path: spellings if isinstance(flag.default, bool) else numbers for flag in FLAGS}
+)
 
 
 def spelled(text: str, release: dict[tuple[str, ...], str]) -> str:

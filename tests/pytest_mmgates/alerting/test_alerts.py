@@ -65,7 +65,7 @@ def test_a_rule_becomes_an_alert_with_its_hold_and_its_words(tmp_path: Path):
     assert (found.hold_ns, found.keep_ns) == (600_000_000_000, 300_000_000_000)
     assert found.labels == {"severity": "critical", "owner": "trading-infra", "step": "soak"}
     assert found.annotations["rule"] == rule
-    assert found.annotations["runbook"] == "docs/runbooks/soak.md"
+    assert found.annotations["runbook"] == "docs/runbooks/latency.md"
     assert "4%" in found.annotations["differs"]
 
 
