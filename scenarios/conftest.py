@@ -10,6 +10,7 @@ import shlex
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from mmbot.errors import ConfigError, MmbotError
 from mmbot.experiment.plan import load_experiment
 from mmbot.ops import evidence, finish_line
 from mmbot.ops.prep import Asked, Prep, PrepRequest, prepare, write
+from mmbot.ops.prep import Verdict as PrepVerdict
 from mmbot.ops.red_button import Rehearsal, RehearsalRequest, rehearse
 from mmbot.ops.workflow import Task, task_named
 from mmbot.runtime import provenance
@@ -38,7 +40,8 @@ from pytest_mmgates.commands.check import read_gates
 from pytest_mmgates.errors import MmgatesError
 from pytest_mmgates.gatefile import read_gate
 from pytest_mmgates.options import Options, read_options
-from pytest_mmgates.report.files import write_atomically
+from pytest_mmgates.report.files import pages, write_atomically
+from pytest_mmgates.report.page import Banner, Table, facts_page
 from pytest_mmgates.report.soak_start import Readiness, SoakStart
 from pytest_mmgates.report.soak_start import soak_start as soak_start_files
 from pytest_mmgates.steps import AB, DATASET
@@ -139,11 +142,44 @@ def _inputs(options: Options, task: Task) -> list[Path]:
 def prep(pytestconfig: pytest.Config) -> Prep:
     """Every check of prep, once per session; log and snapshot are written before the first is judged."""
     try:
-        prepared = prepare(_request(read_options(pytestconfig)))
+        options = read_options(pytestconfig)
+        prepared = prepare(_request(options))
         write(prepared)
+        page = partial(_prep_page, prepared, options)
+        write_atomically(
+            pages(options.out_dir / "reports" / "PREP_LOG.md", options.formats("prep"), html=page)
+        )
     except (MmbotError, MmgatesError) as error:
         pytest.fail(str(error), pytrace=False)
     return prepared
+
+
+def _prep_page(prepared: Prep, options: Options) -> str:
+    """What `PREP_LOG.md` says, as the page that the other steps have."""
+    request = prepared.request
+    red = [check.name for check in prepared.checks if check.verdict is not PrepVerdict.PASS]
+    banner = Banner(
+        title="prep",
+        verdict=prepared.verdict,
+        label=prepared.verdict,
+        reason=", ".join(red),
+        next="put right what is red" if red else "go on with the shadow run: pytest -m shadow",
+        rerun=options.rerun("prep", request.scenarios[0]),
+    )
+    checks = [(check.verdict, check.name, check.found, check.expected) for check in prepared.checks]
+    facts = [
+        *(("configuration", path) for path in request.config),
+        *(("scenario", name) for name in request.scenarios),
+        *sorted(request.code.items()),
+        ("snapshot", "taken" if prepared.snapshot else "not taken: something is red"),
+    ]
+    return facts_page(
+        banner,
+        [
+            Table("Checks", ("verdict", "check", "found", "expected"), checks),
+            Table("Provenance", ("what", "value"), facts),
+        ],
+    )
 
 
 @pytest.fixture(scope="session")

@@ -9,18 +9,23 @@ import typer
 from pytest_mmgates.commands import baseline
 from pytest_mmgates.commands.alerts import alerts
 from pytest_mmgates.commands.check import check
+from pytest_mmgates.commands.explain import explain, list_gates
 from pytest_mmgates.commands.github import github
 from pytest_mmgates.commands.history import history
 from pytest_mmgates.commands.judge import judge
 from pytest_mmgates.commands.plan import plan
+from pytest_mmgates.commands.rehearse import rehearse
 from pytest_mmgates.errors import MmgatesError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 app.command()(check)
+app.command("list")(list_gates)
+app.command()(explain)
 app.command()(alerts)
 app.command()(github)
 app.command()(history)
 app.command()(judge)
+app.command("test")(rehearse)
 app.command()(plan)
 app.add_typer(baseline.app, name="baseline")
 

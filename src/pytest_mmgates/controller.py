@@ -75,12 +75,12 @@ def _finish(state: State) -> None:
     specs = sorted(state.in_play, key=lambda spec: (order.get(spec.name, len(order)), str(spec)))
     state.results = [result for spec in specs if (result := _result(state, spec))]
     options = state.options
-    files = artifacts(state.results, options.selected[0], options.out_dir, options.stage)
     try:
+        files = artifacts(state.results, options.selected[0], options.out_dir, options.formats, options.stage)
         write_atomically(files)
-        state.written += [state.options.shown(path) for path in files]
-        state.written += [state.options.shown(path) for path in _publish(state)]
-        append(state.options.out_dir / HISTORY, list(_history(state)))
+        state.written += [options.shown(path) for path, text in files.items() if text is not None]
+        state.written += [options.shown(path) for path in _publish(state)]
+        append(options.out_dir / HISTORY, list(_history(state)))
     except OutputError as error:
         state.error = f"--mmgates-out {error}"
 

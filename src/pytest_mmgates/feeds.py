@@ -23,12 +23,26 @@ from pytest_mmgates.rows import (
     Row,
     RowT,
     SampleRow,
+    ShownTickRow,
     TickRow,
+    TraceRow,
     feed_files,
     full_name,
     read_blocks,
 )
-from pytest_mmgates.tables import CACHE_CODES, DURATIONS, NO_SYMBOL, Fills, Names, Samples, Ticks, joined
+from pytest_mmgates.tables import (
+    CACHE_CODES,
+    DURATIONS,
+    NO_SYMBOL,
+    Codes,
+    Fills,
+    Floats,
+    Ints,
+    Names,
+    Samples,
+    Ticks,
+    joined,
+)
 
 _NAN = float("nan")
 GAP = "gap"
@@ -119,6 +133,21 @@ class Feeds:
             [row.client_id for row in rows],
         )
 
+    def shown_ticks(self) -> Iterator[tuple[Ticks, Floats]]:
+        """Ticks, and the half spread that each quoted, bps; NaN where nothing was quoted or told."""
+        for rows in self._blocks("pipeline_ticks", ShownTickRow):
+            yield self._ticks(rows), _floats([row.half_spread_bps for row in rows])
+
+    def queue(self) -> Iterator[tuple[Ints, Codes, Floats]]:
+        """Time, symbol code and seconds until the queue ahead is gone, of each first-level order that was
+        traced.
+        """
+        for rows in self._blocks("trace", TraceRow):
+            times = np.array([row.ts_ns for row in rows], dtype=np.int64)
+            codes = np.array(self._codes_of(rows), dtype=np.int16)
+            etas = _floats([eta for row in rows for eta in (row.bid_eta_s, row.ask_eta_s)])
+            yield np.repeat(times, 2), np.repeat(codes, 2), etas
+
     def outages(self) -> tuple[Outage, ...]:
         """As the rows tell them."""
         return tuple(outage for row in self._events_of(GAP) if (outage := outage_of(row)))
@@ -137,10 +166,10 @@ class Feeds:
             ts_ns=np.array([row.ts_ns for row in rows], dtype=np.int64),
             symbol=np.array(self._codes_of(rows), dtype=np.int16),
             cache=np.array([CACHE_CODES[row.cache] for row in rows], dtype=np.int16),
-            age_ns=np.array([_NAN if row.age_ns is None else row.age_ns for row in rows], dtype=np.float64),
+            age_ns=_floats([row.age_ns for row in rows]),
             wait_ns=np.array([row.wait_ns for row in rows], dtype=np.int64),
             deadline_miss=np.array([row.deadline_miss for row in rows], dtype=np.bool_),
-            mid=np.array([_NAN if row.mid is None else row.mid for row in rows], dtype=np.float64),
+            mid=_floats([row.mid for row in rows]),
             quoted=np.array([row.bid is not None and row.ask is not None for row in rows], dtype=np.bool_),
             position_quote=np.array([row.position_quote for row in rows], dtype=np.float64),
             **{
@@ -158,10 +187,8 @@ class Feeds:
             qty=np.array([row.qty for row in rows], dtype=np.float64),
             maker=np.array([row.liquidity == "maker" for row in rows], dtype=np.bool_),
             fee=np.array([row.fee for row in rows], dtype=np.float64),
-            mid=np.array([_NAN if row.mid is None else row.mid for row in rows], dtype=np.float64),
-            decision_mid=np.array(
-                [_NAN if row.decision_mid is None else row.decision_mid for row in rows], dtype=np.float64
-            ),
+            mid=_floats([row.mid for row in rows]),
+            decision_mid=_floats([row.decision_mid for row in rows]),
         )
 
     def _samples(self, rows: Sequence[SampleRow]) -> Samples:
@@ -202,6 +229,10 @@ class Feeds:
                 raise RunlogError(
                     f"{path}:{at}: symbol {row.symbol!r} is not among the feeds of manifest.json"
                 )
+
+
+def _floats(values: Sequence[float | None]) -> Floats:
+    return np.array([_NAN if value is None else value for value in values], dtype=np.float64)
 
 
 def symbol_codes(manifest: Markets) -> dict[str | None, int]:

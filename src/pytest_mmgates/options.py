@@ -17,6 +17,7 @@ from pytest_mmgates.units import NS_PER_S, Dimension, parse_duration
 
 _ALL = "all"
 _STAGES = ("replay", "10", "50", "100")
+FORMATS = ("html", "md", "json")
 _DEFAULT_OUT = "artifacts"
 _MOST_PORT = 65535
 
@@ -147,6 +148,13 @@ def add_options(parser: pytest.Parser) -> None:
         help="with -m ab: the live stage to play, 10, 50 or 100 %% of blocks for the candidate: on the"
         " virtual clock, or with --mmgates-live where the plan says",
     )
+    group.addoption(
+        "--mmgates-report",
+        metavar="FORMATS",
+        help="formats of the reports, of html, md and json (default: the ini mmgates_report, else md,json; of"
+        " -m ab and daily html as well). JSON is always written: later steps read it",
+    )
+    parser.addini("mmgates_report", "formats of the reports: html,md,json", default="")
     parser.addini("mmgates_experiments", "directory of plans of experiments", default="experiments")
     parser.addini(
         "mmgates_experiment", "facts of an experiment's plan, as package.module:callable", default=""
@@ -216,6 +224,13 @@ class Options:
     experiment_door: str
     rollout_door: str
     stage: str
+    asked_formats: frozenset[str]
+
+    def formats(self, step: str) -> frozenset[str]:
+        """Of the reports of a step. The pages of an experiment and of a day are more than their Markdown."""
+        if self.asked_formats:
+            return self.asked_formats | {"json"}
+        return frozenset(FORMATS) if step in (AB, DAILY) else frozenset({"md", "json"})
 
     def is_live(self, scenario: str) -> bool:
         """Whether a scenario is the live venue that was asked for."""
@@ -409,7 +424,19 @@ def read_options(config: pytest.Config) -> Options:
         experiment_door=config.getini("mmgates_experiment"),
         rollout_door=config.getini("mmgates_rollout"),
         stage=config.getoption("mmgates_rollout") or config.getoption("mmgates_stage"),
+        asked_formats=_formats(config),
     )
+
+
+def _formats(config: pytest.Config) -> frozenset[str]:
+    """Empty where nothing was asked for."""
+    asked, said = config.getoption("mmgates_report"), config.getini("mmgates_report")
+    where, text = ("--mmgates-report", asked) if asked is not None else ("ini mmgates_report", said)
+    words = [word.strip() for word in text.split(",")] if text or asked is not None else []
+    wrong = [word for word in words if word not in FORMATS]
+    if wrong:
+        raise pytest.UsageError(f"{where}: found {wrong[0]!r}, expected some of {', '.join(FORMATS)}")
+    return frozenset(words)
 
 
 def _compare_s(text: str) -> float:

@@ -79,6 +79,20 @@ class ArmFillRow(FillRow, gc=False, kw_only=True):
     client_id: str
 
 
+class ShownTickRow(TickRow, gc=False, kw_only=True):
+    """With what people look at, and no gate."""
+
+    half_spread_bps: float | None = None
+
+
+class TraceRow(Row, gc=False):
+    """What a report shows of the queue: seconds until what stands ahead of our first-level orders is gone."""
+
+    symbol: str
+    bid_eta_s: float | None = None
+    ask_eta_s: float | None = None
+
+
 class SampleRow(Row, gc=False):
     name: str
     value: float

@@ -6,7 +6,7 @@ can be meant by it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -51,7 +51,7 @@ class Ticks:
 
     def of(self, symbol: int | None) -> "Ticks":
         """The rows of one symbol, or all of them."""
-        return self if symbol is None else replace(self, **_rows_of(self, symbol))
+        return _of_symbol(self, symbol)
 
     def duration(self, name: str) -> Ints:
         """Measured time of a stage or of the whole tick."""
@@ -79,7 +79,7 @@ class Fills:
         return len(self.ts_ns)
 
     def of(self, symbol: int | None) -> "Fills":
-        return self if symbol is None else replace(self, **_rows_of(self, symbol))
+        return _of_symbol(self, symbol)
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,12 @@ def joined(blocks: Sequence[Table]) -> Table:
     return replace(first, **columns)
 
 
-def _rows_of(table: Ticks | Fills, symbol: int) -> dict[str, Any]:
-    """The columns to replace: none where the table holds no other symbol, so that a day is not copied."""
+def picked(table: Table, rows: Flags | Ints | slice) -> Table:
+    """Some of the rows."""
+    return replace(table, **{field.name: getattr(table, field.name)[rows] for field in fields(table)})
+
+
+def _of_symbol(table: Table, symbol: int | None) -> Table:
+    """The table itself where it holds no other symbol, so that a day is not copied."""
     keep = table.symbol == symbol
-    return {} if keep.all() else {field.name: getattr(table, field.name)[keep] for field in fields(table)}
+    return table if symbol is None or keep.all() else picked(table, keep)

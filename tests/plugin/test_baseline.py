@@ -59,10 +59,14 @@ def test_a_change_that_quotes_otherwise_fails_until_it_is_acknowledged(repositor
     (repository.path / "gates" / "baselines" / "acknowledged.yaml").write_text(
         f"- {{baseline: demo, old: {found['baseline']}, new: {found['candidate']}, reason: four more}}\n"
     )
-    result = repository.run("-m", "ci", "--mmgates-base", "HEAD")
+    result = repository.run("-m", "ci", "--mmgates-base", "HEAD", "--mmgates-report", "html")
     result.assert_outcomes(passed=3)
     said(result, "this change edits gates: baselines/acknowledged.yaml is not as in HEAD")
     said(result, "acknowledged: four more")
+    page = repository.project.artifact("reports/PULL_REQUEST_REPORT.html").read_text()
+    assert "baselines/acknowledged.yaml is not as in HEAD" in page
+    assert "acknowledged: four more" in page
+    assert page.count('<svg class="chart"') > 5
 
 
 @pytest.mark.parametrize(

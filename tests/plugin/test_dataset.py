@@ -175,10 +175,13 @@ def test_it_is_made_once_with_what_was_asked_for_and_judged_rule_by_rule(workflo
 
 def test_what_the_last_soak_published_is_read_where_nothing_is_named(workflow):
     project = workflow()
-    project.run("-m", "dataset").assert_outcomes(passed=2)
+    project.run("-m", "dataset", "--mmgates-report=html").assert_outcomes(passed=2)
     (request,) = map(json.loads, (project.path / "dataset-requests.jsonl").read_text().splitlines())
     assert request["feeds"] == [str(project.path / "artifacts/edge/feeds")]
     assert request["interval_s"] is None
+    [page] = project.artifact("edge/reports").glob("calib_summary_*.html")
+    assert "What it covers" in page.read_text()
+    assert "dataset.not_finite == 0" in page.read_text()
 
 
 @pytest.mark.parametrize(

@@ -154,3 +154,35 @@ def test_help_shows_one_group(project):
     assert "market-making release gates:" in lines
     for option in ("scenario", "data", "out", "duration", "config", "seed"):
         assert f"--mmgates-{option}" in lines
+
+
+def reports(project):
+    return [name for name in project.written() if not name.endswith(".json")]
+
+
+def test_report_formats(project):
+    """What was asked for is written; an older page in another format goes, so no PASS stays beside a FAIL."""
+    project.run("-m", "shadow", "--mmgates-report", "html").assert_outcomes(passed=4)
+    assert reports(project) == ["md_cache/shadow_report.html"]
+    page = project.artifact("md_cache/shadow_report.html").read_text()
+    assert page.startswith("<!DOCTYPE html>")
+    assert page.index("PASS (SYNTHETIC)") < page.index("<table")
+    assert page.count("<figure") > 5
+    project.scenario("demo", misses=0.5)
+    project.run("-m", "shadow").assert_outcomes(passed=3, failed=1)
+    assert reports(project) == ["md_cache/shadow_report.md"]
+    assert project.verdict()["verdict"] == "FAIL"
+
+
+def test_report_formats_of_the_project(project):
+    project.ini("[pytest]\npythonpath = .\nmmgates_sut = foreign_bot:open_run\nmmgates_report = html, md\n")
+    project.run("-m", "shadow").assert_outcomes(passed=4)
+    assert reports(project) == ["md_cache/shadow_report.html", "md_cache/shadow_report.md"]
+
+
+@pytest.mark.parametrize("asked", ["pdf", "html,,md", ""])
+def test_a_format_that_there_is_not_is_an_error_of_use(project, asked):
+    result = project.run("-m", "shadow", f"--mmgates-report={asked}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --mmgates-report: found '*', expected some of html, md, json"])
+    assert project.requests() == []

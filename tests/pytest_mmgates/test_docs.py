@@ -27,25 +27,15 @@ def test_the_table_of_metrics_is_the_table_of_metrics():
 
 
 def test_the_gate_in_the_guide_is_the_shipped_gate():
-    [text] = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
+    [text] = re.findall(r"```yaml\n(gate: shadow.*?)```", GUIDE, re.DOTALL)
     assert yaml.safe_load(text) == yaml.safe_load((ROOT / "gates" / "shadow.yaml").read_text())
 
 
-def test_every_verdict_unit_and_fixture_is_named():
+def test_every_verdict_and_unit_is_named():
     for verdict in Verdict:
         assert f"| {verdict} |" in GUIDE
     for unit in (unit for units in UNITS.values() for unit in units if unit):
         assert f"`{unit}`" in GUIDE
-    for fixture in (
-        "shadow_run",
-        "soak_run",
-        "calibration_dataset",
-        "ab_experiment",
-        "rule",
-        "gate",
-        "scenario",
-    ):
-        assert f"| `{fixture}` |" in GUIDE
 
 
 def test_the_rules_in_the_guide_parse():

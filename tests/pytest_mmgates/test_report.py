@@ -15,7 +15,14 @@ from pytest_mmgates.report.run_report import run_report
 from pytest_mmgates.report.table import table
 from pytest_mmgates.rules import parse_rule
 
+FORMATS = {"md", "json"}
 LEGACY_STAGE = {"p50_ms", "p95_ms", "p99_ms", "mean_ms", "max_ms"}
+
+
+def written(results, out, formats=FORMATS):
+    """Every file that is written, with its text."""
+    files = artifacts(results, "demo", out, lambda _step: formats)
+    return {path: text for path, text in files.items() if text is not None}
 
 
 @pytest.fixture
@@ -39,9 +46,7 @@ def test_equal_input_gives_equal_bytes(result_of, tmp_path):
     """Two runs of equal content in different directories."""
     first, second = result_of(), result_of()
     assert first.log.directory != second.log.directory
-    assert [*artifacts([first], "demo", tmp_path).values()] == [
-        *artifacts([second], "demo", tmp_path).values()
-    ]
+    assert [*written([first], tmp_path).values()] == [*written([second], tmp_path).values()]
 
 
 def test_budgets_keep_the_legacy_keys(result_of):
@@ -64,7 +69,7 @@ def test_budgets_keep_the_legacy_keys(result_of):
 
 @pytest.mark.parametrize(("hits", "label"), [(0.9, "PASS (SYNTHETIC)"), (0.5, "FAIL (SYNTHETIC)")])
 def test_artifacts_agree_with_the_verdict(result_of, tmp_path, hits, label):
-    files = {path.name: text for path, text in artifacts([result_of(hits=hits)], "demo", tmp_path).items()}
+    files = {path.name: text for path, text in written([result_of(hits=hits)], tmp_path).items()}
     assert json.loads(files["shadow.json"])["label"] == label
     assert json.loads(files["stage_budgets.json"])["label"] == label
     assert files["shadow_report.md"].startswith(f"# shadow run on demo: {label}\n")
@@ -72,7 +77,7 @@ def test_artifacts_agree_with_the_verdict(result_of, tmp_path, hits, label):
 
 
 def test_recorded_data_carry_no_synthetic_word(result_of, tmp_path):
-    assert "SYNTHETIC" not in "".join(artifacts([result_of(kind="recorded")], "demo", tmp_path).values())
+    assert "SYNTHETIC" not in "".join(written([result_of(kind="recorded")], tmp_path).values())
 
 
 def test_the_report_names_what_made_its_numbers(result_of):
@@ -98,7 +103,7 @@ def test_the_worst_rule_stands_first(result_of):
 
 
 def test_a_failed_run_has_reasons_and_no_numbers(failed, tmp_path):
-    files = {path.name: text for path, text in artifacts([failed], "demo", tmp_path).items()}
+    files = {path.name: text for path, text in written([failed], tmp_path).items()}
     budgets = json.loads(files["stage_budgets.json"])
     assert (budgets["verdict"], budgets["reason"]) == ("NO_DATA", "abc.zst:17: corrupt | frame")
     assert set(budgets["stages"]["fetch_md"].values()) == {None}
@@ -112,7 +117,7 @@ def test_a_failed_run_has_reasons_and_no_numbers(failed, tmp_path):
 def test_other_scenarios_write_under_their_own_names(result_of, tmp_path):
     result = result_of()
     other = RunResult("shadow", "eth", "eth", "pytest", result.log, None, result.verdicts)
-    names = [path.relative_to(tmp_path).as_posix() for path in artifacts([result, other], "demo", tmp_path)]
+    names = [path.relative_to(tmp_path).as_posix() for path in written([result, other], tmp_path)]
     assert names == [
         "verdicts/shadow.json",
         "baseline/stage_budgets.json",

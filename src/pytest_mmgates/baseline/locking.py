@@ -9,6 +9,7 @@ never replaced: it is unlocked first, with a reason, and that is a line of its h
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,8 @@ from pytest_mmgates.perflab import PerfError, prove
 from pytest_mmgates.perflab.instructions import count_instructions
 from pytest_mmgates.perflab.stored import fingerprint
 from pytest_mmgates.report.budgets import stage_budgets
-from pytest_mmgates.report.files import write_atomically
-from pytest_mmgates.report.lock_report import gates_status, lock_report
+from pytest_mmgates.report.files import pages, write_atomically
+from pytest_mmgates.report.lock_report import gates_status, lock_page, lock_report
 from pytest_mmgates.report.result import RunResult
 from pytest_mmgates.runlog import RunLog
 from pytest_mmgates.verdict import Verdict
@@ -254,14 +255,20 @@ def _write(options: Options, path: Path, lock: Lock, ci: Gate, packed: bytes) ->
     archive_path = options.gates_dir / BASELINES / lock.source.archive
     archive_path.parent.mkdir(parents=True, exist_ok=True)
     archive_path.write_bytes(packed)
-    files = {
+    reports, asked = options.out_dir / "reports", options.formats("lock")
+    files: dict[Path, str | None] = {
         path: text,
         options.out_dir / "baseline" / "stage_budgets.locked.json": text,
-        options.out_dir / "reports" / "BASELINE_LOCK_REPORT.md": lock_report(stored),
-        options.out_dir / "reports" / "CI_GATES_STATUS.md": gates_status(stored, ci),
+        **pages(
+            reports / "BASELINE_LOCK_REPORT.md",
+            asked,
+            md=partial(lock_report, stored),
+            html=partial(lock_page, stored, ci),
+        ),
+        **pages(reports / "CI_GATES_STATUS.md", asked, md=partial(gates_status, stored, ci)),
     }
     write_atomically(files)
-    return [*files, archive_path]
+    return [*(path for path, made in files.items() if made is not None), archive_path]
 
 
 def read_back(text: str) -> Lock:

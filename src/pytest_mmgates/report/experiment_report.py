@@ -9,17 +9,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import jinja2
+import numpy as np
 
 from pytest_mmgates.experiment.decide import COMPONENTS, VariantDecision
 from pytest_mmgates.experiment.facts import ARMS, REPLAY
 from pytest_mmgates.experiment.log import ExperimentLog
 from pytest_mmgates.history import ticks as spark
 from pytest_mmgates.judge import GateVerdict
+from pytest_mmgates.report.axes import linear
+from pytest_mmgates.report.columns import kept
 from pytest_mmgates.report.markdown import number, render
+from pytest_mmgates.report.page import Banner, Table, render_page
 from pytest_mmgates.report.result import RunResult
-from pytest_mmgates.report.svg import band_chart
-from pytest_mmgates.report.table import figure, note
+from pytest_mmgates.report.svg import Band, Chart, Limit, Line, Mark, charted
+from pytest_mmgates.report.table import RULE_FILTERS
 from pytest_mmgates.stats.acceptance import Acceptance, Decision, shrunk_bps
 from pytest_mmgates.stats.operating import Characteristic, characteristics
 from pytest_mmgates.stats.sequence import FEWEST
@@ -73,24 +76,8 @@ def stem(log: ExperimentLog) -> str:
     return f"{'ab_replay' if log.is_replay else 'ab_run_online'}_{moment:%Y%m%d_%H%M%S}"
 
 
-def pages(result: RunResult, log: ExperimentLog, before: ReplayBefore | None = None) -> tuple[str, str]:
-    """Markdown and HTML."""
-    facts = _facts(result, log, before)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("pytest_mmgates", "report/templates"),
-        undefined=jinja2.StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= _FILTERS
-    charts = {one.name: _chart(log, one) for one in log.decision.variants}
-    page = environment.get_template("experiment.html.j2").render(charts=charts, **facts)
-    return render("experiment.md.j2", _FILTERS, **facts), page
-
-
-def _facts(result: RunResult, log: ExperimentLog, before: ReplayBefore | None) -> dict[str, Any]:
+def facts_of(result: RunResult, log: ExperimentLog, before: ReplayBefore | None = None) -> dict[str, Any]:
+    """What both formats tell."""
     decision = log.decision
     variants = decision.variants
     return {
@@ -122,6 +109,71 @@ def _facts(result: RunResult, log: ExperimentLog, before: ReplayBefore | None) -
     }
 
 
+def text(facts: Mapping[str, Any]) -> str:
+    """As Markdown."""
+    return render("experiment.md.j2", _FILTERS, **facts)
+
+
+def page(facts: Mapping[str, Any]) -> str:
+    """As a page, with charts."""
+    result, log, decision = facts["result"], facts["log"], facts["decision"]
+    banner = Banner(
+        title=f"Experiment {log.facts.name}, stage {log.facts.stage}",
+        verdict=result.verdict,
+        label=result.label,
+        reason=f"{decision.decision}: {decision.reason}",
+        next=facts["next"].replace("`", ""),
+        rerun=result.rerun,
+        data_kind=result.data_kind,
+    )
+    charts = {one.name: _chart(log, one) for one in decision.variants}
+    tables = {"parts": _parts(facts), "plan": _operating_table(facts), "runs": _runs(facts)}
+    return render_page("experiment.html.j2", _FILTERS, banner=banner, charts=charts, **tables, **facts)
+
+
+def _parts(facts: Mapping[str, Any]) -> Table:
+    rows = [
+        (
+            one.name or "live",
+            arm,
+            one.arms[arm].blocks,
+            one.arms[arm].fills,
+            one.arms[arm].unmarked,
+            *(_signed(one.arms[arm].components.get(name)) for name in COMPONENTS),
+        )
+        for one in facts["variants"]
+        for arm in ARMS
+    ]
+    heads = ("models", "arm", "blocks", "fills", "without net", *(f"{name}, bps" for name in COMPONENTS))
+    return Table("What it is made of", heads, rows)
+
+
+def _operating_table(facts: Mapping[str, Any]) -> Table:
+    rows = [
+        (
+            _signed(line.effect_bps),
+            *(_percent(share) for share in (line.accept, line.reject, line.undecided)),
+            number(line.pairs),
+        )
+        for line in facts["operating"]
+    ]
+    heads = ("true effect, bps", "accepted", "rejected", "undecided", "median pairs")
+    return Table("What this plan does", heads, rows, "At the noise that was measured.")
+
+
+def _runs(facts: Mapping[str, Any]) -> Table:
+    rows = [
+        (
+            name,
+            origin.arm,
+            origin.run_id,
+            *((sha or "")[:12] for sha in (origin.run_digest, origin.config_sha256, origin.data_sha256)),
+        )
+        for name, origin in facts["origins"]
+    ]
+    return Table("Provenance", ("models", "arm", "run", "digest", "configuration", "data"), rows)
+
+
 def _next_action(log: ExperimentLog, gate: GateVerdict) -> str:
     decision = log.decision
     why_not = _why_not(log, gate)
@@ -147,18 +199,30 @@ def _why_not(log: ExperimentLog, gate: GateVerdict) -> str | None:
     return None
 
 
-def _chart(log: ExperimentLog, found: VariantDecision) -> str:
-    path = found.path
-    floor = log.facts.floor_bps
-    return band_chart(
-        estimate=path.estimate,
-        low=path.low,
-        high=path.high,
-        first=FEWEST,
-        lines=[(0.0, "0"), (floor, f"{floor:+g} bps")],
-        x_name="batches" if found.batching and found.batching.size > 1 else "pairs",
-        y_name="B - A, bps",
+def _chart(log: ExperimentLog, found: VariantDecision) -> Chart:
+    """Bounds of the first half are far wider than where they end, and leave the picture at its edge."""
+    path, floor = found.path, log.facts.floor_bps
+    title = f"{found.name or 'live'}: {found.decision}"
+    if not path.estimate or found.bounds is None:
+        return Chart(title, found.reason)
+    at = kept(path.estimate)
+    estimate, low, high = (
+        np.array(one, dtype=np.float64)[at] for one in (path.estimate, path.low, path.high)
     )
+    over = (at + FEWEST).astype(np.float64)
+    joined = bool(found.batching and found.batching.size > 1)
+    half = len(estimate) // 2
+    x = linear("batches" if joined else "pairs", [over[0], over[-1]])
+    y = linear("B - A, bps", [*estimate, *low[half:], *high[half:], 0.0, floor])
+    marks: list[Mark] = [
+        Band(over, low, high, "band", "bounds at every look"),
+        Limit(0.0, "0"),
+        Limit(floor, f"{floor:+g} bps"),
+        Line(over, estimate, "s0", "estimate"),
+    ]
+    ends = f"Estimate {_signed(estimate[-1])} bps, bounds {_signed(low[-1])} and {_signed(high[-1])}"
+    text = f"{found.reason}. {ends}, after {found.looks} looks."
+    return charted(title, text, x, y, marks)
 
 
 def _spark(found: VariantDecision) -> str:
@@ -197,8 +261,7 @@ def _percent(value: float) -> str:
 
 _FILTERS: Mapping[str, Callable[..., str]] = {
     "number": number,
-    "figure": figure,
-    "note": note,
+    **RULE_FILTERS,
     "signed": _signed,
     "percent": _percent,
 }

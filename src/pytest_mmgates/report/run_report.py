@@ -4,13 +4,12 @@ gives equal bytes.
 
 from dataclasses import dataclass
 
-from pytest_mmgates.judge import RuleVerdict
 from pytest_mmgates.metrics import METRICS
 from pytest_mmgates.metrics.edge import EdgeSummary, edge_summary
 from pytest_mmgates.report.budgets import iso_time, stage_budgets
 from pytest_mmgates.report.markdown import ABSENT, number, render
 from pytest_mmgates.report.result import RunResult
-from pytest_mmgates.report.table import figure, note
+from pytest_mmgates.report.table import RULE_FILTERS
 from pytest_mmgates.runlog import RunLog
 from pytest_mmgates.units import show
 
@@ -33,24 +32,20 @@ def run_report(result: RunResult) -> str:
     budgets = stage_budgets(result)
     return render(
         "run_report.md.j2",
-        {"number": number, "percent": _percent, "figure": figure, "limit": _limit, "note": note},
+        {"number": number, **RULE_FILTERS},
         result=result,
         log=log,
         manifest=log and log.manifest,
         budgets=budgets,
         stages=[*budgets["stages"].items(), ("tick_total", budgets["tick_total"])],
-        symbols=[_symbol_row(log, symbol) for symbol in log.symbols] if log else [],
+        symbols=symbol_rows(log) if log else [],
         started=log and iso_time(log.manifest.started_ns),
         ended=log and iso_time(log.manifest.ended_ns),
     )
 
 
-def _percent(value: float | None) -> str:
-    return ABSENT if value is None else f"{100 * value:+.1f}%"
-
-
-def _limit(rule: RuleVerdict) -> str:
-    return f"{show(rule.limit)}{rule.unit}"
+def symbol_rows(log: RunLog) -> list[SymbolRow]:
+    return [_symbol_row(log, symbol) for symbol in log.symbols]
 
 
 def _symbol_row(log: RunLog, symbol: str) -> SymbolRow:

@@ -1,6 +1,7 @@
 """The terminal's table: plain ASCII, worst first."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from pytest_mmgates.judge import RuleVerdict
 from pytest_mmgates.report.result import RunResult
@@ -44,6 +45,21 @@ def figure(value: float | None, rule: RuleVerdict) -> str:
 
 def note(rule: RuleVerdict) -> str:
     return "; ".join(text for text in (rule.mark, rule.reason) if text)
+
+
+def limit(rule: RuleVerdict) -> str:
+    return f"{show(rule.limit)}{rule.unit}"
+
+
+def margin(rule: RuleVerdict) -> str:
+    """Room to the limit, as a share of it."""
+    return "-" if rule.margin is None else f"{100 * rule.margin:+.1f}%"
+
+
+RULE_FILTERS: Mapping[str, Callable[..., str]] = MappingProxyType(
+    {"figure": figure, "note": note, "limit": limit, "margin": margin}
+)
+"""How templates show a rule."""
 
 
 def _cells(name: str, rule: RuleVerdict) -> tuple[str, ...]:

@@ -117,11 +117,11 @@ def _components(
     fills: Fills, instrument: Instrument, after: dict[int, Floats], last_mid: float
 ) -> dict[str, Floats]:
     """In bps, one value per fill, NaN where one does not exist."""
-    worth = _worth(instrument)
-    value = np.abs(worth(fills.mid))
+    worth_at = worth(instrument)
+    value = np.abs(worth_at(fills.mid))
 
     def leg(then: Floats, now: Floats) -> Floats:
-        return BPS * fills.side * (worth(now) - worth(then)) / value
+        return BPS * fills.side * (worth_at(now) - worth_at(then)) / value
 
     last = np.full(len(fills), last_mid)
     gross, fees = leg(fills.price, fills.mid), -BPS * fills.fee / _weight(fills, instrument)
@@ -144,7 +144,7 @@ def _lost(components: dict[str, Floats]) -> dict[str, int]:
     return {name: int(np.count_nonzero(drivers == at)) for at, name in enumerate(DRIVERS)}
 
 
-def _worth(instrument: Instrument) -> Callable[[Floats], Floats]:
+def worth(instrument: Instrument) -> Callable[[Floats], Floats]:
     """Of a unit of quantity held long, in settlement currency, by price."""
     value = instrument.contract_value
     return (
@@ -153,7 +153,7 @@ def _worth(instrument: Instrument) -> Callable[[Floats], Floats]:
 
 
 def _weight(fills: Fills, instrument: Instrument) -> Floats:
-    weight: Floats = fills.qty * np.abs(_worth(instrument)(fills.mid))
+    weight: Floats = fills.qty * np.abs(worth(instrument)(fills.mid))
     return weight
 
 
