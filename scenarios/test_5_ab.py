@@ -2,7 +2,7 @@
 
     pytest -m ab --mmgates-stage replay                                   the only plan in experiments/
     pytest -m ab --mmgates-stage replay --mmgates-experiment wider-spread
-    pytest -m ab --mmgates-rollout 50 --mmgates-duration 26h              a live stage, on the virtual clock
+    pytest -m ab --mmgates-rollout 50                                     a live stage, on the virtual clock
     pytest -m ab --mmgates-rollout 10 --mmgates-live paper                a live stage (docs/rollout.md)
 
 The replay stage comes before any money: both arms replay the same recording, under both queue models, at the

@@ -2,21 +2,23 @@
 
     accept := "delta" "(" "net_bps" ")" ">=" limit sequence
     safety := "delta" "(" "slippage_bps" ")" "<=" limit sequence
-            | "regress" "(" "tick_total.p95" ")" "<=" number "%"
-            | "B" "." watched
+            | "regress" "(" "tick_total.p95" ")" ("<=" number "%" | watched)
+            | "B" "." metric watched
     sequence := "by" "sequence" "(" confidence ")" "," "pairs" ">=" count
-    watched  := as a line of `stop`, but with the comparison that has to hold
+    watched  := window and all, as in a line of `stop`, but with the comparison that has to hold
 
     delta(net_bps) >= 0.2bps by sequence(0.975), pairs >= 24
     delta(slippage_bps) <= 0bps by sequence(0.975), pairs >= 24
     regress(tick_total.p95) <= 10%
+    regress(tick_total.p95)[5m] <= 10% for 10m, n >= 300, no_data wait, fast [2m] <= 50% for 1m, n >= 120
     B.deadline_miss.ratio[5m] < 2% for 10m clear 1.6%, n >= 300, fast [2m] < 6% for 1m, n >= 120
 
 `delta` is B less A. `accept` is the rule of `pytest_mmgates.stats.acceptance`: estimate at the floor, and the
 lower bound of a confidence sequence of one side above 0, not before so many pairs. A `delta` of `safety` is
 broken when the sequence says that B is worse than the limit: the lower bound is above it. `B.` is watched
 while the experiment runs, absolute: it is broken when the comparison has *not* held for so long, and what
-`clear` and `fast` mean is as in `stop`. `regress` holds B's p95 against A's, each over its own ticks.
+`clear` and `fast` mean is as in `stop`. `regress` holds B's p95 against A's, each over its own ticks, at the
+end; with a window also while a live stage runs, against what A's was at the beginning.
 
 Decided: a rule of safety says what has to hold, as people say it; `violation` is the same as a `stop` rule,
 for whoever watches. `parse_accept(str(rule)) == rule`, `parse_safety(str(rule)) == rule`.
@@ -26,8 +28,9 @@ from dataclasses import dataclass, replace
 
 from pytest_mmgates.errors import Place
 from pytest_mmgates.grammar import Bound, Reader
+from pytest_mmgates.metrics.windowed import SLOWER
 from pytest_mmgates.units import Dimension
-from pytest_mmgates.watchrules import Condition, WatchRule, read_watch_rule
+from pytest_mmgates.watchrules import Condition, WatchRule, read_conditions, read_watch_rule
 
 ACCEPTED = "net_bps"
 HARMED = "slippage_bps"
@@ -60,13 +63,16 @@ class DeltaRule:
 
 @dataclass(frozen=True, slots=True)
 class SlowerRule:
-    """How much slower than arm A arm B may be, at the p95 of a tick."""
+    """How much slower than arm A arm B may be, at the p95 of a tick. `violation`: when it is, as a rule that
+    watches a live stage.
+    """
 
     bound: Bound
+    violation: WatchRule | None = None
     metric: str = SLOWED
 
     def __str__(self) -> str:
-        return f"regress({self.metric}) {self.bound}"
+        return f"{SLOWER} {self.bound}" if self.violation is None else str(_turned(self.violation))
 
     @property
     def limit(self) -> float:
@@ -153,10 +159,15 @@ def _delta(reader: Reader, metric: str, op: str) -> DeltaRule:
 
 def _slower(reader: Reader) -> SlowerRule:
     _call(reader, "regress", SLOWED)
-    at, bound = reader.peek(), reader.bound(Dimension.RATIO, f"regress({SLOWED})")
+    at, violation = reader.peek(), None
+    if at.text == "[":
+        violation = read_conditions(reader, SLOWER, healthy=True)
+        bound = violation.bound.opposite
+    else:
+        bound = reader.bound(Dimension.RATIO, SLOWER)
     if bound.op != "<=" or bound.limit.unit != "%" or bound.limit.number <= 0:
         raise reader.error(f"expected <= and a limit above 0 in %, found {bound}", at)
-    return SlowerRule(bound)
+    return SlowerRule(bound, violation)
 
 
 def _call(reader: Reader, function: str, metric: str) -> None:

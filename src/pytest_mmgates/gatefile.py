@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar, get_args
 
 import yaml
 
-from pytest_mmgates.armrules import DeltaRule, SafetyRule, parse_accept, parse_safety
+from pytest_mmgates.armrules import CandidateRule, DeltaRule, SafetyRule, parse_accept, parse_safety
 from pytest_mmgates.errors import GateError, Place
 from pytest_mmgates.grammar import Bound
 from pytest_mmgates.metrics import METRICS
@@ -82,6 +82,11 @@ class Gate:
     def source(self) -> str:
         """What it judges: `run`, `dataset`, `daily` or `experiment`."""
         return self.require[0].definition.source if self.require else "experiment"
+
+    @property
+    def of_candidate(self) -> tuple[WatchRule, ...]:
+        """When a rule of safety is broken that names arm B: rules that watch it."""
+        return tuple(rule.violation for rule in self.safety if isinstance(rule, CandidateRule))
 
     @property
     def judged(self) -> tuple[JudgedRule, ...]:

@@ -9,7 +9,8 @@ result. Only PASS is green. On synthetic data every label says so.
 A stop rule was judged while the run played (`pytest_mmgates.watch`); here its record becomes a verdict. One
 that fired is FAIL whatever the evidence: it halted the run, and what was seen cannot be unseen. The others,
 and every `require` rule, of a run that was halted are NO_DATA. One that never had a value is NO_DATA, or
-INCONCLUSIVE where it had observations, only never as many as it asks for.
+INCONCLUSIVE where it had observations, only never as many as it asks for. Of arm B, at a stage for safety, it
+is then judged on all that was seen.
 
 Rules about the arms of an experiment are judged by `pytest_mmgates.judgearms`.
 
@@ -26,6 +27,7 @@ from pytest_mmgates.armrules import CandidateRule, DeltaRule, SlowerRule
 from pytest_mmgates.baseline.record import Behaviour, Latency, StageChange
 from pytest_mmgates.experiment.log import ExperimentLog
 from pytest_mmgates.gatefile import Gate, JudgedRule
+from pytest_mmgates.grammar import Bound
 from pytest_mmgates.judgearms import judge_delta, judge_slower
 from pytest_mmgates.metrics.measurement import Measurement, absent
 from pytest_mmgates.outages import length_ns
@@ -125,7 +127,7 @@ def judge_rule(rule: JudgedRule, gate: Gate, run: Subject) -> RuleVerdict:
         case WatchRule():
             return _judge_watched(rule, gate, run)
         case CandidateRule():
-            return replace(_judge_watched(rule.violation, gate, run), rule=str(rule), section="safety")
+            return _judge_candidate(rule, gate, run)
         case RegressRule() | SameRule():
             return _judge_compared(rule, gate, run)
         case DeltaRule() | SlowerRule():
@@ -157,12 +159,14 @@ def _caution(rule: Rule, run: Subject) -> WatchRecord | None:
     return WatchRecord(str(rule), "warn", above=rule.bound.op[0] == ">", judged=1, times=1, fired=fired)
 
 
+def _watched_by(rule: WatchRule, run: Subject) -> WatchRecord | None:
+    found = (record for record in run.watched if record.rule == str(rule) and record.section == "stop")
+    return next(found, None)
+
+
 def _judge_watched(rule: WatchRule, gate: Gate, run: Subject) -> RuleVerdict:
-    found = [record for record in run.watched if record.rule == str(rule) and record.section == "stop"]
-    record = (
-        found[0]
-        if found
-        else WatchRecord(str(rule), "stop", above=rule.above, absent_why="the run was not watched by it")
+    record = _watched_by(rule, run) or WatchRecord(
+        str(rule), "stop", above=rule.above, absent_why="the run was not watched by it"
     )
     fired, unmet = record.fired, _unmet(run, check_evidence(gate, run))
     if fired is not None:
@@ -177,6 +181,24 @@ def _judge_watched(rule: WatchRule, gate: Gate, run: Subject) -> RuleVerdict:
         return replace(_watched(rule, gate, run.data_kind, outcome, why), n=record.most_n)
     verdict = _watched(rule, gate, run.data_kind, Verdict.PASS, nearest(rule, record))
     return _with_value(verdict, rule, record.worst, record.worst_n)
+
+
+def _judge_candidate(rule: CandidateRule, gate: Gate, run: Subject) -> RuleVerdict:
+    """Of arm B. At a stage for safety a window may never have as much as the rule asks for: then it is judged
+    on everything that was seen. Where that does not hold, so few cannot prove it either.
+    """
+    found = replace(_judge_watched(rule.violation, gate, run), rule=str(rule), section="safety")
+    record = _watched_by(rule.violation, run)
+    undecided = found.verdict in (Verdict.NO_DATA, Verdict.INCONCLUSIVE)
+    if not undecided or record is None or record.seen is None or _unmet(run, check_evidence(gate, run)):
+        return found
+    if not (isinstance(run, ExperimentLog) and run.facts.is_for_safety):
+        return found
+    seen = record.seen
+    holds = rule.bound.holds(seen.value, rule.violation.dimension)
+    verdict = Verdict.PASS if holds else Verdict.INCONCLUSIVE
+    why = f"all that was seen, {seen.n} {rule.violation.windowed.counts}; {found.reason}"
+    return _with_value(replace(found, verdict=verdict, reason=why), rule.violation, seen.value, seen.n)
 
 
 def _judge_compared(rule: RegressRule | SameRule, gate: Gate, run: Subject) -> RuleVerdict:
@@ -205,14 +227,16 @@ def _judge_compared(rule: RegressRule | SameRule, gate: Gate, run: Subject) -> R
 def _judge_arms(rule: DeltaRule | SlowerRule, gate: Gate, run: Subject) -> RuleVerdict:
     if not isinstance(run, ExperimentLog):
         return _no_data(rule, gate, run.data_kind, "compares two arms, and this has one")
+    watched = _watched_slower(rule, gate, run) if isinstance(rule, SlowerRule) else None
+    if watched is not None and watched.verdict is Verdict.FAIL:
+        return watched
     unmet = _unmet(run, check_evidence(gate, run))
     if unmet:
         return _no_data(rule, gate, run.data_kind, unmet)
-    found = (
-        judge_delta(rule, run, accepts=rule in gate.accept)
-        if isinstance(rule, DeltaRule)
-        else judge_slower(rule, run)
-    )
+    if isinstance(rule, DeltaRule):
+        found = judge_delta(rule, run, accepts=rule in gate.accept)
+    else:
+        found = judge_slower(rule, run, "" if watched is None else watched.reason or "")
     verdict = _no_data(rule, gate, run.data_kind, found.reason, found.n)
     verdict = replace(verdict, verdict=found.verdict)
     if found.value is None:
@@ -228,6 +252,13 @@ def _judge_arms(rule: DeltaRule | SlowerRule, gate: Gate, run: Subject) -> RuleV
         modelled=found.value if fills_modelled else None,
         mark="MODELLED" if fills_modelled else None,
     )
+
+
+def _watched_slower(rule: SlowerRule, gate: Gate, run: ExperimentLog) -> RuleVerdict | None:
+    """What became of it while a live stage ran, if it was watched."""
+    if rule.violation is None or _watched_by(rule.violation, run) is None:
+        return None
+    return replace(_judge_watched(rule.violation, gate, run), rule=str(rule), section="safety")
 
 
 def _sameness(behaviour: Behaviour) -> tuple[Verdict, str]:
@@ -284,8 +315,8 @@ def _with_value(verdict: RuleVerdict, rule: WatchRule, value: float | None, n: i
     """The value that decided, or the worst seen; its margin is room to the limit."""
     if value is None:
         return replace(verdict, n=n)
-    unit, dimension = rule.bound.limit.unit, rule.definition.dimension
-    room = _margin(rule, value)
+    unit, dimension = rule.bound.limit.unit, rule.dimension
+    room = _margin(rule.bound, dimension, value)
     return replace(
         verdict, n=n, value=in_unit(value, dimension, unit), margin=None if room is None else -room
     )
@@ -375,7 +406,7 @@ def _compare(rule: Rule, gate: Gate, data_kind: str, found: Measurement, value: 
         limit=float(limit.number),
         unit=limit.unit,
         value=in_unit(value, dimension, limit.unit),
-        margin=_margin(rule, value),
+        margin=_margin(rule.bound, dimension, value),
         n=found.n,
         measured=_part(found.measured, dimension, limit.unit),
         modelled=_part(found.modelled, dimension, limit.unit),
@@ -388,11 +419,11 @@ def _part(value: float | None, dimension: Dimension, unit: str) -> float | None:
     return None if value is None else in_unit(value, dimension, unit)
 
 
-def _margin(rule: Rule | WatchRule, value: float) -> float | None:
-    limit = rule.bound.limit.base(rule.definition.dimension)
+def _margin(bound: Bound, dimension: Dimension, value: float) -> float | None:
+    limit = bound.limit.base(dimension)
     if limit == 0:
         return None
-    room = {"<": limit - value, ">": value - limit, "=": -abs(value - limit)}[rule.bound.op[0]]
+    room = {"<": limit - value, ">": value - limit, "=": -abs(value - limit)}[bound.op[0]]
     return room / abs(limit)
 
 

@@ -4,18 +4,24 @@
 nothing. At 10 and 100 %, where nothing is accepted, it is PASS once the stage has lasted as long and has as
 many pairs as was planned, without harm.
 
-Safety rules hold until they are broken. `delta(slippage_bps)` is broken when the sequence says so; before its
-first look it is INCONCLUSIVE. `regress` compares times of ticks that a replay plays one arm after the other,
-on a machine with other work in between: its value is the median over the models, it is broken when they all
-say so, and INCONCLUSIVE when only most do.
+Safety rules hold until they are broken. `delta(slippage_bps)` is broken when the sequence says so; before
+the first look of its stage it is INCONCLUSIVE. `regress` compares times of ticks that a replay plays one arm
+after the other, on a machine with other work in between: its value is the median over the models, it is
+broken when they all say so, and INCONCLUSIVE when only most do.
 """
 
 from dataclasses import dataclass
 from statistics import median
 
 from pytest_mmgates.armrules import DeltaRule, SlowerRule
-from pytest_mmgates.experiment.decide import ACCEPTING, ExperimentDecision, VariantDecision
-from pytest_mmgates.experiment.facts import REPLAY, Facts
+from pytest_mmgates.experiment.decide import (
+    SAFETY_LOOK,
+    ExperimentDecision,
+    VariantDecision,
+    first_look_of,
+    pairs_asked,
+)
+from pytest_mmgates.experiment.facts import Facts
 from pytest_mmgates.experiment.log import ExperimentLog
 from pytest_mmgates.stats.acceptance import Decision
 from pytest_mmgates.stats.sequence import Bounds
@@ -46,10 +52,11 @@ def judge_delta(rule: DeltaRule, log: ExperimentLog, *, accepts: bool) -> Found:
     decision = log.decision
     if not decision.variants:
         return Found(Verdict.NO_DATA, decision.reason)
-    return _accepted(log.facts, decision) if accepts else _harmed(rule, decision)
+    return _accepted(rule, log.facts, decision) if accepts else _harmed(rule, log.facts, decision)
 
 
-def judge_slower(rule: SlowerRule, log: ExperimentLog) -> Found:
+def judge_slower(rule: SlowerRule, log: ExperimentLog, watched: str = "") -> Found:
+    """`watched`: how near it came while the stage ran."""
     found = log.slower()
     shares = [share for _, share in found if share is not None]
     if not shares or len(shares) < len(found):
@@ -60,40 +67,48 @@ def judge_slower(rule: SlowerRule, log: ExperimentLog) -> Found:
     else:
         verdict = Verdict.FAIL if min(shares) > rule.limit else Verdict.INCONCLUSIVE
     each = ", ".join(f"{name or 'live'} {share:+.1%}" for name, share in found if share is not None)
-    return Found(verdict, f"B's p95 beside A's: {each}", 100 * middle, log.tick_count)
+    reason = "; ".join(text for text in (f"B's p95 beside A's: {each}", watched) if text)
+    return Found(verdict, reason, 100 * middle, log.tick_count)
 
 
-def _accepted(facts: Facts, decision: ExperimentDecision) -> Found:
+def _accepted(rule: DeltaRule, facts: Facts, decision: ExperimentDecision) -> Found:
     weakest = _weakest(decision)
     bounds = weakest.bounds
     value, n = (None, 0) if bounds is None else (bounds.estimate, bounds.n)
     verdict, reason = _OF_DECISION[decision.decision], f"{decision.decision}: {decision.reason}"
-    if facts.stage not in (REPLAY, ACCEPTING) and decision.decision is Decision.GO_ON:
-        verdict, reason = _safe(facts, decision, weakest)
+    if facts.is_for_safety and decision.decision is Decision.GO_ON:
+        verdict, reason = _safe(facts, pairs_asked(facts, rule), decision, weakest)
     return Found(verdict, "; ".join(text for text in (reason, _interval(bounds)) if text), value, n)
 
 
-def _safe(facts: Facts, decision: ExperimentDecision, found: VariantDecision) -> tuple[Verdict, str]:
-    """A stage that accepts nothing: over when it was as long as planned."""
-    done = found.pairs >= facts.least_pairs and decision.duration_ns >= facts.least_duration_ns
+def _safe(
+    facts: Facts, asked: int, decision: ExperimentDecision, found: VariantDecision
+) -> tuple[Verdict, str]:
+    """A stage that accepts nothing: over when it was as long as planned, and was looked at."""
+    done = found.pairs >= asked and decision.duration_ns >= facts.least_duration_ns
+    done = done and found.traded >= SAFETY_LOOK
     hours, least_hours = (ns / 3600e9 for ns in (decision.duration_ns, facts.least_duration_ns))
-    so_far = f"{found.pairs} of {facts.least_pairs} pairs, {show(hours)} of {show(least_hours)} h"
+    so_far = (
+        f"{found.pairs} of {asked} pairs, traded in {found.traded}, {show(hours)} of {show(least_hours)} h"
+    )
     return (Verdict.PASS if done else Verdict.INCONCLUSIVE), f"a stage for safety: no harm seen, {so_far}"
 
 
-def _harmed(rule: DeltaRule, decision: ExperimentDecision) -> Found:
+def _harmed(rule: DeltaRule, facts: Facts, decision: ExperimentDecision) -> Found:
     known = [variant.slippage for variant in decision.variants]
     bounds = [one for one in known if one is not None]
     if len(bounds) < len(known):
         return Found(Verdict.NO_DATA, "too few fills say at which mid their orders were decided")
     worst = max(bounds, key=lambda one: one.low)
     n = min(one.n for one in bounds)
-    if n < rule.pairs and worst.low <= rule.limit_bps:
-        too_few = f"{n} pairs, the first look is after {rule.pairs}"
+    first_look = first_look_of(facts, rule) if facts.is_for_safety else rule.pairs
+    if n < SAFETY_LOOK or (n < first_look and worst.low <= rule.limit_bps):
+        too_few = f"{n} pairs, the first look is after {first_look}"
         return Found(Verdict.INCONCLUSIVE, too_few, worst.estimate, n)
     verdict = Verdict.FAIL if worst.low > rule.limit_bps else Verdict.PASS
     said = "B is worse than the limit" if verdict is Verdict.FAIL else "no harm shown"
-    return Found(verdict, f"{said}; {_interval(worst)}", worst.estimate, n)
+    seen = f"of {n} pairs, the rule asks for {rule.pairs}; " if n < rule.pairs else ""
+    return Found(verdict, f"{said}; {seen}{_interval(worst)}", worst.estimate, n)
 
 
 def _weakest(decision: ExperimentDecision) -> VariantDecision:

@@ -23,8 +23,8 @@ from decimal import Decimal
 
 from pytest_mmgates.errors import Place
 from pytest_mmgates.grammar import Bound, Reader, Token, selector_text
-from pytest_mmgates.metrics import METRICS, Metric
-from pytest_mmgates.metrics.windowed import WINDOWED, Windowed
+from pytest_mmgates.metrics import METRICS
+from pytest_mmgates.metrics.windowed import COMPARED, WINDOWED, Windowed
 from pytest_mmgates.units import UNITS, Dimension, Quantity
 
 STEP_NS = 10_000_000_000
@@ -97,16 +97,25 @@ class WatchRule:
         return self.slow.above
 
     @property
-    def definition(self) -> Metric:
-        return METRICS[self.metric]
+    def dimension(self) -> Dimension:
+        return dimension_of(self.metric)
 
     @property
     def windowed(self) -> Windowed:
-        return WINDOWED[self.metric]
+        return windowed_of(self.metric)
 
     @property
     def no_data_ns(self) -> int | None:
         return None if self.no_data is None else _ns(self.no_data)
+
+
+def dimension_of(name: str) -> Dimension:
+    """Of what can be watched."""
+    return Dimension.RATIO if name in COMPARED else METRICS[name].dimension
+
+
+def windowed_of(name: str) -> Windowed:
+    return COMPARED[name] if name in COMPARED else WINDOWED[name]
 
 
 def parse_watch_rule(text: str, place: Place | None = None) -> WatchRule:
@@ -125,6 +134,11 @@ def read_watch_rule(reader: Reader, *, healthy: bool = False) -> WatchRule:
     if name not in WINDOWED:
         raise reader.error(f"{name} cannot be measured in a window: expected {', '.join(WINDOWED)}", first)
     symbol = reader.selector(name, per_symbol=METRICS[name].per_symbol)
+    return read_conditions(reader, name, symbol, healthy=healthy)
+
+
+def read_conditions(reader: Reader, name: str, symbol: str | None = None, *, healthy: bool) -> WatchRule:
+    """What comes after the name of a metric."""
     slow = _condition(reader, name, healthy=healthy)
     no_data = _policy(reader) if _clause(reader, "no_data") else NO_DATA_FIRES
     fast = _twin(reader, name, slow, healthy=healthy) if _clause(reader, "fast") else None
@@ -133,7 +147,7 @@ def read_watch_rule(reader: Reader, *, healthy: bool = False) -> WatchRule:
 
 def _condition(reader: Reader, name: str, *, healthy: bool) -> Condition:
     window = _window(reader, name)
-    at, bound = reader.peek(), reader.bound(METRICS[name].dimension, name)
+    at, bound = reader.peek(), reader.bound(dimension_of(name), name)
     if bound.op == "==":
         raise reader.error("a rule that watches has a direction: expected > >= < or <=, found ==", at)
     bound = bound.opposite if healthy else bound
@@ -149,7 +163,7 @@ def _window(reader: Reader, name: str) -> Quantity:
             f"expected a window such as [5m] after the metric, found {reader.peek().shown}", reader.peek()
         )
     reader.advance()
-    window = _time(reader, f"a window of {name}", WINDOWED[name].grid_ns)
+    window = _time(reader, f"a window of {name}", windowed_of(name).grid_ns)
     reader.sign("]")
     return window
 
@@ -164,7 +178,7 @@ def _time(reader: Reader, subject: str, grid_ns: int) -> Quantity:
 
 
 def _clear(reader: Reader, name: str, bound: Bound) -> Quantity:
-    at, dimension = reader.peek(), METRICS[name].dimension
+    at, dimension = reader.peek(), dimension_of(name)
     level = reader.quantity(dimension, f"the clear level of {name}")
     side = "below" if bound.op in (">", ">=") else "above"
     if not _is_beyond(level, bound.limit, dimension, above=side == "above"):
@@ -192,7 +206,7 @@ def _policy(reader: Reader) -> Quantity | None:
 def _twin(reader: Reader, name: str, slow: Condition, *, healthy: bool) -> Condition:
     first = reader.peek()
     fast = _condition(reader, name, healthy=healthy)
-    beyond = _is_beyond(fast.bound.limit, slow.bound.limit, METRICS[name].dimension, above=slow.above)
+    beyond = _is_beyond(fast.bound.limit, slow.bound.limit, dimension_of(name), above=slow.above)
     if fast.above is not slow.above or not beyond:
         side = "above" if slow.above else "below"
         raise reader.error(f"a fast twin asks for worse than {slow.bound}: expected a limit {side}", first)

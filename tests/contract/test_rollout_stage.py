@@ -30,17 +30,17 @@ safety: ["B.deadline_miss.ratio[10s] < 2% for 10s, n >= 20"]
 
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """Two symbols, 80 seconds, blocks of twenty."""
+    """Two symbols and sixteen minutes."""
     path = pytester.path
     instrument = msgspec.to_builtins(linear())
     del instrument["symbol"], instrument["base"]
     settings = {name: value for name, value in MARKET.items() if name != "symbol"} | {
-        "duration_s": 95.0,
+        "duration_s": 970.0,
         "trades_per_s": 4.0,
     }
     symbols = {"SYNTH01USDT": {"base": "S1", "seed": 1}, "SYNTH02USDT": {"base": "S2", "seed": 2}}
     market = {"start_ns": START_NS, "instrument": instrument, "settings": settings, "symbols": symbols}
-    scenario_file(path / "scenarios", "two", market=market, duration="85s", config=SECTIONS)
+    scenario_file(path / "scenarios", "two", market=market, duration="960s", config=SECTIONS)
     shutil.copy(ROOT / "config.yaml", path)
     for folder in ("gates", "experiments"):
         (path / folder).mkdir()
@@ -52,18 +52,19 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
     return pytester
 
 
-def planned(project: pytest.Pytester, candidate: str) -> None:
+def planned(project: pytest.Pytester, candidate: str, **changes: Any) -> None:
     facts: dict[str, Any] = {"arms": {"A": [], "B": ["experiments/wider.b.yaml"]}, "gate": "gates/ab.yaml"}
-    facts |= {"block": "20s", "washout": "5s", "switch": "together"}
+    facts |= {"block": "20s", "washout": "5s", "switch": "together"} | changes
     (project.path / "experiments/wider.b.yaml").write_text(candidate)
     (project.path / "experiments/wider.yaml").write_bytes(msgspec.json.encode(written(**facts)))
 
 
-def played(project: pytest.Pytester) -> tuple[dict[str, Any], dict[str, Any], Path]:
+def played(
+    project: pytest.Pytester, stage: str = "50", *words: str
+) -> tuple[dict[str, Any], dict[str, Any], Path]:
     """The verdict, the run's manifest, and its directory."""
-    project.runpytest_inprocess(
-        "-p", "no:asyncio", "-m", "ab", "--mmgates-rollout", "50", "--mmgates-duration=80s"
-    )
+    words = words if stage != "50" else ("--mmgates-duration=80s",)
+    project.runpytest_inprocess("-p", "no:asyncio", "-m", "ab", "--mmgates-rollout", stage, *words)
     [directory] = (project.path / "artifacts/runs/ab-wider/live").iterdir()
     verdicts = project.path / "artifacts/verdicts"
     verdict = json.loads((verdicts / "ab.json").read_text())
@@ -90,6 +91,28 @@ def test_a_stage_is_played_whole_and_safety_holds(project: pytest.Pytester) -> N
     told = {tuple(block.get(key, block.get("block")) for key in keys) for block in blocks}
     assert told == {tuple(block[key] for key in keys) for block in facts["blocks"]}
     assert not (project.path / "artifacts/edge/rollout").exists()
+
+
+def test_a_stage_of_ten_per_cent_passes_in_the_time_that_it_asks_for(project: pytest.Pytester) -> None:
+    """Eight pairs, and as many fills as there are: the rules ask for more, and say so."""
+    few = (
+        'safety: ["delta(slippage_bps) <= 0bps by sequence(0.975), pairs >= 24",'
+        ' "B.taker_share[2m] <= 9%, n >= 5000, no_data wait"]'
+    )
+    text = GATE.replace('safety: ["B.deadline_miss.ratio[10s] < 2% for 10s, n >= 20"]', few)
+    (project.path / "gates/ab.yaml").write_text(text)
+    stages = written()["stages"] | {"10": {"duration": "60s", "pairs": 8}}
+    (project.path / "near.yaml").write_text("spread: {base_bps: 0.5, min_bps: 0.2}\n")
+    apart = {"block": "20s", "washout": "2s", "switch": "apart", "config": ["config.yaml", "near.yaml"]}
+    planned(project, "spread: {base_bps: 0.5}\n", **apart, stages=stages)
+    verdict, manifest, _ = played(project, "10")
+    assert manifest["ended_ns"] - manifest["started_ns"] == 840e9
+    accept, slippage, takers = verdict["rules"]
+    assert [rule["verdict"] for rule in verdict["rules"]] == ["PASS"] * 3, verdict["rules"]
+    assert "8 of 8 pairs, traded in 8" in accept["reason"]
+    assert (slippage["n"], takers["value"]) == (8, 0.0)
+    assert "the rule asks for 24" in slippage["reason"]
+    assert takers["reason"].startswith(f"all that was seen, {takers['n']} fills; never more than")
 
 
 def test_a_candidate_that_breaks_a_rule_of_safety_is_rolled_back_and_the_baseline_is_proven(

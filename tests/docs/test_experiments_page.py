@@ -3,13 +3,18 @@
 import re
 from pathlib import Path
 
-from mmbot.experiment.plan import Plan, Stage
+import pytest
+
+from mmbot.config.scenario import load_scenario
+from mmbot.experiment.plan import Plan, Stage, load_experiment
 from pytest_mmgates.armrules import parse_accept, parse_safety
 from pytest_mmgates.experiment.planner import POWER
 from pytest_mmgates.report import experiment_report
 from pytest_mmgates.stats.acceptance import Decision
 
-PAGE = (Path(__file__).parents[2] / "docs/experiments.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+SHIPPED = [path for path in sorted((ROOT / "experiments").glob("*.yaml")) if "." not in path.stem]
+PAGE = (ROOT / "docs/experiments.md").read_text(encoding="utf-8")
 
 
 def test_its_rules_parse() -> None:
@@ -23,6 +28,17 @@ def test_every_key_of_a_plan_is_there() -> None:
 
     assert set(Plan.__struct_fields__) - {"name", "title", "metric"} <= set(re.findall(r"`(\w+)`", table))
     assert all(f"`{stage}`" in PAGE for stage in Stage)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_shipped_plan_can_be_rehearsed_and_traded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The market that the exchange of a rehearsal plays has the symbols that the live scenario trades."""
+    monkeypatch.chdir(ROOT)
+    plan = load_experiment(path, Path("scenarios"), live=True).plan
+    served, _ = load_scenario(plan.scenario, Path("scenarios"))
+    traded, _ = load_scenario(plan.live or "", Path("scenarios/live"))
+    assert traded.live is not None
+    assert [instrument.symbol for instrument in served.instruments] == list(traded.live.symbols)
 
 
 def test_every_way_out_is_there() -> None:

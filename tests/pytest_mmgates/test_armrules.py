@@ -15,7 +15,7 @@ GATE = Path(__file__).parents[2] / "gates" / "ab.yaml"
 ACCEPT = "delta(net_bps) >= 0.2bps by sequence(0.975), pairs >= 24"
 SAFETY = [
     "delta(slippage_bps) <= 0bps by sequence(0.975), pairs >= 24",
-    "regress(tick_total.p95) <= 10%",
+    "regress(tick_total.p95)[5m] <= 10% for 10m, n >= 300, no_data wait, fast [2m] <= 50% for 1m, n >= 120",
     "B.taker_share[6h] <= 9% for 10m clear 8%, n >= 100, no_data wait, fast [1h] <= 27% for 1m, n >= 40",
     "B.deadline_miss.ratio[5m] < 2% for 10m clear 1.6%, n >= 300, fast [2m] < 6% for 1m, n >= 120",
 ]
@@ -36,9 +36,12 @@ def test_what_the_rules_say():
     slower = parse_safety(SAFETY[1])
     assert isinstance(slower, SlowerRule)
     assert slower.limit == 0.1
+    assert slower.violation is not None
+    assert str(slower.violation).startswith("regress(tick_total.p95)[5m] > 10% for 10m")
+    assert slower.violation.no_data is None
 
 
-@pytest.mark.parametrize("text", SAFETY)
+@pytest.mark.parametrize("text", [*SAFETY, "regress(tick_total.p95) <= 10%"])
 def test_a_rule_is_printed_as_it_is_read(text: str):
     assert str(parse_safety(text)) == text
     assert parse_safety(str(parse_safety(text))) == parse_safety(text)

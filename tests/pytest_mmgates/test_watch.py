@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from tests.pytest_mmgates.streams import HEALTHY, IDENTITY, START_NS, SYMBOL, batches
 from tests.pytest_mmgates.watching import MINUTE_NS, ROOT, SOAK, fired, markets, watch
 
+from pytest_mmgates.armrules import parse_safety
 from pytest_mmgates.errors import RunlogError
 from pytest_mmgates.metrics.windowed import WINDOWED
 from pytest_mmgates.tally.growth import FLOOR_NS, WARM_UP_NS, Floors, slope_bytes_per_h
 from pytest_mmgates.units import Dimension
 from pytest_mmgates.watch.hold import Hold, Now
-from pytest_mmgates.watch.record import decoded_records, encoded_records, merged_records
+from pytest_mmgates.watch.record import Seen, decoded_records, encoded_records, merged_records
 from pytest_mmgates.watch.ring import Ring
 from pytest_mmgates.watch.watch import Watch
 from pytest_mmgates.watchrules import parse_watch_rule
@@ -473,12 +474,93 @@ def test_of_two_arms_the_one_that_is_watched_fires_and_the_other_does_not():
     assert (by, at) == ("slow", 11.0)
 
 
+def test_all_that_was_seen_of_the_watched_arm_is_kept_when_the_run_has_ended():
+    rules = [CANDIDATE[0], "breaker.open_time[6m] > 5m", "taker_share[1h] > 15%, no_data wait"]
+    watched = watch(of_arms(("A", 10, True), ("B", 2, False), ("A", 30, True)), rules, arm="B")
+    assert [record.seen for record in watched.records] == [Seen(0.0, 120), None, None]
+    both = watch(of_arms(("A", 10, True), ("B", 2, False)), rules)
+    [share, _, _] = [record.seen for record in both.records]
+    assert (share.n, share.value) == (720, 600 / 720)
+    merged = merged_records([("a", watched.records), ("b", both.records)])
+    assert merged[0].seen == share
+
+
 def test_while_only_the_other_arm_quotes_a_hold_stands_still_and_no_data_is_missed():
     away = of_arms(("B", 7, True), ("A", 60, False), ("B", 7, True))
     [(_, by, at)] = fired(watch(away, CANDIDATE, arm="B"))
     assert by == "slow"
     assert 67 + 4 <= at <= 67 + 5
     assert fired(watch(of_arms(("B", 7, True), ("A", 600, False)), CANDIDATE, arm="B")) == []
+
+
+SLOWER_RULE = parse_safety(
+    "regress(tick_total.p95)[5m] <= 10% for 10m, n >= 200, no_data wait, fast [2m] <= 50% for 1m, n >= 100"
+).violation
+
+
+def timed(*stretches, per_batch=10):
+    """Batches of seconds in which A and B tick, or one of them: minutes, and how long each takes, in us."""
+    found, second = [], 0
+    for minutes, took_us in stretches:
+        for first in range(second, second + 60 * minutes, per_batch):
+            content = [
+                {**row, "arm": arm, "tick_total_ns": 1000 * us + row["ts_ns"] // 10**9 % 7, "wait_ns": 0}
+                for row in ticks(first, first + per_batch)
+                for arm, us in took_us.items()
+            ]
+            found.append(rows("pipeline_ticks", *content))
+        second += 60 * minutes
+    return found
+
+
+@pytest.mark.parametrize(
+    ("stretches", "by", "minute"),
+    [
+        (((20, {"A": 40}), (60, {"B": 47})), "slow", 33.3),
+        (((20, {"A": 40}), (60, {"B": 90})), "fast", 22.7),
+        (((20, {"A": 40}), (60, {"A": 40, "B": 47})), "slow", 33.3),
+        (((20, {"A": 40}), (7, {"B": 47}), (90, {"A": 40}), (60, {"B": 47})), "slow", 123.3),
+        (((30, {"B": 90}), (12, {"A": 40}), (60, {"B": 90})), "fast", 42.7),
+    ],
+)
+def test_a_candidate_that_is_slower_than_the_baseline_was_fires_in_its_own_time(stretches, by, minute):
+    [(metric, found, at)] = fired(watch(timed(*stretches), [SLOWER_RULE], arm="B"))
+    assert (metric, found) == ("regress(tick_total.p95)", by)
+    assert at == pytest.approx(minute, abs=0.7)
+
+
+@pytest.mark.parametrize(
+    "stretches",
+    [
+        ((20, {"A": 40}), (60, {"B": 43})),
+        ((20, {"A": 40}), (60, {"A": 90, "B": 90})),  # the machine
+        ((20, {"A": 40}), (60, {"A": 30, "B": 41})),  # what is frozen, and not what A is now
+        ((20, {"A": 40}), (7, {"B": 47}), (60, {"B": 40})),
+        ((4, {"A": 40}), (60, {"B": 90})),  # nothing frozen yet
+        ((60, {"B": 90}),),
+    ],
+)
+def test_a_candidate_that_is_as_fast_or_that_the_machine_slows_fires_nothing(stretches):
+    assert fired(watch(timed(*stretches), [SLOWER_RULE], arm="B")) == []
+
+
+def test_what_is_frozen_stays_however_slow_the_baseline_becomes():
+    drift = timed((20, {"A": 40}), (60, {"A": 90}), (30, {"B": 47}))
+    assert [by for _, by, _ in fired(watch(drift, [SLOWER_RULE], arm="B"))] == ["slow"]
+
+
+def test_how_timed_rows_are_cut_into_batches_changes_nothing():
+    stretches = ((11, {"A": 40}), (400, {"B": 42, "A": 41}), (60, {"A": 40}), (30, {"B": 47}))
+    one, other = (
+        watch(timed(*stretches, per_batch=length), [SLOWER_RULE], arm="B").records for length in (10, 60)
+    )
+    assert one == other
+    assert one[0].fired
+
+
+def test_ticks_that_do_not_say_how_long_they_took_are_refused():
+    with pytest.raises(RunlogError, match="tick_total_ns"):
+        watch(of_arms(("B", 1, False)), [SLOWER_RULE], arm="B")
 
 
 def test_without_ticks_of_any_arm_data_are_missing():

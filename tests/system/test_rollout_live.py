@@ -78,6 +78,28 @@ async def test_a_rule_of_safety_that_breaks_in_a_paper_session_takes_the_candida
 
 
 @pytest.mark.slow
+@pytest.mark.asyncio
+async def test_a_candidate_whose_ticks_take_longer_than_those_of_the_baseline_did_is_rolled_back(
+    tmp_path: Path,
+) -> None:
+    """Eight quotes a side take their time; what they are held against was measured in the first 10 s."""
+    rule = "regress(tick_total.p95)[10s] <= 10%"
+    async with trading_desk(tmp_path, speed=1.0, config=WIDE) as desk:
+        rolling = Rolling(desk, block="20s", washout="1s", seed=4, gate="gates/ab.yaml")
+        candidate = "emit: {levels: 8, order_notional_quote: 100}\n"
+        (tmp_path / "experiments/wider.b.yaml").write_text(candidate)
+        text = SAFETY.replace("B.deadline_miss.ratio[10s] < 2%, n >= 20", f"{rule}, n >= 20, no_data wait")
+        session = await rolling.judge(text)
+        code, said = await desk.ended(session, 180)
+        assert f"FAIL (SYNTHETIC) {rule}" in said, said
+        assert (code, desk.open, rolling.both) == (1, 0, [])
+        [asked], [back] = rolling.records("rollback"), rolling.records("rolled_back")
+        assert asked["reason"].startswith(f"stop rule {rule.replace('<=', '>')}")
+        assert back["config_sha256"] == rolling.experiment.settings["A"].sha256()
+        assert rolling.gone_s() < GONE_WITHIN_S
+
+
+@pytest.mark.slow
 def test_a_rehearsal_walks_the_way_back(tmp_path: Path) -> None:
     rehearsed = asyncio.run(_planned(tmp_path))
     with contextlib.chdir(tmp_path):

@@ -13,9 +13,9 @@
     seed: 1
     stages:                             # how much at least, before the next
       replay: {duration: 24h, pairs: 24}
-      "10": {duration: 24h, pairs: 20}
+      "10": {duration: 24h, pairs: 8}
       "50": {duration: 24h, pairs: 24}
-      "100": {duration: 72h, pairs: 0}
+      "100": {duration: 72h, pairs: 8}
     max_pairs: 336                      # then the experiment ends, undecided
     metric: net_bps
     floor_bps: 0.2                      # what is worth having

@@ -1,6 +1,6 @@
 """A run of both arms: what a plan makes of it, and whether its arms can change places while it runs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,26 @@ def open_experiment(plan: Path, scenario: str, scenarios: Path, *, live: bool) -
         raise ConfigError(f"{plan}: is planned on scenario {planned}, was asked to run on {scenario}")
     _check_change(plan, experiment)
     return experiment
+
+
+def plan_document(plan: Path | None) -> dict[str, str | None]:
+    """Of a request that may be gone on with; files of a plan are named from the working directory."""
+    if plan is None:
+        return {"plan": None}
+    return {"plan": str(plan.resolve()), "plan_folder": str(Path.cwd())}
+
+
+def plan_again(document: Mapping[str, Any], directory: Path) -> Path | None:
+    """The plan of the run that goes on in a directory. Raises ConfigError in another working directory."""
+    if document["plan"] is None:
+        return None
+    named_from, here = document.get("plan_folder"), str(Path.cwd())
+    if named_from not in (here, None):
+        raise ConfigError(
+            f"{directory}: cannot be resumed here: files of its plan are named from {named_from}, and the"
+            f" working directory is {here}"
+        )
+    return Path(document["plan"])
 
 
 def _check_change(path: Path, experiment: Experiment) -> None:

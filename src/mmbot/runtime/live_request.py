@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmbot.runtime.arming import plan_again, plan_document
+
 
 @dataclass(frozen=True, slots=True)
 class LiveRequest:
@@ -43,7 +45,7 @@ def live_document(request: LiveRequest, mode: str) -> dict[str, Any]:
         "duration_s": "all" if request.duration_s == math.inf else request.duration_s,
         "seed": request.seed,
         "host": request.host,
-        "plan": None if request.plan is None else str(request.plan.resolve()),
+        **plan_document(request.plan),
         "rollouts": str(request.rollouts.resolve()),
     }
 
@@ -61,7 +63,7 @@ def live_interrupted(document: dict[str, Any], directory: Path) -> LiveRequest:
         duration_s=math.inf if document["duration_s"] == "all" else document["duration_s"],
         seed=document["seed"],
         host=document["host"],
-        plan=None if document["plan"] is None else Path(document["plan"]),
+        plan=plan_again(document, directory),
         rollouts=Path(document["rollouts"]),
         resume=True,
     )

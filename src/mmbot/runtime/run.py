@@ -20,7 +20,7 @@ from mmbot.experiment.arms import BASELINE
 from mmbot.experiment.plan import Stage
 from mmbot.model.records import Row
 from mmbot.runtime import checkpoint
-from mmbot.runtime.arming import WHY_FIXED, Armed, open_experiment
+from mmbot.runtime.arming import WHY_FIXED, Armed, open_experiment, plan_again, plan_document
 from mmbot.runtime.assemble import build_engine, feature_settings, plain_markets
 from mmbot.runtime.checkpointed import CheckpointedRun
 from mmbot.runtime.faults import Fault, injected, parse_fault
@@ -323,7 +323,7 @@ def _document(request: RunRequest) -> dict[str, Any]:
         "seed": request.seed,
         "engine": str(request.engine),
         "part": request.part,
-        "plan": None if request.plan is None else str(request.plan.resolve()),
+        **plan_document(request.plan),
         "stage": request.stage,
         "faults": [fault.text for fault in request.faults],
         "plan_hash": request.plan_hash,
@@ -344,7 +344,7 @@ def _request(document: dict[str, Any], directory: Path) -> RunRequest:
         seed=document["seed"],
         engine=EngineKind(document["engine"]),
         part=document["part"],
-        plan=None if document["plan"] is None else Path(document["plan"]),
+        plan=plan_again(document, directory),
         stage=None if document["stage"] is None else Stage(document["stage"]),
         faults=tuple(map(parse_fault, document["faults"])),
         resume=True,

@@ -44,6 +44,8 @@ class Metric(msgspec.Struct, frozen=True):
 _SYMBOL = {"symbol": "symbol"}
 _MONEY = {"symbol": "symbol", "currency": "instruments"}
 """Each symbol is settled in one currency, the manifest's instruments say in which."""
+_ARM = {"arm": "arm"}
+"""Of what rules ask of one arm of an experiment; a run of one arm has one value of it."""
 _TICKS, _FILLS, _SAMPLES, _EVENTS = "pipeline_ticks", "fills", "samples", "events"
 
 RUN_INFO = Metric(
@@ -54,14 +56,16 @@ RUN_CLOCK = Metric(
     "mmbot_run_clock_seconds", "gauge", "seconds",
     "The run's clock at its newest tick, since the epoch; virtual in a replay.", _TICKS, "ts_ns",
 )  # fmt: skip
-TICKS = Metric("mmbot_ticks_total", "counter", "ticks", "Ticks of the pipeline.", _TICKS, None, _SYMBOL)
+TICKS = Metric(
+    "mmbot_ticks_total", "counter", "ticks", "Ticks of the pipeline.", _TICKS, None, _SYMBOL | _ARM
+)
 DEADLINE_MISSES = Metric(
     "mmbot_deadline_misses_total", "counter", "ticks", "Ticks that missed their deadline.",
-    _TICKS, "deadline_miss", _SYMBOL,
+    _TICKS, "deadline_miss", _SYMBOL | _ARM,
 )  # fmt: skip
 CACHE_READS = Metric(
     "mmbot_md_cache_reads_total", "counter", "reads", "Reads of the book by how they were served.",
-    _TICKS, "cache", {**_SYMBOL, "outcome": "cache"},
+    _TICKS, "cache", _SYMBOL | _ARM | {"outcome": "cache"},
 )  # fmt: skip
 GUARD_TICKS = Metric(
     "mmbot_guard_ticks_total", "counter", "ticks", "Ticks by the level of the guards.",
@@ -111,11 +115,11 @@ POSITION_QUOTE = Metric(
 )  # fmt: skip
 FILLS = Metric(
     "mmbot_fills_total", "counter", "fills", "Executions; currency is the quote's.",
-    _FILLS, None, {**_MONEY, "side": "side", "liquidity": "liquidity"},
+    _FILLS, None, _MONEY | _ARM | {"side": "side", "liquidity": "liquidity"},
 )  # fmt: skip
 FILL_NOTIONAL = Metric(
     "mmbot_fill_notional_total", "counter", "quote", "Quote notional of executions.",
-    _FILLS, "price, qty", {**_MONEY, "liquidity": "liquidity"},
+    _FILLS, "price, qty", _MONEY | _ARM | {"liquidity": "liquidity"},
 )  # fmt: skip
 FEES = Metric(
     "mmbot_fees_paid", "gauge", "settlement", "Fees since the start, negative = rebates outweigh them.",

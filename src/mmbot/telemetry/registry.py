@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from operator import attrgetter
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -32,7 +33,7 @@ _MOST_PENDING = 4096
 _STAGE_FIELDS = tuple(f"{stage}_ns" for stage in m.STAGES)
 _durations = attrgetter(*_STAGE_FIELDS, "tick_total_ns", "wait_ns")
 _FETCH_MD, _TOTAL, _WAIT = 0, len(m.STAGES), len(m.STAGES) + 1
-_outcome = attrgetter("symbol", "cache", "deadline_miss", "guard", "reasons")
+_outcome = attrgetter("symbol", "arm", "cache", "deadline_miss", "guard", "reasons")
 _SAMPLED = {"rss_bytes": m.MEMORY, "resting_orders": m.RESTING, "account_equity_usd": m.EQUITY}
 _US_S = 1e-6
 
@@ -106,6 +107,7 @@ class RunMetrics(Collector):
         self._lock = threading.Lock()
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
+        self._arm = arm
         self._values[m.RUN_INFO.name][run_id, arm, data_kind] = 1.0
         self._start_at_zero()
 
@@ -156,21 +158,29 @@ class RunMetrics(Collector):
 
     def _start_at_zero(self) -> None:
         for key, instrument in self._instruments.items():
-            for metric in (m.TICKS, m.DEADLINE_MISSES):
-                self._add(metric, (key,), 0)
-            for outcome in ("hit", "stale", "miss"):
-                self._add(m.CACHE_READS, (key, outcome), 0)
+            for arm in self._arm:
+                self._start_arm_at_zero(key, instrument.quote, arm)
             for level in ("NONE", "SOFT", "HARD"):
                 self._add(m.GUARD_TICKS, (key, level), 0)
-            for liquidity in ("maker", "taker"):
-                self._add(m.FILL_NOTIONAL, (key, instrument.quote, liquidity), 0)
-                for side in Side:
-                    self._add(m.FILLS, (key, instrument.quote, side.word, liquidity), 0)
             self._add(m.FEES, (key, instrument.settled_in), 0)
             self._add(m.FUNDING, (key, instrument.settled_in), 0)
             self._add(m.BREAKER, (instrument.venue,), 0)
         for metric in (m.REDUCE_ONLY, m.HALTED, m.DROPPED):
             self._add(metric, (), 0)
+
+    def _start_arm_at_zero(self, key: str, quote: str, arm: str) -> None:
+        for metric in (m.TICKS, m.DEADLINE_MISSES):
+            self._add(metric, (key, arm), 0)
+        for outcome in ("hit", "stale", "miss"):
+            self._add(m.CACHE_READS, (key, arm, outcome), 0)
+        for liquidity in ("maker", "taker"):
+            self._add(m.FILL_NOTIONAL, (key, quote, arm, liquidity), 0)
+            for side in Side:
+                self._add(m.FILLS, (key, quote, arm, side.word, liquidity), 0)
+
+    def _arm_of(self, arm: str | msgspec.UnsetType) -> str:
+        """Of a row: where it says nothing it is the run's."""
+        return self._arm if arm is msgspec.UNSET else arm
 
     def _add(self, metric: m.Metric, labels: Labels, value: float) -> None:
         values = self._values[metric.name]
@@ -210,10 +220,11 @@ class RunMetrics(Collector):
         ages_ns = [row.age_ns for row in ticks if row.age_ns is not None]
         if ages_ns:
             self._ages.add(np.array(ages_ns, dtype=np.int64).reshape(-1, 1))
-        for (symbol, cache, missed, guard, reasons), count in Counter(map(_outcome, ticks)).items():
-            self._add(m.TICKS, (symbol,), count)
-            self._add(m.DEADLINE_MISSES, (symbol,), count * missed)
-            self._add(m.CACHE_READS, (symbol, cache), count)
+        for (symbol, of_row, cache, missed, guard, reasons), count in Counter(map(_outcome, ticks)).items():
+            arm = self._arm_of(of_row)
+            self._add(m.TICKS, (symbol, arm), count)
+            self._add(m.DEADLINE_MISSES, (symbol, arm), count * missed)
+            self._add(m.CACHE_READS, (symbol, arm, cache), count)
             self._add(m.GUARD_TICKS, (symbol, guard), count)
             for reason in reasons:
                 self._add(m.GUARD_REASONS, (symbol, reason), count)
@@ -243,8 +254,9 @@ class RunMetrics(Collector):
 
     def _fill(self, row: FillRow) -> None:
         ledger, quote = self._ledgers[row.symbol], self._instruments[row.symbol].quote
-        self._add(m.FILLS, (row.symbol, quote, row.side, row.liquidity), 1)
-        self._add(m.FILL_NOTIONAL, (row.symbol, quote, row.liquidity), ledger.book(row))
+        arm = self._arm_of(row.arm)
+        self._add(m.FILLS, (row.symbol, quote, arm, row.side, row.liquidity), 1)
+        self._add(m.FILL_NOTIONAL, (row.symbol, quote, arm, row.liquidity), ledger.book(row))
         self._set(m.FEES, self._money(row.symbol), ledger.fees)
 
     def _event(self, row: EventRow) -> None:

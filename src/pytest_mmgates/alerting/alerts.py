@@ -11,7 +11,8 @@ from decimal import Decimal
 
 from pytest_mmgates.alerting.exports import Exports
 from pytest_mmgates.alerting.naming import alert_annotations, alert_labels, alert_name, watched_rules
-from pytest_mmgates.alerting.queries import QUERIES, Query, Stream, duration, number
+from pytest_mmgates.alerting.queries import QUERIES, Query, Stream, duration, number, selected
+from pytest_mmgates.armrules import CANDIDATE
 from pytest_mmgates.gatefile import Gate
 from pytest_mmgates.units import NS_PER_S, Dimension, Quantity
 from pytest_mmgates.watch.record import By, Section
@@ -44,8 +45,8 @@ class Alert:
 
 
 def alerts_of(gate: Gate, exports: Exports) -> list[Alert]:
-    """Every stop rule, its fast twin, and every warning of a gate, in its order. Raises CommandError where
-    the exported metrics do not suffice.
+    """Every stop rule, its fast twin, and every warning of a gate, in its order; of an experiment's gate
+    those that watch arm B. Raises CommandError where the exported metrics do not suffice.
     """
     return [
         alert
@@ -59,8 +60,10 @@ class _OfRule:
 
     def __init__(self, gate: Gate, section: Section, rule: WatchRule, exports: Exports) -> None:
         self._gate, self._section, self._rule = gate, section, rule
-        self._query: Query = QUERIES[rule.metric](exports, rule.symbol)
-        self._dimension: Dimension = rule.definition.dimension
+        self._arm = CANDIDATE if rule in gate.of_candidate else None
+        self._subject = rule.subject if self._arm is None else f"{self._arm}.{rule.subject}"
+        self._query: Query = QUERIES[rule.metric](exports, selected(rule.symbol, self._arm))
+        self._dimension: Dimension = rule.dimension
 
     def alerts(self) -> Iterator[Alert]:
         yield self._alert("slow", self._rule.slow)
@@ -88,7 +91,7 @@ class _OfRule:
             keep_ns=window_ns if condition.clear else 0,
             labels=alert_labels(self._gate, self._section),
             annotations=self._annotations(
-                f"{self._rule.subject} over {condition.window} is {condition.bound}{hold}",
+                f"{self._subject} over {condition.window} is {condition.bound}{hold}",
                 [*self._stands_still(condition), *query.differs],
             ),
             carries=self._query.carries,
@@ -109,7 +112,7 @@ class _OfRule:
             keep_ns=0,
             labels=alert_labels(self._gate, self._section),
             annotations=self._annotations(
-                f"{self._rule.subject} over {slow.window} has had no value for {fires}",
+                f"{self._subject} over {slow.window} has had no value for {fires}",
                 ["a target that is gone has no series: that is seen by `up`, not here"],
             ),
             carries=self._query.carries,
@@ -125,6 +128,8 @@ class _OfRule:
         if condition.clear:
             over = duration(condition.window_ns)
             yield f"it ends {over} after the last breach, where the watch ends at {condition.clear}"
+        if self._arm is not None:
+            yield f"windows go on while arm {self._arm} does not quote, where the watch stands still"
         if condition.hold:
             yield "the hold begins anew when the comparison fails, where the watch lets its time stand still"
 

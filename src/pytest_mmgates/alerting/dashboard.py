@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from pytest_mmgates.alerting.exports import Exported, Exports
-from pytest_mmgates.alerting.queries import QUERIES, quantile
+from pytest_mmgates.alerting.queries import QUERIES, quantile, selected
+from pytest_mmgates.armrules import CANDIDATE
 from pytest_mmgates.gatefile import Gate
 from pytest_mmgates.grammar import Bound
 from pytest_mmgates.metrics import METRICS
@@ -74,10 +75,15 @@ def _judged(gates: Sequence[Gate], exports: Exports) -> Iterator[Panel]:
     """One panel for each metric and window that a rule judges, its limits as lines."""
     limits: dict[tuple[str, str, str], list[Limit]] = {}
     for gate in gates:
-        for colour, rules in ((_STOP, gate.stop), (_WARN, gate.warn)):
+        for arm, colour, rules in (
+            (None, _STOP, gate.stop),
+            (CANDIDATE, _STOP, gate.of_candidate),
+            (None, _WARN, gate.warn),
+        ):
             for watched in rules:
-                expr = QUERIES[watched.metric](exports, watched.symbol).value(watched.slow.window_ns)
-                title = f"{watched.subject}[{watched.slow.window}]"
+                query = QUERIES[watched.metric](exports, selected(watched.symbol, arm))
+                expr = query.value(watched.slow.window_ns)
+                title = f"{f'{arm}.' if arm else ''}{watched.subject}[{watched.slow.window}]"
                 limit = _limit(watched.metric, watched.bound, colour, above=watched.above)
                 limits.setdefault((title, watched.metric, expr), []).append(limit)
         for rule in gate.require:

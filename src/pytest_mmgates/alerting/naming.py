@@ -1,5 +1,6 @@
 """What an alert is called and labelled, whether Prometheus raises it or the run's own watch tells it."""
 
+import re
 from collections.abc import Iterator, Mapping
 
 from pytest_mmgates.gatefile import Gate
@@ -12,7 +13,7 @@ _SUFFIX: Mapping[By, str] = {"slow": "", "fast": "Fast", "no_data": "NoData"}
 
 
 def watched_rules(gate: Gate) -> Iterator[tuple[Section, WatchRule]]:
-    yield from (("stop", rule) for rule in gate.stop)
+    yield from (("stop", rule) for rule in gate.stop or gate.of_candidate)
     yield from (("warn", rule) for rule in gate.warn)
 
 
@@ -20,9 +21,9 @@ def alert_name(gate: Gate, section: Section, rule: WatchRule, by: By) -> str:
     """`SoakStopDeadlineMissRatioFast`. Rules of one section that watch the same metric are numbered, from the
     second on.
     """
-    rules = gate.stop if section == "stop" else gate.warn
+    rules = gate.stop or gate.of_candidate if section == "stop" else gate.warn
     before = [other.metric for other in rules[: rules.index(rule)]].count(rule.metric)
-    words = f"{gate.name}_{section}_{rule.metric}".replace(".", "_").replace("-", "_").split("_")
+    words = re.findall("[a-zA-Z0-9]+", f"{gate.name} {section} {rule.metric}")
     name = "".join(word.capitalize() for word in words)
     return f"{name}{before + 1 if before else ''}{_SUFFIX[by]}"
 

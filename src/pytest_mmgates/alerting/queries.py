@@ -27,6 +27,8 @@ _SILENCE_NS = 60 * NS_PER_S
 """No tick for so long is silence: a few scrapes."""
 _STANDS = "without ticks a window is judged until fewer than n are left, where the watch has no value at once"
 
+Selected = Mapping[str, str]
+"""Field of rows -> the only value that counts."""
 Stream = dict[str, str]
 """Series -> values, in promtool's notation, a value every `STEP_S`."""
 
@@ -85,8 +87,13 @@ def summed(metric: Exported, inner: str, *, keep: str | None = None) -> str:
     return f"sum without ({labels}) ({inner})"
 
 
-def _symbol(metric: Exported, symbol: str | None) -> dict[str, str]:
-    return {} if symbol is None else {metric.label("symbol"): symbol}
+def selected(symbol: str | None, arm: str | None = None) -> Selected:
+    """What a rule asks for: of which symbol, of which arm; None = all of them."""
+    return {name: value for name, value in (("symbol", symbol), ("arm", arm)) if value is not None}
+
+
+def _labelled(metric: Exported, chosen: Selected) -> dict[str, str]:
+    return {metric.label(name): value for name, value in chosen.items()}
 
 
 def _steps(ns: int) -> int:
@@ -103,12 +110,14 @@ def _labels_of(metric: Exported, values: Mapping[str, str]) -> dict[str, str]:
 
 
 class _Ticks:
-    """The ticks of a symbol, or all: what most metrics count, and whose end is silence."""
+    """The ticks of a symbol, of an arm, or all: what most metrics count, and whose end is silence."""
 
-    def __init__(self, exports: Exports, symbol: str | None) -> None:
+    def __init__(self, exports: Exports, chosen: Selected) -> None:
         self.metric = exports.of(_TICKS, None, "counter")
-        self.symbol = _symbol(self.metric, symbol)
-        self.series = matched(self.metric, **self.symbol)
+        self.chosen = _labelled(self.metric, chosen)
+        self.series = matched(self.metric, **self.chosen)
+        of_arms = {name: value for name, value in chosen.items() if name != "arm"}
+        self._of_any_arm = matched(self.metric, **_labelled(self.metric, of_arms))
 
     def count(self, window_ns: int) -> str:
         return summed(self.metric, f"increase({self.series}[{duration(window_ns)}])")
@@ -120,23 +129,28 @@ class _Ticks:
         """Ticks that go on, or end."""
         steps = _steps(lasts_ns)
         silence = f" {_BUSY * steps}x{_steps(silent_ns)}" if silent_ns else ""
-        series = matched(self.metric, **_labels_of(self.metric, self.symbol))
+        series = matched(self.metric, **_labels_of(self.metric, self.chosen))
         return {series: _rising(_BUSY, steps) + silence}
 
     def missing(self, window_ns: int, least: int) -> Missing:
+        """An arm that does not quote while another does misses nothing, nor one that is not in the run."""
+        silent = summed(self.metric, f"increase({self._of_any_arm}[{duration(_SILENCE_NS)}])")
+        there = quotes = ""
+        if self.series != self._of_any_arm:
+            there = f" and {summed(self.metric, self.series)}"
+            quotes = f" and {self.count(_SILENCE_NS)} > 0"
         return Missing(
-            f"{self.count(_SILENCE_NS)} == 0\n"
-            f"or {self.count(window_ns)} < {least} and {self.full(window_ns)}",
+            f"{silent} == 0{there}\nor {self.count(window_ns)} < {least} and {self.full(window_ns)}{quotes}",
             window_ns + _SILENCE_NS,
             lambda lasts_ns: self.stream(window_ns, lasts_ns),
         )
 
 
-def _tick_share(exports: Exports, symbol: str | None, *, field: str, outcome: str | None) -> Query:
+def _tick_share(exports: Exports, of: Selected, *, field: str, outcome: str | None) -> Query:
     """Share of ticks with a mark, or with one of several outcomes."""
-    ticks = _Ticks(exports, symbol)
+    ticks = _Ticks(exports, of)
     part = exports.of(_TICKS, field, "counter")
-    chosen = _symbol(part, symbol) | ({} if outcome is None else {part.label(field): outcome})
+    chosen = _labelled(part, of) | ({} if outcome is None else {part.label(field): outcome})
 
     def value(window_ns: int) -> str:
         increase = f"increase({matched(part, **chosen)}[{duration(window_ns)}])"
@@ -149,13 +163,13 @@ def _tick_share(exports: Exports, symbol: str | None, *, field: str, outcome: st
     return Query(value, ticks.count, ticks.full, stream, ticks.missing, (_STANDS,))
 
 
-def _notional_share(exports: Exports, symbol: str | None, *, liquidity: str) -> Query:
+def _notional_share(exports: Exports, of: Selected, *, liquidity: str) -> Query:
     notional = exports.of("fills", "price, qty", "counter")
     fills = exports.of("fills", None, "counter")
     kind, currency = notional.label("liquidity"), notional.label("instruments")
 
     def increase(metric: Exported, window_ns: int, **values: str) -> str:
-        series = matched(metric, **_symbol(metric, symbol), **values)
+        series = matched(metric, **_labelled(metric, of), **values)
         inner = f"increase({series}[{duration(window_ns)}])"
         return summed(metric, inner, keep=currency)
 
@@ -163,7 +177,7 @@ def _notional_share(exports: Exports, symbol: str | None, *, liquidity: str) -> 
         return increase(fills, window_ns)
 
     def full(window_ns: int) -> str:
-        inner = f"{matched(fills, **_symbol(fills, symbol))} offset {duration(window_ns)}"
+        inner = f"{matched(fills, **_labelled(fills, of))} offset {duration(window_ns)}"
         return summed(fills, inner, keep=currency)
 
     def value(window_ns: int) -> str:
@@ -174,7 +188,7 @@ def _notional_share(exports: Exports, symbol: str | None, *, liquidity: str) -> 
         other = "maker" if liquidity == "taker" else "taker"
         for name, part in ((liquidity, share), (other, 1 - share)):
             for metric, a_step in ((notional, _BUSY), (fills, fills_a_step)):
-                values = _symbol(metric, symbol) | {metric.label("liquidity"): name, currency: "USDT"}
+                values = _labelled(metric, of) | {metric.label("liquidity"): name, currency: "USDT"}
                 series = matched(metric, **_labels_of(metric, values))
                 made[series] = _rising(part * a_step, _steps(lasts_ns))
         return made
@@ -195,8 +209,8 @@ def _notional_share(exports: Exports, symbol: str | None, *, liquidity: str) -> 
     )
 
 
-def _breaker(exports: Exports, symbol: str | None) -> Query:
-    ticks = _Ticks(exports, symbol)
+def _breaker(exports: Exports, of: Selected) -> Query:
+    ticks = _Ticks(exports, of)
     gauge = exports.of("events", "breaker.state", "gauge")
     venue = gauge.label("breaker.venue")
 
@@ -216,9 +230,9 @@ def _breaker(exports: Exports, symbol: str | None) -> Query:
     return Query(value, ticks.count, ticks.full, stream, ticks.missing, (_STANDS, scrapes))
 
 
-def _memory(exports: Exports, _: str | None) -> Query:
+def _memory(exports: Exports, _: Selected) -> Query:
     gauge = exports.of("samples", "[rss_bytes]", "gauge")
-    ticks, floor = _Ticks(exports, None), duration(FLOOR_NS)
+    ticks, floor = _Ticks(exports, {}), duration(FLOOR_NS)
 
     def floors(window_ns: int) -> str:
         return f"min_over_time({gauge.name}[{floor}])[{duration(window_ns)}:{floor}]"
@@ -241,7 +255,7 @@ def _memory(exports: Exports, _: str | None) -> Query:
     )
 
 
-QUERIES: Mapping[str, Callable[[Exports, str | None], Query]] = MappingProxyType(
+QUERIES: Mapping[str, Callable[[Exports, Selected], Query]] = MappingProxyType(
     {
         "deadline_miss.ratio": partial(_tick_share, field="deadline_miss", outcome=None),
         "md_cache.hit_ratio": partial(_tick_share, field="cache", outcome="hit"),

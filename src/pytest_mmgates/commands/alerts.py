@@ -49,8 +49,8 @@ def alerts(
 
 def made(gates: list[Gate], exports: Exports) -> Mapping[str, str]:
     """Text of each file by its path below the folder."""
-    watched = {gate.name: alerts_of(gate, exports) for gate in gates if gate.stop or gate.warn}
-    rules = rule_files(watched, _HEADER)
+    watched = {gate.name: alerts_of(gate, exports) for gate in gates}
+    rules = rule_files({name: alerts for name, alerts in watched.items() if alerts}, _HEADER)
     return {
         **{f"prometheus/{name}": text for name, text in rules.items()},
         "grafana/mmbot.json": dashboard(gates, exports),

@@ -98,6 +98,11 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         return {"A": 1 - candidate, "B": candidate}
 
     @property
+    def is_for_safety(self) -> bool:
+        """A live stage at which nothing is accepted: of few blocks, which are looked at for harm."""
+        return self.stage in ("10", "100")
+
+    @property
     def hours_of_block(self) -> float:
         return self.block_ns / NS_PER_S / 3600
 

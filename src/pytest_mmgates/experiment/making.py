@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from pytest_mmgates.armrules import CandidateRule
+from pytest_mmgates.armrules import SlowerRule
 from pytest_mmgates.errors import ExperimentError
 from pytest_mmgates.experiment.concluding import conclude
 from pytest_mmgates.experiment.facts import Facts, facts_of, keep_facts
@@ -74,10 +74,10 @@ class ExperimentMaking(Making):
         }
 
 
-def watching(gate: Gate) -> Gate:
-    """With the rules of safety that name arm B as those that stop a run."""
-    rules = tuple(rule.violation for rule in gate.safety if isinstance(rule, CandidateRule))
-    return replace(gate, stop=rules)
+def watching(gate: Gate, *, beside_a: bool = False) -> Gate:
+    """With the rules of safety that watch arm B as those that stop a run; `beside_a`: arm A is in it, too."""
+    slower = (rule.violation for rule in gate.safety if beside_a and isinstance(rule, SlowerRule))
+    return replace(gate, stop=(*gate.of_candidate, *(rule for rule in slower if rule is not None)))
 
 
 def check_gate(facts: Facts, gate: Gate, path: Path) -> None:

@@ -33,13 +33,28 @@ def pairs_of(facts: Facts, blocks: Sequence[BlockRecord]) -> list[Pair]:
     """Complete pairs in the order in which they were completed. Where clusters switch together they have one
     coin, so they are one.
     """
-    together = facts.stage != REPLAY and facts.switch == "together"
+    together = _together(facts)
     of_pair: dict[tuple[str, int], dict[str, list[BlockRecord]]] = defaultdict(lambda: defaultdict(list))
     for block in blocks:
         if block.pair is not None:
             of_pair[ALL if together else block.cluster, block.pair][block.arm].append(block)
     pairs = [Pair(_one(arms["A"]), _one(arms["B"])) for arms in of_pair.values() if set(arms) == set(ARMS)]
     return sorted(pairs, key=lambda pair: (pair.end_ns, pair.a.cluster))
+
+
+def planned_pair_ends(facts: Facts) -> list[int]:
+    """When each pair of the planned blocks is complete, in ns, in order."""
+    together = _together(facts)
+    of_pair: dict[tuple[str, int], dict[str, int]] = defaultdict(dict)
+    for block in facts.blocks:
+        if block.pair is not None:
+            of_pair[ALL if together else block.cluster, block.pair][block.arm] = block.end_ns
+    return sorted(max(ends.values()) for ends in of_pair.values() if set(ends) == set(ARMS))
+
+
+def _together(facts: Facts) -> bool:
+    """Whether clusters have one coin."""
+    return facts.stage != REPLAY and facts.switch == "together"
 
 
 def _one(blocks: Sequence[BlockRecord]) -> BlockRecord:

@@ -4,9 +4,10 @@
     OUT/runs/ab-wider-spread/live/<run id>/          a complete run directory
 
 Without --mmgates-live it is played on the virtual clock, on the plan's scenario: the whole stage in minutes,
-and nothing is recorded of it beyond its verdict. With it, on the plan's live scenario, in its own time, as
-the rollout's log says. A stage that was interrupted begins anew: what cut through a block may have been of
-one arm's making.
+and nothing is recorded of it beyond its verdict. Unless --mmgates-duration says otherwise it lasts until it
+has its pairs, and as long as the plan says at least. With it, on the plan's live scenario, in its own time,
+as the rollout's log says. A stage that was interrupted begins anew: what cut through a block may have been
+of one arm's making.
 
 Ticks and fills of arm B are watched by the rules of `safety` that name it. One that breaks rolls the run back
 to the baseline, and ends it then.
@@ -15,13 +16,21 @@ to the baseline, and ends it then.
 from pathlib import Path
 
 from pytest_mmgates.experiment.concluding import conclude, record
+from pytest_mmgates.experiment.decide import pairs_asked
 from pytest_mmgates.experiment.facts import Facts, keep_facts
 from pytest_mmgates.experiment.making import ExperimentMaking, watching
+from pytest_mmgates.experiment.pairing import planned_pair_ends
 from pytest_mmgates.experiment.reading import LIVE
 from pytest_mmgates.gatefile import Gate
 from pytest_mmgates.making import Making, Outcome
 from pytest_mmgates.rows import read_manifest
+from pytest_mmgates.tally.edge import NET_HORIZON_S
 from pytest_mmgates.units import NS_PER_S
+
+_MOST_BLOCKS_OF_PAIR = 10
+"""One treated block in ten, or one held back."""
+_AFTER_NS = 2 * NET_HORIZON_S * NS_PER_S
+"""Behind the last block: its fills are marked, and a first tick may come late."""
 
 
 class StageMaking(ExperimentMaking):
@@ -55,19 +64,29 @@ class StageMaking(ExperimentMaking):
             conclude(options, self._whole_gate, self._partial, experiment, self._tell)
         return Outcome(self.run_id)
 
+    @property
+    def _needed_s(self) -> float:
+        """Of market: the plan's duration, or until the last of its pairs is complete and its fills marked."""
+        facts = self.facts
+        pairs = pairs_asked(facts, self._whole_gate.accept[0])
+        ends_ns = planned_pair_ends(self._facts(until_ns=_MOST_BLOCKS_OF_PAIR * (pairs + 1) * facts.block_ns))
+        return max(facts.least_duration_ns, ends_ns[pairs - 1] + _AFTER_NS) / NS_PER_S
+
     def _gate(self, _part: str | None, /) -> Gate:
-        return watching(self._whole_gate)
+        """A hold of minutes tells a slow arm from a busy machine only where minutes are real: on the virtual
+        clock they are a second, and ticks are compared at the end of the stage alone.
+        """
+        return watching(self._whole_gate, beside_a=self._options.live is not None)
 
     def _request(self, run_dir: Path, part: str | None) -> dict[str, object]:
         options, facts = self._options, self.facts
-        planned_s = facts.least_duration_ns / NS_PER_S
         return {
             **Making._request(self, run_dir, part),  # noqa: SLF001 (that of a replay is another)
             "scenario": facts.scenario if options.live is None else options.live,
             "config": [],
             "live": options.live is not None,
             "host": options.host,
-            "duration_s": planned_s if options.duration is None else options.duration_s,
+            "duration_s": self._needed_s if options.duration is None else options.duration_s,
             "plan": str(options.plan_of(facts.name)),
             "stage": facts.stage,
             "out_dir": str(options.out_dir),

@@ -44,6 +44,14 @@ DEVIATIONS = (
         "The note compares slippage by its estimate, which at no difference at all is above 0 every second"
         " time: here it is held by the same kind of sequence, and broken when that says so."
     ),
+    (
+        "The note asks every rule for as much at every stage. At 10 and 100 % arms are compared in one block"
+        " of ten: they are judged on what was seen, 8 pairs at least and however many fills; n is on show."
+    ),
+    (
+        "At 100 % the note compares with nothing. Pairs that are held back must not exclude the floor: then"
+        " the candidate is rejected."
+    ),
     "Before any money both arms replay one recording; the note knows no such stage.",
 )
 _NEXT = {

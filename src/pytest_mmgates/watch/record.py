@@ -32,10 +32,18 @@ class Held(msgspec.Struct, frozen=True):
     at_ns: int | None = None
 
 
+class Seen(msgspec.Struct, frozen=True):
+    """What a share came to over everything that was watched, however little: from `n` observations."""
+
+    value: float
+    n: int
+
+
 class WatchRecord(msgspec.Struct):
     """Of one rule; `above`: larger values are worse. `judged` counts looks at a value, `absent` looks that
     found none, of at most `most_n` observations; `worst` is the value farthest on the wrong side, of
-    `worst_n` observations. `times`: how often it fired (a stop rule halts the run the first time).
+    `worst_n` observations. `times`: how often it fired (a stop rule halts the run the first time). `seen`: of
+    a metric that is a share, once the run has ended without one that fired.
     """
 
     rule: str
@@ -52,6 +60,7 @@ class WatchRecord(msgspec.Struct):
     fast: Held | None = None
     times: int = 0
     fired: Fired | None = None
+    seen: Seen | None = None
 
     def is_worse(self, value: float) -> bool:
         """Than the worst so far."""
@@ -86,6 +95,7 @@ def _merged(one: WatchRecord, other: WatchRecord) -> WatchRecord:
         fast=one.fast and other.fast and max(one.fast, other.fast, key=lambda held: held.longest_ns),
         times=one.times + other.times,
         fired=one.fired or other.fired,
+        seen=max(one.seen, other.seen, key=lambda seen: seen.n) if one.seen and other.seen else None,
     )
 
 

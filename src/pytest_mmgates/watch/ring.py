@@ -9,10 +9,13 @@ Sums = npt.NDArray[np.float64]
 
 
 class Ring:
-    """`length` buckets of one shape each, by number. Counts stay exact up to 2**53."""
+    """`length` buckets of one shape each, by number. Counts stay exact up to 2**53. `whole`: the sum of all
+    that ever came.
+    """
 
     def __init__(self, length: int, shape: tuple[int, ...]) -> None:
         self._cells = np.zeros((length, *shape))
+        self.whole: Sums = np.zeros(shape)
         self._newest = -1
         self._summed: dict[int, Sums] = {}
         self._summed_end = -1
@@ -22,6 +25,7 @@ class Ring:
         self._advance(number)
         self._summed_end = -1
         self._cells[number % len(self._cells)][where] += amount
+        self.whole[where] += amount
 
     def window(self, end: int, count: int) -> Sums:
         """Sum of the `count` buckets before `end`. Rules ask for the same one, so it is summed once."""

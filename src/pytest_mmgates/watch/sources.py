@@ -16,17 +16,16 @@ import numpy as np
 
 from pytest_mmgates.errors import RunlogError
 from pytest_mmgates.feeds import breaker_state, outage_of, symbol_codes
-from pytest_mmgates.metrics.windowed import SUMS, Window
+from pytest_mmgates.metrics.windowed import SUMS, TickTimes, Window
 from pytest_mmgates.rows import Cache, EventRow, FillRow, Markets, Ns, SampleRow
 from pytest_mmgates.tally.growth import FLOOR_NS, Floor, Floors
+from pytest_mmgates.watch.armtimes import LATEST_BUCKETS, ArmTimes
 from pytest_mmgates.watch.ring import Ring, Sums
 from pytest_mmgates.watchrules import STEP_NS
 
 if TYPE_CHECKING:
     from pytest_mmgates.outages import Outage
 
-LATEST_BUCKETS = 180
-"""How far the feeds of a run may lie apart: 30 minutes."""
 _OUTCOMES = {name: SUMS.index(name) for name in ("hit", "stale", "miss")}
 _NOTIONAL = ("maker", "taker")
 
@@ -41,13 +40,20 @@ class WatchedTick(msgspec.Struct, gc=False):
     arm: str = ""
 
 
+class TimedTick(WatchedTick, gc=False, kw_only=True):
+    """And how long it took."""
+
+    tick_total_ns: Ns
+    wait_ns: Ns
+
+
 class WatchedFill(FillRow, gc=False):
     """A fill, and the arm that submitted its order."""
 
     arm: str = ""
 
 
-KnownRow = TypeVar("KnownRow", WatchedTick, WatchedFill, SampleRow, EventRow)
+KnownRow = TypeVar("KnownRow", WatchedTick, TimedTick, WatchedFill, SampleRow, EventRow)
 ArmedRow = TypeVar("ArmedRow", WatchedTick, WatchedFill)
 
 
@@ -60,9 +66,11 @@ class Sources:
         longest_ns: int,
         went_on: Callable[[int], None] = lambda _: None,
         arm: str | None = None,
+        timed_ns: int = 0,
     ) -> None:
         """`went_on` is told the bucket in which another process went on behind an outage. `arm`: take ticks
-        and fills of this arm alone.
+        and fills of this arm alone. `timed_ns`: the longest window in which its ticks are compared with those
+        of the other; 0 = they are not.
         """
         self._arm = arm
         self._went_on = went_on
@@ -76,10 +84,14 @@ class Sources:
         self.notional = Ring(length, (len(manifest.symbols), len(_NOTIONAL)))
         self._others = Ring(length, (1,))
         """Ticks of other arms."""
+        self.times = ArmTimes(timed_ns // STEP_NS)
+        """Of ticks of the watched arm, and of the other."""
         self.breakers = Breakers(length)
         self.floors = Floors(0, self._most_floors)
         self._readers: dict[str, Callable[[bytes], Iterator[int]]] = {
-            "pipeline_ticks": partial(self._read, "pipeline_ticks", "ts_ns", WatchedTick, self._ticks),
+            "pipeline_ticks": partial(self._read, "pipeline_ticks", "ts_ns", TimedTick, self._timed_ticks)
+            if timed_ns
+            else partial(self._read, "pipeline_ticks", "ts_ns", WatchedTick, self._ticks),
             "fills": partial(self._read, "fills", "recv_ns", WatchedFill, self._fills),
             "samples": partial(self._read, "samples", "ts_ns", SampleRow, self._samples),
             "events": partial(self._read, "events", "ts_ns", EventRow, self._events),
@@ -88,6 +100,10 @@ class Sources:
     def window(self, end: int, window_ns: int, symbol: int | None) -> "SourceWindow":
         """Up to the beginning of the bucket `end`."""
         return SourceWindow(self, end, window_ns, symbol)
+
+    def whole(self, symbol: int | None) -> "SourceWindow":
+        """Everything since the start, for metrics that are shares."""
+        return SourceWindow(self, 0, None, symbol)
 
     def ticked(self, end: int, symbol: int | None) -> bool:
         """Whether the bucket before `end` has ticks."""
@@ -149,6 +165,12 @@ class Sources:
         if own < len(rows):
             self._others.add(number, 0, len(rows) - own)
 
+    def _timed_ticks(self, number: int, rows: Sequence[TimedTick]) -> None:
+        self._ticks(number, rows)
+        times = np.array([row.tick_total_ns + row.wait_ns for row in rows], dtype=np.int64)
+        own = np.array([row.arm == self._arm for row in rows], dtype=np.bool_)
+        self.times.add(number, times[own], times[~own])
+
     def _own(self, rows: Sequence[ArmedRow]) -> Sequence[ArmedRow]:
         return rows if self._arm is None else [row for row in rows if row.arm == self._arm]
 
@@ -173,7 +195,7 @@ class Sources:
                 venue, closed = breaker_state(row)
                 self.breakers.turned(row.ts_ns, venue, closed=closed)
 
-    def _outages(self, rows: Sequence[WatchedTick | FillRow | SampleRow | EventRow]) -> None:
+    def _outages(self, rows: Sequence[WatchedTick | TimedTick | FillRow | SampleRow | EventRow]) -> None:
         for outage in (outage_of(row) for row in rows if isinstance(row, EventRow)):
             if outage is not None:
                 self._outage = outage
@@ -226,29 +248,37 @@ class Breakers:
 
 
 class SourceWindow(Window):
-    """A window over the rings, of one symbol or all."""
+    """A window over the rings, of one symbol or all. `window_ns` None: everything since the start, of which
+    only sums are known.
+    """
 
-    def __init__(self, sources: Sources, end: int, window_ns: int, symbol: int | None) -> None:
+    def __init__(self, sources: Sources, end: int, window_ns: int | None, symbol: int | None) -> None:
         self._sources = sources
         self._end = end
-        self._window_ns = window_ns
-        self._count = window_ns // STEP_NS
+        self._window_ns = window_ns or 0
+        self._whole = window_ns is None
         self._symbol = symbol
 
+    def _sum(self, ring: Ring) -> Sums:
+        return ring.whole if self._whole else ring.window(self._end, self._window_ns // STEP_NS)
+
     def total(self, name: str) -> float:
-        return float(_of(self._sources.sums.window(self._end, self._count), self._symbol)[SUMS.index(name)])
+        return float(_of(self._sum(self._sources.sums), self._symbol)[SUMS.index(name)])
 
     def notional(self) -> dict[str, float] | None:
-        fills = self._sources.sums.window(self._end, self._count)[:, SUMS.index("fills")]
+        fills = self._sum(self._sources.sums)[:, SUMS.index("fills")]
         codes = [code for code in np.flatnonzero(fills).tolist() if self._symbol in (None, code)]
         currencies = {self._sources.currencies[code] for code in codes}
         if len(currencies) != 1 or None in currencies:
             return None
-        quote = _of(self._sources.notional.window(self._end, self._count), self._symbol)
+        quote = _of(self._sum(self._sources.notional), self._symbol)
         return dict(zip(_NOTIONAL, quote.tolist(), strict=True))
 
     def not_closed_ns(self) -> dict[str, int]:
-        return self._sources.breakers.window(self._end, self._count)
+        return self._sources.breakers.window(self._end, self._window_ns // STEP_NS)
+
+    def tick_times(self) -> TickTimes:
+        return self._sources.times.window(self._end, self._window_ns // STEP_NS)
 
     def floors(self) -> list[Floor]:
         return self._sources.floors.complete(self._end * STEP_NS, self._window_ns // FLOOR_NS)

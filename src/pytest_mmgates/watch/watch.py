@@ -12,13 +12,14 @@ from dataclasses import replace
 
 from pytest_mmgates.errors import RunlogError
 from pytest_mmgates.metrics.measurement import Measurement, absent
-from pytest_mmgates.metrics.windowed import Fresh
+from pytest_mmgates.metrics.windowed import COMPARED, Fresh
 from pytest_mmgates.rows import Markets
 from pytest_mmgates.units import Dimension, in_unit, show
+from pytest_mmgates.watch.armtimes import LATEST_BUCKETS
 from pytest_mmgates.watch.changes import Change
 from pytest_mmgates.watch.hold import Hold, Now
-from pytest_mmgates.watch.record import By, Fired, Section, WatchRecord, clock_text, moment_text
-from pytest_mmgates.watch.sources import LATEST_BUCKETS, Sources
+from pytest_mmgates.watch.record import By, Fired, Section, Seen, WatchRecord, clock_text, moment_text
+from pytest_mmgates.watch.sources import Sources
 from pytest_mmgates.watchrules import LONGEST_NS, STEP_NS, Condition, WatchRule
 
 _FEEDS = ("pipeline_ticks", "fills", "samples", "events")
@@ -50,6 +51,8 @@ class Watch:
         ]
         conditions = [condition for rule in self._rules for condition in rule.conditions]
         self._longest_ns = max((condition.window_ns for condition in conditions), default=0)
+        compared = [rule for rule in self._rules if rule.rule.metric in COMPARED]
+        self._timed_ns = max((one.window_ns for rule in compared for one in rule.conditions), default=0)
         self._markets = markets
         self._sources: Sources | None = None
         self._started: int | None = None
@@ -95,7 +98,7 @@ class Watch:
             self._look_until(self._newest)
         self._round.add(feed)
         sources = self._sources = self._sources or Sources(
-            self._markets(), self._longest_ns, self._went_on, self._arm
+            self._markets(), self._longest_ns, self._went_on, self._arm, self._timed_ns
         )
         for number in sources.take(feed, lines):
             self._arrive(sources, feed, number)
@@ -122,8 +125,11 @@ class Watch:
             self._restarted = number
 
     def finish(self) -> None:
-        """The run has ended: judge what is still to be judged."""
+        """The run has ended: judge what is still to be judged, and say what all of it came to."""
         self._look_until(self._newest)
+        if self._sources is not None and self.halt_reason is None:
+            for rule in self._rules:
+                rule.sum_up(self._sources)
 
     def _arrive(self, sources: Sources, feed: str, number: int) -> None:
         """A bucket is about to get rows. The first one is where the run starts."""
@@ -179,7 +185,7 @@ class WatchedRule:
         self.rule = rule
         self.conditions = [rule.slow] if rule.fast is None else [rule.slow, rule.fast]
         self.record = WatchRecord(str(rule), section, above=rule.above)
-        self._dimension: Dimension = rule.definition.dimension
+        self._dimension: Dimension = rule.dimension
         self._holds = [Hold(condition, self._dimension) for condition in self.conditions]
         self._told = [0 for _ in self.conditions]
         self._fired = [False for _ in self.conditions]
@@ -221,6 +227,14 @@ class WatchedRule:
                 self._found = found
                 self._count(found, end * STEP_NS)
             self._step(index, found, end * STEP_NS)
+
+    def sum_up(self, sources: Sources) -> None:
+        """Everything that was watched, for whoever cannot wait for a full window."""
+        windowed, symbol = self.rule.windowed, self.rule.symbol
+        code = None if symbol is None else sources.code(symbol)
+        if windowed.is_share and (symbol is None or code is not None):
+            found = windowed.measure(sources.whole(code))
+            self.record.seen = None if found.value is None else Seen(found.value, found.n)
 
     def _measured(self, sources: Sources, condition: Condition, end: int) -> Measurement:
         """A value, or none with the reason."""

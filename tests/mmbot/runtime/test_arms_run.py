@@ -7,14 +7,24 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.mmbot.builders import MARKET, REPO, START_NS, HandStopwatch, linear, run_request, scenario_file
-from tests.mmbot.experiment.plans import plan_file
+from tests.mmbot.builders import (
+    MARKET,
+    REPO,
+    START_NS,
+    Command,
+    HandStopwatch,
+    linear,
+    run_request,
+    scenario_file,
+)
+from tests.mmbot.experiment.plans import plan, plan_file
 
 from mmbot.errors import ConfigError
 from mmbot.experiment.plan import Stage, load_experiment
 from mmbot.experiment.switchback import Schedule
 from mmbot.model.orders import arm_of
 from mmbot.runtime.run import EngineKind, Run, RunRequest, interrupted
+from mmbot.units import SECOND
 
 SYMBOLS = {"SYNTH01USDT": {"base": "S1", "seed": 1}, "SYNTH02USDT": {"base": "S2", "seed": 2}}
 SECTIONS = {"telemetry": {"sample_interval_s": 1, "checkpoint_interval_s": 3}}
@@ -127,6 +137,70 @@ def test_an_interrupted_run_goes_on_in_the_arm_that_it_was_in(engine: EngineKind
         pass
     assert again.digest == whole.digest
     playing.close()
+
+
+def test_an_interrupted_run_of_a_plan_is_resumed_by_the_command_where_its_files_are(
+    mmbot: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(folder)
+    whole = played(asked("whole"))
+    run = Run(asked("cut"), HandStopwatch(1_000))
+    playing = iter(run)
+    for _ in range(40):
+        next(playing)
+    shutil.copytree(run.directory, "left")
+    playing.close()
+    monkeypatch.chdir(folder / "scenarios")
+    code, _, said = mmbot("run", "--resume", folder / "left")
+    assert (code, said.count("\n")) == (2, 1)
+    assert f"files of its plan are named from {folder}, and the working directory is" in said
+    monkeypatch.chdir(folder)
+    text = Path("wider.yaml").read_text()
+    Path("wider.yaml").write_text(text.replace('"seed": 1', '"seed": 2'))
+    code, _, said = mmbot("run", "--resume", "left")
+    assert (code, said.count("\n")) == (2, 1)
+    assert "left: cannot be resumed: experiment is 50 of" in said, "the plan was edited meanwhile"
+    Path("wider.yaml").write_text(text)
+    assert mmbot("run", "--resume", "left")[0] == 0
+    found = msgspec.json.decode(Path("left/manifest.json").read_bytes())
+    assert (found["status"], found["run_digest"]) == ("complete", manifest(whole)["run_digest"])
+
+
+def test_a_label_alone_changes_nothing_but_names():
+    """Under a stage that gives all of its blocks to one arm, every order and fill is that of a run without a
+    plan; so it is where the arm is the candidate, whose configuration here is the baseline's.
+    """
+    Path("wider.b.yaml").write_text("{}\n")
+    plain = played(asked("plain", plan=None, stage=None))
+    for stage, arm in ((Stage.TEN, "A"), (Stage.HUNDRED, "B")):
+        name = f"stage-{stage}"
+        plan_file(Path.cwd(), block="4s", washout="1s", seed=_seed_of_one_arm(stage))
+        run = played(asked(name, stage=stage))
+        assert {row["arm"] for row in rows(run, "fills")} == {arm}
+        for feed in ("pipeline_ticks", "fills"):
+            assert len(rows(plain, feed)) > 10
+            assert [_nameless(row) for row in rows(run, feed)] == [
+                _nameless(row) for row in rows(plain, feed)
+            ]
+
+
+def _seed_of_one_arm(stage: Stage) -> int:
+    """Of a plan that has no block of the other arm in the first 22 s."""
+    for seed in range(1000):
+        schedule = Schedule(plan(block="4s", washout="1s", seed=seed), stage, 0)
+        blocks = [block for name in ("majors", "others") for block in schedule.blocks(name, 24 * SECOND)]
+        if len({block.arm for block in blocks}) == 1:
+            return seed
+    raise AssertionError("no seed of 1,000 leaves six blocks to one arm")
+
+
+def _nameless(row: dict[str, Any]) -> dict[str, Any]:
+    """Without names of the run and of arms, and without what the machine measured."""
+    named = {"run_id", "arm"}
+    kept = {name: value for name, value in row.items() if name not in named}
+    if "client_id" in kept:
+        kept["client_id"] = kept["client_id"].partition("-")[2]
+    return kept
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_metrics_of_the_rows_so_far_are_served_while_it_runs(tmp_path: Path):
     assert run.url is not None
     text = fetched(run.url, "/metrics").decode()
     assert seen > 0
-    assert f'mmbot_ticks_total{{symbol="bybit_linear:SYNTHUSDT"}} {seen}.0\n' in text
+    assert f'mmbot_ticks_total{{arm="A",symbol="bybit_linear:SYNTHUSDT"}} {seen}.0\n' in text
     assert manifest(run)["metrics_url"] == f"{run.url}/metrics"
     for _ in playing:
         pass

@@ -68,7 +68,7 @@ def test_what_it_says_while_it_plays_is_what_it_wrote(run: Run):
     fills = [row for row in rows if isinstance(row, FillRow)]
     assert (state.ticks, state.now_ns) == (len(ticks), ticks[-1].ts_ns) == (run.counts.ticks, ticks[-1].ts_ns)
     assert state.results[0].fills == len(fills) > 0
-    assert f'mmbot_ticks_total{{symbol="bybit_linear:SYNTHUSDT"}} {len(ticks)}.0\n' in metrics
+    assert f'mmbot_ticks_total{{arm="A",symbol="bybit_linear:SYNTHUSDT"}} {len(ticks)}.0\n' in metrics
     assert state.facts.planned_ns == run.planned_ns
     (bot,) = run.engine.bots.values()
     last = state.symbols[0].last

@@ -68,9 +68,9 @@ def test_counts_and_gauges_of_ticks():
             tick_row(ts_ns=START_NS + 1, mid=None, bid=99.0, half_spread_bps=2.5, position=-3.0),
         ]
     )
-    assert value(found, "mmbot_ticks_total", symbol=KEY) == 2
-    assert value(found, "mmbot_deadline_misses_total", symbol=KEY) == 1
-    assert value(found, "mmbot_md_cache_reads_total", symbol=KEY, outcome="miss") == 1
+    assert value(found, "mmbot_ticks_total", symbol=KEY, arm="A") == 2
+    assert value(found, "mmbot_deadline_misses_total", symbol=KEY, arm="A") == 1
+    assert value(found, "mmbot_md_cache_reads_total", symbol=KEY, arm="A", outcome="miss") == 1
     assert value(found, "mmbot_guard_ticks_total", symbol=KEY, level="HARD") == 1
     assert value(found, "mmbot_guard_reason_ticks_total", symbol=KEY, reason="pnl") == 1
     assert value(found, "mmbot_mid_price", symbol=KEY) is None
@@ -124,11 +124,31 @@ def test_events_and_samples():
     assert value(found, "mmbot_order_path_seconds_sum", step="send") == 4e-5
 
 
+def test_ticks_and_fills_of_two_arms_are_counted_apart():
+    metrics = RunMetrics([linear()], run_id="r1", arm="AB", data_kind="synthetic")
+    assert value(read(metrics.exposed("")[0]), "mmbot_ticks_total", symbol=KEY, arm="B") == 0
+    candidate = fill_row()
+    candidate.arm = "B"
+    ticks = [tick_row(), tick_row(deadline_miss=True), tick_row()]
+    for row, arm in zip(ticks, "ABB", strict=True):
+        row.arm = arm
+    metrics.rows([*ticks, candidate])
+    found = read(metrics.exposed("")[0])
+    assert [value(found, "mmbot_ticks_total", symbol=KEY, arm=arm) for arm in "AB"] == [1, 2]
+    assert [value(found, "mmbot_deadline_misses_total", symbol=KEY, arm=arm) for arm in "AB"] == [0, 1]
+    assert [total(found, "mmbot_fills_total", arm=arm) for arm in "AB"] == [0, 1]
+
+
 def test_before_the_first_row_what_is_counted_is_zero_and_what_is_measured_is_absent():
     found = exported([])
     assert value(found, "mmbot_run_info", run_id="r1", arm="A", data_kind="synthetic") == 1
-    assert value(found, "mmbot_deadline_misses_total", symbol=KEY) == 0
-    assert value(found, "mmbot_fills_total", symbol=KEY, currency="USDT", side="sell", liquidity="taker") == 0
+    assert value(found, "mmbot_deadline_misses_total", symbol=KEY, arm="A") == 0
+    assert (
+        value(
+            found, "mmbot_fills_total", symbol=KEY, arm="A", currency="USDT", side="sell", liquidity="taker"
+        )
+        == 0
+    )
     assert value(found, "mmbot_breaker_not_closed", venue="bybit_linear") == 0
     for absent in ("mmbot_mid_price", "mmbot_pnl", "mmbot_resident_memory_bytes", "mmbot_run_clock_seconds"):
         assert [name for name, _ in found if name == absent] == []

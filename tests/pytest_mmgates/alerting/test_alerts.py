@@ -1,5 +1,6 @@
 """Alerts are what the rules say, whatever the bot calls its metrics."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -9,21 +10,24 @@ from tests.pytest_mmgates.alerting.promql import series_in
 
 from pytest_mmgates.alerting.alerts import Alert, alerts_of
 from pytest_mmgates.alerting.exports import Exported, Exports, read_exports
+from pytest_mmgates.alerting.naming import alert_name, watched_rules
 from pytest_mmgates.alerting.prometheus import rule_files
 from pytest_mmgates.alerting.queries import QUERIES, quantile
+from pytest_mmgates.armrules import parse_safety
 from pytest_mmgates.errors import CommandError
 from pytest_mmgates.gatefile import Gate, read_gate
 from pytest_mmgates.metrics.windowed import WINDOWED
 
 GATE = Path(__file__).parents[3] / "gates" / "soak.yaml"
 SYMBOL = {"symbol": "symbol"}
-MONEY = SYMBOL | {"ccy": "instruments", "kind": "liquidity"}
+ARMS = SYMBOL | {"trial": "arm"}
+MONEY = ARMS | {"ccy": "instruments", "kind": "liquidity"}
 FOREIGN = Exports(
     1,
     [
-        Exported("bot_loops_total", "counter", "1", "", "pipeline_ticks", None, SYMBOL),
-        Exported("bot_late_total", "counter", "1", "", "pipeline_ticks", "deadline_miss", SYMBOL),
-        Exported("bot_reads_total", "counter", "1", "", "pipeline_ticks", "cache", SYMBOL | {"how": "cache"}),
+        Exported("bot_loops_total", "counter", "1", "", "pipeline_ticks", None, ARMS),
+        Exported("bot_late_total", "counter", "1", "", "pipeline_ticks", "deadline_miss", ARMS),
+        Exported("bot_reads_total", "counter", "1", "", "pipeline_ticks", "cache", ARMS | {"how": "cache"}),
         Exported("bot_trades_total", "counter", "1", "", "fills", None, MONEY | {"way": "side"}),
         Exported("bot_traded_total", "counter", "1", "", "fills", "price, qty", MONEY),
         Exported("bot_open", "gauge", "1", "", "events", "breaker.state", {"at": "breaker.venue"}),
@@ -55,12 +59,13 @@ def test_a_rule_becomes_an_alert_with_its_hold_and_its_words(tmp_path: Path):
     found = alert(tmp_path, rule)
     assert found.name == "SoakStopDeadlineMissRatio"
     late, loops = (
-        f"sum without (symbol) (increase({name}[5m]))" for name in ("bot_late_total", "bot_loops_total")
+        f"sum without (symbol, trial) (increase({name}[5m]))"
+        for name in ("bot_late_total", "bot_loops_total")
     )
     assert found.expr.splitlines() == [
         f"{late} / {loops} > 0.05",
         f"and {loops} >= 300",
-        "and sum without (symbol) (bot_loops_total offset 5m)",
+        "and sum without (symbol, trial) (bot_loops_total offset 5m)",
     ]
     assert (found.hold_ns, found.keep_ns) == (600_000_000_000, 300_000_000_000)
     assert found.labels == {"severity": "critical", "owner": "trading-infra", "step": "soak"}
@@ -102,8 +107,8 @@ def test_a_time_is_in_seconds_and_growth_in_bytes_an_hour(tmp_path: Path):
 
 def test_shares_of_notional_keep_their_currency(tmp_path: Path):
     found = alert(tmp_path, "taker_share[1h] > 15%, n >= 100")
-    assert 'sum without (symbol, kind) (increase(bot_traded_total{kind="taker"}[1h]))' in found.expr
-    assert "sum without (symbol, kind, way) (increase(bot_trades_total[1h])) >= 100" in found.expr
+    assert 'sum without (symbol, trial, kind) (increase(bot_traded_total{kind="taker"}[1h]))' in found.expr
+    assert "sum without (symbol, trial, kind, way) (increase(bot_trades_total[1h])) >= 100" in found.expr
     assert "currency" in found.annotations["differs"]
 
 
@@ -125,6 +130,46 @@ def test_every_alert_has_a_stream_that_fires_it_and_one_that_does_not():
         cases[looks[0]["alertname"]].append(any(look["exp_alerts"] for look in looks))
     assert len(names) == len(set(names))
     assert set(map(tuple, cases.values())) == {(True, False)}
+
+
+def test_rules_of_safety_that_watch_the_candidate_are_alerts_of_its_series_alone():
+    gate = read_gate(GATE.with_name("ab.yaml"))
+    found = alerts_of(gate, FOREIGN)
+    names = ("AbStopTakerShare", "AbStopTakerShareFast", "AbStopDeadlineMissRatio")
+    assert [one.name for one in found] == [
+        *names,
+        "AbStopDeadlineMissRatioFast",
+        "AbStopDeadlineMissRatioNoData",
+    ]
+    takers, _, late, _, missing = found
+    assert 'increase(bot_late_total{trial="B"}[5m])' in late.expr
+    assert late.expr.count('trial="B"') == 4
+    assert takers.expr.count('trial="B"') == 4
+    assert late.annotations["summary"].startswith("B.deadline_miss.ratio over 5m is >= 2%")
+    assert "stands still" in late.annotations["differs"]
+    silent, few = missing.expr.split("\nor ")
+    whole = "sum without (symbol, trial) (increase(bot_loops_total[1m])) == 0"
+    there = 'sum without (symbol, trial) (bot_loops_total{trial="B"})'
+    assert silent == f"{whole} and {there}", "of a run that has this arm"
+    assert few.endswith('(increase(bot_loops_total{trial="B"}[1m])) > 0'), "else nobody misses it"
+    watched = replace(gate, stop=gate.of_candidate)
+    assert [name for name, _ in watched_rules(watched)] == ["stop", "stop"]
+    assert alert_name(watched, "stop", gate.of_candidate[1], "slow") == "AbStopDeadlineMissRatio"
+
+
+def test_what_watches_the_arms_has_a_name_though_no_alert():
+    rule = parse_safety("regress(tick_total.p95)[5m] <= 10% for 10m, no_data wait").violation
+    gate = replace(read_gate(GATE), stop=(rule,))
+    assert alert_name(gate, "stop", rule, "slow") == "SoakStopRegressTickTotalP95"
+
+
+def test_a_bot_that_does_not_tell_arms_apart_is_told_so():
+    metrics = [
+        msgspec.structs.replace(one, labels={key: of for key, of in one.labels.items() if of != "arm"})
+        for one in FOREIGN.metrics
+    ]
+    with pytest.raises(CommandError, match="found no label of field arm"):
+        alerts_of(read_gate(GATE.with_name("ab.yaml")), Exports(1, metrics))
 
 
 def test_a_quantile_is_asked_of_its_histogram():

@@ -19,11 +19,12 @@ from tests.pytest_mmgates.experiment.recorded import (
     variant,
 )
 
-from pytest_mmgates.experiment.decide import decide
+from pytest_mmgates.experiment.decide import SAFETY_LOOK, decide
 from pytest_mmgates.experiment.facts import facts_of
 from pytest_mmgates.experiment.pairing import pairs_of
 from pytest_mmgates.experiment.record import Part
-from pytest_mmgates.stats.acceptance import Decision
+from pytest_mmgates.stats.acceptance import Acceptance, Decision
+from pytest_mmgates.stats.sequence import Sequence
 
 
 def decided(made, sources=SOURCES):
@@ -85,7 +86,30 @@ def test_nothing_is_accepted_in_less_time_than_was_planned():
 def test_a_stage_for_safety_rejects_harm_and_accepts_nothing(stage):
     assert decided(live(0.5, stage=stage)).decision is Decision.GO_ON
     assert decided(live(-0.5, stage=stage)).decision is Decision.HARM
-    assert decided(live(0.0, stage=stage, noise_bps=0.1)).decision is Decision.GO_ON
+    useless = Decision.GO_ON if stage == "10" else Decision.FUTILE
+    assert decided(live(0.0, stage=stage, noise_bps=0.1)).decision is useless
+
+
+@pytest.mark.parametrize(
+    ("pairs", "asked", "decision"),
+    [(7, 8, Decision.GO_ON), (8, 8, Decision.HARM), (8, 0, Decision.HARM), (19, 20, Decision.GO_ON)],
+)
+def test_a_stage_for_safety_is_looked_at_from_the_pairs_of_its_plan_on(pairs, asked, decision):
+    made = live(-0.5, stage="10", pairs=pairs, least_pairs=asked)
+    assert decided(made).decision is decision
+    assert decided(live(-0.5, pairs=pairs, least_pairs=asked)).decision is Decision.GO_ON
+
+
+def test_two_equal_arms_are_seldom_taken_for_harm_by_a_stage_for_safety():
+    noise = np.random.default_rng(7).standard_t(4, size=(4000, 40))
+    rule = Acceptance(Sequence.tuned(RULE.alpha, SAFETY_LOOK), 0.2, SAFETY_LOOK, 40)
+    harmed = sum(_ever_harmed(rule, values) for values in noise)
+    assert harmed / len(noise) < 0.0345, "2.5 %, and what 4,000 of them may differ from it"
+
+
+def _ever_harmed(rule, values):
+    _, _, highs = rule.sequence.path(values)
+    return bool((highs[rule.first_look - 1 :] < 0).any())
 
 
 # what is void
@@ -253,6 +277,19 @@ def test_arms_that_never_traded_decide_nothing():
     assert found.decision is Decision.GO_ON
     assert found.variants[0].bounds is None
     assert found.variants[0].arms["A"].components == {}
+
+
+@pytest.mark.parametrize(("stage", "pairs"), [("50", 24), ("10", 8), ("100", 8)])
+@pytest.mark.parametrize("traded", [1, 7])
+def test_an_arm_that_hardly_traded_decides_nothing_however_sure_it_looks(stage, pairs, traded):
+    def change(one):
+        silent = one.arm == "B" and (one.pair is None or one.pair >= traded)
+        return msgspec.structs.replace(one, analysed=Part(), late=Part()) if silent else one
+
+    found = decided(live(-3.0, noise_bps=0.01, stage=stage, pairs=pairs, least_pairs=8, change=change))
+    assert found.decision is Decision.GO_ON
+    assert found.reason == f"an arm traded in {traded} of {pairs} pairs, expected at least 8"
+    assert found.variants[0].bounds.high < 0
 
 
 def test_facts_whose_hash_is_another_are_refused():

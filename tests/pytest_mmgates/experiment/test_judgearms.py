@@ -6,10 +6,10 @@ from tests.pytest_mmgates.experiment.recorded import RULE, SOURCES, live, part, 
 from tests.pytest_mmgates.experiment.test_blocks import GATE
 
 from pytest_mmgates.experiment.log import ExperimentLog
-from pytest_mmgates.experiment.record import TickTimes
+from pytest_mmgates.experiment.record import Part, TickTimes
 from pytest_mmgates.judge import judge
 from pytest_mmgates.verdict import Verdict
-from pytest_mmgates.watch.record import Fired, WatchRecord
+from pytest_mmgates.watch.record import Fired, Seen, WatchRecord
 
 HOUR = 3_600 * 10**9
 
@@ -56,6 +56,17 @@ def test_a_stage_for_safety_passes_when_it_was_as_long_as_planned():
     assert verdicts(live(-0.5, stage="10"))["delta(net_bps)"].verdict is Verdict.FAIL
 
 
+@pytest.mark.parametrize(("traded", "verdict"), [(7, Verdict.INCONCLUSIVE), (8, Verdict.PASS)])
+def test_a_stage_for_safety_in_which_an_arm_hardly_traded_has_seen_nothing(traded, verdict):
+    def change(one):
+        silent = one.arm == "B" and (one.pair is None or one.pair >= traded)
+        return msgspec.structs.replace(one, analysed=Part(), late=Part()) if silent else one
+
+    found = verdicts(live(1.0, stage="10", pairs=9, least_pairs=8, change=change))["delta(net_bps)"]
+    assert found.verdict is verdict
+    assert f"9 of 8 pairs, traded in {traded}, " in found.reason
+
+
 def slipping(bps):
     def change(one):
         worse = bps * (one.arm == "B") + 0.01 * (one.index % 7)
@@ -69,6 +80,24 @@ def test_slippage_is_broken_when_the_sequence_says_so(bps, verdict):
     found = verdicts(live(0.2, noise_bps=1.0, change=slipping(bps)))["delta(slippage_bps)"]
     assert (found.verdict, found.section) == (verdict, "safety")
     assert found.value == pytest.approx(bps, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("stage", "pairs", "bps", "verdict"),
+    [
+        ("10", 8, 0.0, Verdict.PASS),
+        ("10", 8, 0.5, Verdict.FAIL),
+        ("10", 7, 0.5, Verdict.INCONCLUSIVE),
+        ("100", 8, 0.0, Verdict.PASS),
+        ("50", 12, 0.0, Verdict.INCONCLUSIVE),
+    ],
+)
+def test_slippage_at_a_stage_for_safety_is_judged_on_the_pairs_of_the_plan(stage, pairs, bps, verdict):
+    made = live(0.2, noise_bps=1.0, stage=stage, pairs=pairs, least_pairs=8, change=slipping(bps))
+    found = verdicts(made)["delta(slippage_bps)"]
+    assert (found.verdict, found.n) == (verdict, pairs)
+    if verdict is Verdict.PASS:
+        assert "of 8 pairs, the rule asks for 24" in found.reason
 
 
 def test_slippage_before_its_first_look_and_of_nothing():
@@ -116,6 +145,39 @@ def test_what_was_watched_is_a_verdict():
     assert (found.verdict, found.section, found.value) == (Verdict.FAIL, "safety", 4.0)
     assert found.rule == str(rule)
     assert verdicts(live())["B.deadline_miss.ratio"].verdict is Verdict.NO_DATA
+
+
+@pytest.mark.parametrize(
+    ("stage", "seen", "verdict"),
+    [
+        ("10", Seen(0.05, 63), Verdict.PASS),
+        ("100", Seen(0.05, 63), Verdict.PASS),
+        ("10", Seen(0.30, 9), Verdict.INCONCLUSIVE),
+        ("10", None, Verdict.INCONCLUSIVE),
+        ("50", Seen(0.05, 63), Verdict.INCONCLUSIVE),
+    ],
+)
+def test_what_no_window_had_enough_of_is_judged_on_all_that_was_seen_for_safety(stage, seen, verdict):
+    rule = next(rule for rule in GATE.safety if rule.metric == "taker_share")
+    few = WatchRecord(
+        str(rule.violation), "stop", above=True, absent_why="63 fills in 6h, asked for 100", most_n=63
+    )
+    made = live(0.0, stage=stage, pairs=24)
+    found = verdicts(made, (msgspec.structs.replace(few, seen=seen),))["B.taker_share"]
+    assert (found.verdict, found.section) == (verdict, "safety")
+    assert found.reason.endswith("63 fills in 6h, asked for 100")
+    if verdict is Verdict.PASS:
+        assert (found.value, found.n) == (5.0, 63)
+        assert found.reason.startswith("all that was seen, 63 fills; ")
+
+
+def test_nothing_seen_is_no_data_and_what_fired_is_not_forgiven_for_safety():
+    rule = next(rule for rule in GATE.safety if rule.metric == "taker_share")
+    made = live(0.0, stage="10", pairs=24)
+    assert verdicts(made)["B.taker_share"].verdict is Verdict.NO_DATA
+    fired = Fired(at_ns=1, by="fast", value=0.5, n=40, why="50% for 1 min")
+    record = WatchRecord(str(rule.violation), "stop", above=True, fired=fired, seen=Seen(0.01, 900))
+    assert verdicts(made, (record,))["B.taker_share"].verdict is Verdict.FAIL
 
 
 def test_void_is_no_data_for_every_rule():
