@@ -68,7 +68,7 @@ def played(
     [directory] = (project.path / "artifacts/runs/ab-wider/live").iterdir()
     verdicts = project.path / "artifacts/verdicts"
     verdict = json.loads((verdicts / "ab.json").read_text())
-    assert (verdicts / "ab.50.json").read_bytes() == (verdicts / "ab.json").read_bytes()
+    assert (verdicts / f"ab.{stage}.json").read_bytes() == (verdicts / "ab.json").read_bytes()
     return verdict, json.loads((directory / "manifest.json").read_text()), directory
 
 
