@@ -96,12 +96,14 @@ async def connect(
 ) -> WsConnection:
     """Open a connection to `ws://` or `wss://`, the latter with the system's certificates.
 
-    `on_open` runs before the first message does. `on_life`: a ping or pong of the peer came. Raises
-    TransportError (phase `connect`) naming what failed: the name, the socket, TLS, the status, the time.
+    `on_open` runs before the first message does. `on_life`: a ping or pong of the peer came. The socket is
+    given `timeout_s`, and so is the handshake after it. Raises TransportError (phase `connect`) naming what
+    failed: the name, the socket, TLS, the status, the time.
     """
     listener = _Listener(url, on_message, on_open, on_life, clock)
     try:
-        async with asyncio.timeout(timeout_s):
+        # Cancelled in a handshake, picows leaves the socket open; its own timeout closes it, and comes first.
+        async with asyncio.timeout(2 * timeout_s):
             await picows.ws_connect(
                 lambda: listener,
                 url,
@@ -110,7 +112,11 @@ async def connect(
                 max_frame_size=_MESSAGE_BYTES,
                 max_redirects=0,
             )
+    except asyncio.CancelledError:
+        listener.abandoned = True
+        raise
     except TimeoutError as error:
+        listener.abandoned = True
         raise TransportError(f"{url}: no connection within {timeout_s:g} s", "connect") from error
     except picows.WSHandshakeError as error:
         status = error.response.status if error.response is not None else None
@@ -137,10 +143,14 @@ class _Listener(picows.WSListener):
         self._clock = clock
         self._parts: list[bytes] = []
         self.connection: WsConnection
+        self.abandoned = False
+        """Nobody waits for the connection any longer: it is hung up should it come."""
 
     def on_ws_connected(self, transport: picows.WSTransport) -> None:
         self.connection = WsConnection(self._url, transport)
-        if self._on_open is not None:
+        if self.abandoned:
+            self.connection.give_up("nobody waited for it any longer")
+        elif self._on_open is not None:
             self._guarded(self._on_open, self.connection)
 
     def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import base64
+import contextlib
 import hashlib
+import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -183,6 +185,36 @@ async def test_a_host_that_never_answers_is_given_up_in_time() -> None:
     async with bare(silent) as port:
         with pytest.raises(TransportError, match=r"no connection within 0.05 s"):
             await connect(f"ws://127.0.0.1:{port}", Heard().take, timeout_s=0.05)
+
+
+async def test_a_handshake_that_nobody_waits_for_any_longer_is_hung_up() -> None:
+    asked, given_up, hung_up = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        await given_up.wait()
+        key = re.search(rb"(?i)sec-websocket-key: (\S+)", request)
+        assert key is not None
+        writer.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: " + _accept(key[1]) + b"\r\n\r\n\x81\x02hi"
+        )
+        with contextlib.suppress(ConnectionResetError):
+            await reader.read()
+        hung_up.set()
+
+    async with bare(late) as port:
+        heard = Heard()
+        opening = asyncio.ensure_future(connect(f"ws://127.0.0.1:{port}", heard.take))
+        await asked.wait()
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        given_up.set()
+        async with asyncio.timeout(4.0):
+            await hung_up.wait()
+        assert heard.messages.empty()
 
 
 async def test_what_is_open_before_the_first_message() -> None:
