@@ -7,7 +7,8 @@ import json
 import math
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Generator, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -22,14 +23,18 @@ from mmbot.config.scenario import load_scenario
 from mmbot.config.settings import load_config, settings_of
 from mmbot.config.snapshot import SNAPSHOT, load_snapshot
 from mmbot.errors import ConfigError, MmbotError
+from mmbot.experiment.plan import load_experiment
+from mmbot.ops import evidence, finish_line
 from mmbot.ops.prep import Asked, Prep, PrepRequest, prepare, write
 from mmbot.ops.prep import Verdict as PrepVerdict
 from mmbot.ops.red_button import Rehearsal, RehearsalRequest, rehearse
+from mmbot.ops.workflow import Task, task_named
 from mmbot.runtime import provenance
 from mmbot.telemetry.metrics import table
 from mmbot.units import SECOND
 from pytest_mmgates.alerting.exports import read_exports
 from pytest_mmgates.alerting.page import NAME as PAGE
+from pytest_mmgates.collection import steps_asked
 from pytest_mmgates.commands.alerts import made
 from pytest_mmgates.commands.check import read_gates
 from pytest_mmgates.errors import MmgatesError
@@ -39,8 +44,11 @@ from pytest_mmgates.report.files import pages, write_atomically
 from pytest_mmgates.report.page import Banner, Table, facts_page
 from pytest_mmgates.report.soak_start import Readiness, SoakStart
 from pytest_mmgates.report.soak_start import soak_start as soak_start_files
+from pytest_mmgates.steps import AB, DATASET
 
 GB = 1e9
+_FILE_TIMES_NS = SECOND // 50
+"""How far behind the clock a file system's times may be."""
 _MINUTES_TOLD = 120
 """Beyond, an age is told in hours."""
 
@@ -49,6 +57,85 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """Only what lies in this directory asks; None leaves the answer to others."""
     without_plugin = not config.pluginmanager.hasplugin("mmgates")
     return True if without_plugin and collection_path.suffix == ".py" else None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Only the one process that writes keeps records. The plugin has said by now which one that is."""
+    if config.pluginmanager.hasplugin("mmgates-controller"):
+        config.pluginmanager.register(Recorder(config), "mmbot-recorder")
+
+
+class Recorder:
+    """Keeps a record of each step of the workflow that the session played (`mmbot.ops.evidence`), and the
+    finish line. What played parts alone is no step: it has no record, and its verdict counts for nothing.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._options = read_options(config)
+        self._began_ns = wall_ns()
+        self._checks: dict[str, Counter[str]] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count checks by outcome; one that does not come to its call counts as what ended it."""
+        if report.when == "call" or not report.passed:
+            for step in steps_asked(self._config) & report.keywords.keys():
+                self._checks.setdefault(step, Counter())[report.outcome] += 1
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Behind everybody who writes verdicts."""
+        result = yield
+        try:
+            played = [self._record(step, int(session.exitstatus)) for step in self._checks]
+            if any(played):
+                finish_line.write(finish_line.look(_from_here(self._options.out_dir), wall_ns()))
+        except (MmbotError, MmgatesError) as error:
+            self._config.get_terminal_writer().line(f"ERROR: {error}", red=True)
+            session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+        return result
+
+    def _record(self, step: str, ended: int) -> bool:
+        """Whether there is a record of it now: not of what left an older verdict as it was."""
+        options, out = self._options, _from_here(self._options.out_dir)
+        task = task_named(f"{step}.{options.stage}" if step == AB else step)
+        if task is None or options.asked_parts or self._is_older(out / task.evidence):
+            return False
+        checks = self._checks[step]
+        evidence.keep(
+            task,
+            out,
+            said=evidence.found(task, out, checks, ended),
+            checks=checks,
+            command=shlex.join(["pytest", *self._config.invocation_params.args]),
+            inputs=_inputs(options, task),
+            code=provenance.code() | {"source_sha256": provenance.source_sha256()},
+            now_ns=wall_ns(),
+        )
+        return True
+
+    def _is_older(self, path: Path) -> bool:
+        return path.is_file() and path.stat().st_mtime_ns < self._began_ns - _FILE_TIMES_NS
+
+
+def _inputs(options: Options, task: Task) -> list[Path]:
+    """What a step rests on: its rules, its configuration and market, and what the step before made."""
+    found = [] if task.gate is None else [options.gates_dir / Path(task.gate).name]
+    name = options.selected[0]
+    if task.step in ("prep", "shadow", "soak"):
+        found += [*(options.config_of(task.step) or (options.root / "config.yaml",)), options.file_of(name)]
+    elif task.step == DATASET:
+        feeds = [Path(place) for place in options.feeds] or [options.out_dir / "edge" / "feeds"]
+        found += [place / "manifest.json" for place in feeds]
+    elif task.step == AB:
+        path = options.plan_of(options.experiment)
+        plan = load_experiment(path, options.scenarios_dir).plan
+        files = dict.fromkeys([*plan.files("A"), *plan.files("B")])
+        found += [path, *files, options.file_of(plan.scenario)]
+    elif task.step == "lock":
+        found += [options.file_of(name), options.out_dir / "runs" / f"shadow-{name}" / "manifest.json"]
+    return [_from_here(path) for path in found if path.is_file()]
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from mmbot import cli_calibrate, cli_live, cli_metrics, cli_record, cli_rollout, cli_soak
+from mmbot import cli_calibrate, cli_live, cli_metrics, cli_record, cli_rollout, cli_soak, cli_workflow
 from mmbot.audit import broken_line
 from mmbot.cli_paper import paper
 from mmbot.cli_top import top
@@ -71,6 +71,9 @@ calibrate_app.command()(cli_calibrate.weights)
 calibrate_app.command()(cli_calibrate.queue)
 app.command("record")(cli_record.command)
 app.command("metrics")(cli_metrics.command)
+app.command()(cli_workflow.status)
+app.command("next", context_settings={"allow_extra_args": True})(cli_workflow.next_)
+app.command("all")(cli_workflow.all_)
 app.command()(cli_live.kill)
 app.command()(cli_live.resume)
 app.command()(cli_live.guard)

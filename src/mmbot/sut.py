@@ -36,7 +36,7 @@ A live run is a shadow run: market data of the venue, simulated fills, no order 
 trades where MMBOT_LIVE=1 is set: with all that `mmbot run --mode live` asks for. What comes over plain
 HTTP is a market that somebody plays, and its rows say synthetic.
 
-A tape times the pipeline on the first `ticks` of a scenario with one symbol, after `lead_ticks` to warm up.
+A tape times the pipeline on the first `ticks` of a scenario's first symbol, after `lead_ticks` to warm up.
 Request keys: `scenario`, and where the default is not wanted `config`, `data_dir`, `seed`, `ticks`,
 `lead_ticks`, `repeats` (how often each tick is done within one sample), `market` (plain, or compiled: in
 kernels, as live), `sha256` (of the market that is expected) and `clock` (a callable without arguments that

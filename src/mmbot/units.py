@@ -14,7 +14,8 @@ Lots = NewType("Lots", int)
 US = 1_000
 MS = 1_000_000
 SECOND = 1_000_000_000
-DAY = 86_400 * SECOND
+HOUR = 3_600 * SECOND
+DAY = 24 * HOUR
 BPS = 1e4
 """Basis points in one: `ratio * BPS` is bps."""
 

@@ -76,7 +76,7 @@ def _finish(state: State) -> None:
     state.results = [result for spec in specs if (result := _result(state, spec))]
     options = state.options
     try:
-        files = artifacts(state.results, options.selected[0], options.out_dir, options.formats)
+        files = artifacts(state.results, options.selected[0], options.out_dir, options.formats, options.stage)
         write_atomically(files)
         state.written += [options.shown(path) for path, text in files.items() if text is not None]
         state.written += [options.shown(path) for path in _publish(state)]

@@ -241,6 +241,10 @@ class Options:
         """Where the scenario's file lies."""
         return self.live_dir if self.is_live(scenario) else self.scenarios_dir
 
+    def file_of(self, scenario: str) -> Path:
+        """The scenario's file; that of a stretch is its market's."""
+        return self.folder_of(scenario) / f"{base_of(scenario)}.yaml"
+
     @property
     def experiment(self) -> str:
         """The name of the plan that was asked for, or of the only one; MarkError where it is not there."""
@@ -283,7 +287,7 @@ class Options:
 
     def missing_scenario(self, names: Sequence[str]) -> str | None:
         """Why one of the names cannot be run, or None."""
-        wrong = [name for name in names if name not in self.existing and not self.is_live(name)]
+        wrong = [name for name in names if base_of(name) not in self.existing and not self.is_live(name)]
         if not wrong:
             return None
         known = ", ".join(self.existing) or "none"
@@ -493,6 +497,11 @@ def _captures_beside(root: Path) -> Path:
 def _out_dir(asked: str, root: Path, here: Path) -> Path:
     """The default belongs to the project; a directory that was typed belongs to where it was typed."""
     return root / asked if asked == _DEFAULT_OUT else here / asked
+
+
+def base_of(scenario: str) -> str:
+    """The scenario that a stretch is of: `demo-14d@soak` -> `demo-14d`."""
+    return scenario.partition("@")[0]
 
 
 def _seeds(asked: int | None) -> int | None:

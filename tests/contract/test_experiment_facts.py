@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
+from tests.mmbot.experiment.plans import written
 
+from mmbot.config.calibrated import Window, sealed
 from mmbot.errors import ConfigError
 from mmbot.experiment.plan import Stage, load_experiment
 from mmbot.experiment.switchback import Schedule
@@ -58,6 +61,36 @@ def test_a_live_stage_has_the_blocks_of_its_schedule(tmp_path: Path, stage: str)
         drawn = schedule.block(block.cluster, block.index)
         assert (block.arm, block.pair, block.analysed_ns) == (drawn.arm, drawn.pair, drawn.analysed_ns)
     assert not found.runs
+
+
+def test_data_that_the_candidate_was_calibrated_on_is_no_evidence(tmp_path: Path):
+    window = Window("d" * 64, START_NS, START_NS + HOUR, ["bybit_linear:SYNTH01USDT"])
+    facts_of_seal = {
+        **dict.fromkeys(("made_by", "reason", "dataset", "dataset_sha256", "config_sha256"), "x"),
+        "outcome": "new",
+        "data_kind": "synthetic",
+        "window": msgspec.to_builtins(window),
+        "window_sha256": window.sha256,
+        "intervals": {},
+    }
+    overlay = tmp_path / "calibrated_weights.yaml"
+    overlay.write_bytes(msgspec.json.encode(sealed(facts_of_seal, {"spread": {"base_bps": 4.0}})))
+    shipped = {"scenario": "demo-14d", "gate": "gates/ab.yaml", "arms": {"A": [], "B": [str(overlay)]}}
+    (tmp_path / "wider.yaml").write_bytes(msgspec.json.encode(written(**shipped)))
+    found = facts(tmp_path / "wider.yaml", "replay", tmp_path)
+    assert [(seen.sha256, seen.from_ns, seen.to_ns) for seen in found.seen] == [
+        ("d" * 64, START_NS, START_NS + HOUR)
+    ]
+
+
+@pytest.mark.parametrize(("scenario", "played"), [("soak-72h", "soak-72h"), ("demo-14d", "demo-14d@50")])
+def test_a_stage_plays_its_own_stretch_where_the_scenario_has_one(tmp_path: Path, scenario: str, played: str):
+    path = tmp_path / "wider.yaml"
+    wider = {"A": [], "B": ["experiments/wider-spread.b.yaml"]}
+    shipped = written(scenario=scenario, gate="gates/ab.yaml", arms=wider)
+    path.write_bytes(msgspec.json.encode(shipped))
+    found = facts(path, "50", tmp_path, start_ns=START_NS, until_ns=START_NS + HOUR)
+    assert found.scenario == played
 
 
 def test_facts_that_are_kept_are_read_back(tmp_path: Path):

@@ -66,7 +66,9 @@ def played(
     words = words or (("--mmgates-duration=80s",) if stage == "50" else ())
     project.runpytest_inprocess("-p", "no:asyncio", "-m", "ab", "--mmgates-rollout", stage, *words)
     [directory] = (project.path / "artifacts/runs/ab-wider/live").iterdir()
-    verdict = json.loads((project.path / "artifacts/verdicts/ab.json").read_text())
+    verdicts = project.path / "artifacts/verdicts"
+    verdict = json.loads((verdicts / "ab.json").read_text())
+    assert (verdicts / f"ab.{stage}.json").read_bytes() == (verdicts / "ab.json").read_bytes()
     return verdict, json.loads((directory / "manifest.json").read_text()), directory
 
 

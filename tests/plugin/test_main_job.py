@@ -6,6 +6,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 OWN_NAMES = ["baseline/stage_budgets.json", "md_cache/shadow_report.md", "verdicts/shadow.json"]
+OF_THE_STEPS = ["reports/FINISH_LINE_REPORT.md", "workflow/shadow.json"]
+"""Beside them, of the shipped steps: what the step's own folder keeps of a session."""
 
 
 def test_four_rules_pass_and_every_artifact_is_written(project):
@@ -89,6 +91,7 @@ def test_only_the_first_selected_scenario_writes_the_workflow_names(project):
     assert project.written() == sorted(
         [
             *OWN_NAMES,
+            *OF_THE_STEPS,
             *(f"verdicts/{name}" for name in others),
             *(f"baseline/stage_budgets.{name}.json" for name in ("btcusdt-8m", "eth-3venues")),
             *(f"md_cache/shadow_report.{name}.md" for name in ("btcusdt-8m", "eth-3venues")),

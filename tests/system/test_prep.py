@@ -29,14 +29,23 @@ def mmbot(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([script, *arguments], cwd=project, capture_output=True, text=True, check=False)
 
 
+def stands(project: Path) -> tuple[str, str | None]:
+    """Of prep, and why, as `mmbot status` reads it from the session's record."""
+    found = msgspec.json.decode(mmbot(project, "status", "--json").stdout)
+    prep = found["steps"][0]["tasks"][0]
+    return prep["state"], prep["why"]
+
+
 def test_a_release_is_prepared_and_rolled_back(project: Path):
     before = (project / "config.yaml").read_bytes()
     prepared = mmbot(project, "prep")
     assert prepared.returncode == 0, prepared.stdout
     assert f"{len(CHECKS)} passed" in prepared.stdout
+    assert stands(project) == ("accepted", None)
     (project / "config.yaml").write_bytes(
         before.replace(b"queue_aware:\n  enabled: true", b"queue_aware:\n  enabled: off", 1)
     )
+    assert stands(project) == ("stale", "config.yaml has changed since")
     back = mmbot(project, "rollback", "--values", "new")
     assert (back.returncode, back.stderr) == (0, "")
     assert "-  enabled: off" in back.stdout

@@ -27,6 +27,17 @@ Its market is whatever happens; instruments come from the venue.
 for each of both, each with a position and orders of its own. It belongs to the scenario, so that what is
 judged does not depend on how many processes play it. `config` is an overlay over config.yaml; the report
 prints what it changed.
+
+`stretches` are named pieces of the market, each a scenario of its own, NAME@STRETCH: what the steps of the
+workflow play, so that none sees another's market:
+
+    stretches:
+      shadow: {duration: 60m}
+      soak: {begin: 24h, duration: 72h}
+
+Decided: one begins with the first snapshot received `begin` after the market's own start or later, because
+there the book can be picked up, and a market that does not hold the whole of it is an error when it is
+opened. A stretch is never shortened, and nothing is played twice.
 """
 
 from collections import Counter
@@ -45,6 +56,9 @@ from mmbot.units import MS, Ns, parse_duration
 _FIRST_NS, _LAST_NS = 10**18, 9 * 10**18
 """Receive times that a recording can hold: 19 digits, 63 bits."""
 
+
+_AT = "@"
+"""Between the name of a scenario and that of its stretch."""
 
 _MADE_OF = {"recorded": [["feeds"]], "synthetic": [["market"], ["feeds"]], "live": [["live"]]}
 """What a scenario of each kind is made of."""
@@ -115,6 +129,29 @@ class _SharedSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     symbols: dict[str, _OwnSpec]
 
 
+class Stretch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A piece of a market: how long it is, and how long after the market's start it begins; without `begin`,
+    with the market.
+    """
+
+    duration: str
+    begin: str | None = None
+
+    def __post_init__(self) -> None:
+        parse_duration(self.duration)
+        if self.begin is not None:
+            parse_duration(self.begin)
+
+    @property
+    def begin_ns(self) -> Ns:
+        return Ns(0) if self.begin is None else parse_duration(self.begin)
+
+    @property
+    def text(self) -> str:
+        """`72h from 24h on`."""
+        return f"{self.duration} from {self.begin or 'the start'} on"
+
+
 class _Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a scenario is, as written and as meant."""
 
@@ -126,6 +163,7 @@ class _Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     live: LiveSpec | None = None
     parts: list[Literal["symbol", "day"]] = []
     config: dict[str, Any] = {}
+    stretches: dict[str, Stretch] = {}
 
 
 class _Written(_Facts, frozen=True, kw_only=True):
@@ -138,6 +176,8 @@ class Scenario(_Facts, frozen=True, kw_only=True):
     """One scenario: feeds of a recording, or generated markets, one for each symbol."""
 
     markets: list[SyntheticSpec] = []
+    stretch: Stretch | None = None
+    """What of the market it is; None: all of it."""
 
     @property
     def duration_ns(self) -> Ns:
@@ -149,8 +189,36 @@ class Scenario(_Facts, frozen=True, kw_only=True):
         return [feed.instrument for feed in self.feeds] + [market.instrument for market in self.markets]
 
 
+def base_of(name: str) -> str:
+    """The scenario that a stretch is of: `demo-14d@soak` -> `demo-14d`."""
+    return name.partition(_AT)[0]
+
+
+def stretch_name(base: str, stretch: str) -> str:
+    return f"{base}{_AT}{stretch}"
+
+
 def load_scenario(name: str, folder: Path) -> tuple[Scenario, Document]:
-    """The scenario and its config overlay. Raises ConfigError naming file, line and key."""
+    """The scenario, or a stretch of one, and its config overlay. Raises ConfigError naming file, line and
+    key.
+    """
+    base, at, stretch = name.partition(_AT)
+    scenario, document = _load_whole(base, folder)
+    return (_stretched(scenario, stretch, document) if at else scenario), document.section("config")
+
+
+def _stretched(scenario: Scenario, name: str, document: Document) -> Scenario:
+    if name not in scenario.stretches:
+        known = ", ".join(scenario.stretches) or "none"
+        raise ConfigError(f"{document.name}: no stretch {name!r}; there are: {known}")
+    stretch = scenario.stretches[name]
+    title = f"{scenario.title}: {stretch.text}"
+    return msgspec.structs.replace(
+        scenario, title=title, duration=stretch.duration, stretch=stretch, stretches={}
+    )
+
+
+def _load_whole(name: str, folder: Path) -> tuple[Scenario, Document]:
     path = folder / f"{name}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in folder.glob("*.yaml"))) or "none"
@@ -173,10 +241,13 @@ def load_scenario(name: str, folder: Path) -> tuple[Scenario, Document]:
         )
     if written.kind == "live" and written.parts:
         raise ConfigError(f"{document.where(('parts',))}: parts: a live market cannot be cut into parts")
+    if written.stretches and (written.kind == "live" or "day" in written.parts):
+        where = f"{document.where(('stretches',))}: stretches"
+        raise ConfigError(f"{where}: expected none of a live market, and none beside parts by day")
     facts = {name: getattr(written, name) for name in _Facts.__struct_fields__}
     scenario = Scenario(**facts, markets=[] if written.market is None else list(_markets(document)))
     _check_instruments(scenario, document)
-    return scenario, document.section("config")
+    return scenario, document
 
 
 def _markets(document: Document) -> Iterator[SyntheticSpec]:

@@ -37,7 +37,7 @@ from mmbot.config.settings import Settings, load_settings
 from mmbot.errors import CalibrationError, ConfigError, DatasetError
 from mmbot.ops.dataset import DatasetRequest, read_moment, work_out
 from mmbot.runtime.run import EngineKind, Run, RunRequest, part_names
-from mmbot.runtime.tape import cache_folder, open_tape
+from mmbot.runtime.tape import cache_folder, held_ns, open_tape
 from mmbot.units import SECOND
 
 _KINDS = ("recorded", "live", "synthetic")
@@ -285,7 +285,8 @@ class _Replays:
                 f"scenario {name}: is {tape.kind}, data {data_sha256[:12]}; expected {source.kind},"
                 f" {source.made.data_sha256[:12]}, from which {source.name} was made"
             )
-        self._duration_s = (until_ns + _AFTER_NS - tape.first_ns) / SECOND
+        wanted_ns = until_ns + _AFTER_NS - tape.first_ns
+        self._duration_s = min(wanted_ns, held_ns(scenario, tape)) / SECOND
 
     def __call__(self, weights: Weights) -> Fills:
         if weights not in self._played:

@@ -7,8 +7,10 @@ from typing import Any
 
 import msgspec
 
+from mmbot.config.calibrated import window_of
+from mmbot.config.scenario import load_scenario, stretch_name
 from mmbot.errors import ConfigError
-from mmbot.experiment.plan import ARMS, Experiment, Stage, load_experiment
+from mmbot.experiment.plan import ARMS, Experiment, Plan, Stage, load_experiment
 from mmbot.experiment.switchback import Block, Schedule
 from mmbot.experiment.variants import variants
 from mmbot.ops.files import write_atomically
@@ -48,7 +50,7 @@ def facts(request: ExperimentRequest) -> dict[str, Any]:
         "stage": str(stage),
         "plan_hash": experiment.plan_hash,
         "content": experiment.content(),
-        "scenario": plan.scenario,
+        "scenario": stage_scenario(plan.scenario, stage, request.scenarios),
         "seed": plan.seed,
         "metric": plan.metric,
         "floor_bps": plan.floor_bps,
@@ -62,15 +64,27 @@ def facts(request: ExperimentRequest) -> dict[str, Any]:
         "switch": plan.switch,
         "clusters": plan.clusters,
         "gate": plan.gate,
-        "seen": [
-            {"sha256": seen.sha256, "from_ns": seen.window_ns[0], "to_ns": seen.window_ns[1]}
-            for seen in plan.calibrated_on
-        ],
+        "seen": list(_seen(experiment.plan)),
         "runs": list(_runs(experiment, request.out)) if replay else [],
         "blocks": []
         if replay
         else [msgspec.to_builtins(block) for block in _blocks(experiment, stage, request)],
     }
+
+
+def _seen(plan: Plan) -> Iterator[dict[str, Any]]:
+    """Data that the candidate was fitted to: as the plan says, and as calibrated overlays of its arm say."""
+    for seen in plan.calibrated_on:
+        yield {"sha256": seen.sha256, "from_ns": seen.window_ns[0], "to_ns": seen.window_ns[1]}
+    for window in map(window_of, map(Path, plan.arms.B)):
+        if window is not None:
+            yield {"sha256": window.data_sha256, "from_ns": window.from_ns, "to_ns": window.to_ns}
+
+
+def stage_scenario(scenario: str, stage: Stage, scenarios: Path) -> str:
+    """What a stage plays where nothing is live: the scenario's stretch of the stage's name, if it has one."""
+    stretches = load_scenario(scenario, scenarios)[0].stretches
+    return stretch_name(scenario, stage) if stage in stretches else scenario
 
 
 def _runs(experiment: Experiment, out: Path) -> Iterator[dict[str, Any]]:

@@ -8,10 +8,11 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 import msgspec
 
-from mmbot.errors import ConfigError
+from mmbot.errors import ConfigError, OutputError
 
 _KILLED = 128
 """A process that a signal ended leaves this much more than the signal's number, as a shell would say it."""
@@ -22,12 +23,29 @@ class _Verdict(msgspec.Struct, frozen=True):
     reason: str | None = None
 
 
-def run_step(step: str, arguments: Sequence[str]) -> int:
-    """Pytest's exit code: 0 = every check is green. It prints for itself, into the same terminal."""
+def run_step(step: str, arguments: Sequence[str], log: Path | None = None) -> int:
+    """Pytest's exit code: 0 = every check is green. It prints for itself, into this terminal or a file."""
     command = [sys.executable, "-m", "pytest", "-m", step, *arguments]
-    with subprocess.Popen(command) as process, _passed_on(process):  # noqa: S603 (no shell; each argument is one word)
-        ended = process.wait()
+    with _told_to(log) as told:
+        process = subprocess.Popen(command, stdout=told, stderr=told)  # noqa: S603 (no shell; one word each)
+        with process, _passed_on(process):
+            ended = process.wait()
     return _KILLED - ended if ended < 0 else ended
+
+
+@contextlib.contextmanager
+def _told_to(log: Path | None) -> Iterator[IO[bytes] | None]:
+    """Where a session prints; None: where this process does. Raises OutputError."""
+    if log is None:
+        yield None
+        return
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        file = log.open("wb")
+    except OSError as error:
+        raise OutputError(f"{error.filename}: cannot be written: {error.strerror}") from error
+    with file:
+        yield file
 
 
 def judged_step(step: str, arguments: Sequence[str], artifacts: Path) -> tuple[int, str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mmbot.config.flags import in_force
+from mmbot.config.scenario import base_of
 from mmbot.config.settings import Settings
 from mmbot.errors import ConfigError
 from mmbot.experiment.arms import ArmSettings, Course, course_name, shared_differences
@@ -51,7 +52,7 @@ def open_experiment(plan: Path, scenario: str, scenarios: Path, *, live: bool) -
     """
     experiment = load_experiment(plan, scenarios, live=live)
     planned = experiment.plan.live if live else experiment.plan.scenario
-    if planned != scenario:
+    if planned != base_of(scenario):
         raise ConfigError(f"{plan}: is planned on scenario {planned}, was asked to run on {scenario}")
     _check_change(plan, experiment)
     return experiment

@@ -28,12 +28,11 @@ from mmbot.engine.engine import Engine
 from mmbot.errors import ConfigError
 from mmbot.model.commands import Message, unpacked
 from mmbot.model.events import Event, MarketEvent
-from mmbot.model.instrument import Instrument
 from mmbot.model.records import TickRow
 from mmbot.runtime.assemble import build_engine, fed_markets, plain_markets
 from mmbot.runtime.plain_world import PlainWorld
 from mmbot.runtime.reload import Sources
-from mmbot.runtime.tape import Tape, cache_folder, open_tape
+from mmbot.runtime.tape import Part, Tape, cache_folder, open_tape
 from mmbot.units import MS, SECOND
 
 STAGES = ("fetch_md", "spread", "guards", "inventory", "queue_aware", "emit", "tick_total")
@@ -98,7 +97,7 @@ class LatencyTape:
         """Raises ConfigError and RecordingError for what cannot be played."""
         scenario, settings = request.sources.load()
         self._settings, self._request = in_force(settings), request
-        self._instrument = _only(scenario, request.sources.scenario)
+        self._instrument = scenario.instruments[0]
         tape = _market(scenario, self._settings, request)
         seed = scenario.seed if request.seed is None else request.seed
         self._now_ns, self._events = self._found(tape, seed)
@@ -178,15 +177,13 @@ class LatencyTape:
         return times, heard
 
 
-def _only(scenario: Scenario, name: str) -> Instrument:
-    instruments = scenario.instruments
-    if len(instruments) != 1:
-        raise ConfigError(f"latency tape: scenario {name} has {len(instruments)} symbols, expected one")
-    return instruments[0]
-
-
 def _market(scenario: Scenario, settings: Settings, request: LatencyRequest) -> Tape:
-    """What is played; of a generated market only as much as the ticks need."""
+    """What is played: the first symbol, and of a generated market that is no stretch of another only as much
+    as the ticks need.
+    """
+    part = Part(scenario.instruments[0].key)
+    if scenario.stretch is not None:
+        return open_tape(scenario, request.sources.scenario, request.data, cache_folder(), part)
     ticks_s = (request.lead_ticks + request.ticks) * settings.pipeline.tick_interval_ms * MS / SECOND
     needed_s = ticks_s + _SPARE_S
     markets = [
@@ -194,7 +191,7 @@ def _market(scenario: Scenario, settings: Settings, request: LatencyRequest) -> 
         for spec in scenario.markets
     ]
     short = replace(scenario, markets=markets)
-    return open_tape(short, request.sources.scenario, request.data, cache_folder())
+    return open_tape(short, request.sources.scenario, request.data, cache_folder(), part)
 
 
 def _digest(now_ns: list[int], events: list[tuple[Event, ...]]) -> str:

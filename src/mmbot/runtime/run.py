@@ -15,7 +15,7 @@ from mmbot.clock import Stopwatch, stopwatch
 from mmbot.config.flags import in_force
 from mmbot.config.scenario import Scenario, load_scenario
 from mmbot.engine.engine import Engine
-from mmbot.errors import ConfigError
+from mmbot.errors import ConfigError, RecordingError
 from mmbot.experiment.arms import BASELINE
 from mmbot.experiment.plan import Stage
 from mmbot.model.records import Row
@@ -29,11 +29,11 @@ from mmbot.runtime.kept_run import models, rss_bytes
 from mmbot.runtime.plain_world import PlainWorld
 from mmbot.runtime.reload import Reloader, Sources
 from mmbot.runtime.replay import Replay, Times
-from mmbot.runtime.tape import Part, Tape, cache_folder, open_tape, parts_of
+from mmbot.runtime.tape import Part, Tape, cache_folder, held_ns, open_tape, parts_of
 from mmbot.runtime.world import FillSeen, World
 from mmbot.telemetry.feeds import FeedWriter
 from mmbot.telemetry.tails import cut_tails
-from mmbot.units import MS, SECOND
+from mmbot.units import HOUR, MS, SECOND
 
 if TYPE_CHECKING:
     from mmbot.kernels.context import Context
@@ -115,9 +115,11 @@ class Run(CheckpointedRun):
         self.instruments = [feed.instrument for feed in tape.feeds]
         self.data_kind = tape.kind
         self._seed = scenario.seed if request.seed is None else request.seed
-        duration_ns = planned_duration_ns(request.duration_s, scenario.duration_ns)
-        tape_ns = self.tape.last_ns - self.tape.first_ns
-        self.planned_ns = tape_ns if duration_ns is None else min(tape_ns, duration_ns)
+        there_ns = held_ns(scenario, self.tape)
+        asked_ns = planned_duration_ns(request.duration_s, scenario.duration_ns)
+        _check_held(request, asked_ns, there_ns)
+        duration_ns = there_ns if asked_ns is None else asked_ns
+        self.planned_ns = min(there_ns, duration_ns)
         self._contexts: dict[str, Context] = {}
         self.engine, world = self._wire(clock)
         rss = rss_bytes()
@@ -379,6 +381,17 @@ def _part(scenario: Scenario, request: RunRequest) -> Part:
             return part
     known = ", ".join(part.name for part in parts) or "none"
     raise ConfigError(f"scenario {request.scenario}: part was {request.part!r}, expected one of: {known}")
+
+
+def _check_held(request: RunRequest, asked_ns: int | None, there_ns: int) -> None:
+    """A time that somebody asked for is there. A scenario's own may be longer than its recording: it ends
+    there, and gates see how long it was. Raises RecordingError.
+    """
+    if request.duration_s is not None and asked_ns is not None and asked_ns > there_ns:
+        raise RecordingError(
+            f"scenario {request.scenario}: holds {there_ns / HOUR:.4g} h of market, was asked for"
+            f" {asked_ns / HOUR:.4g} h: no tape is looped"
+        )
 
 
 def planned_duration_ns(asked_s: float | None, scenario_ns: int) -> int | None:

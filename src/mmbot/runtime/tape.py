@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mmbot.config.scenario import FeedSpec, Scenario, SyntheticSpec
+from mmbot.config.scenario import FeedSpec, Scenario, Stretch, SyntheticSpec
 from mmbot.errors import ConfigError, RecordingError
 from mmbot.model.instrument import Instrument
 from mmbot.model.notes import Happened, Note
@@ -15,7 +15,7 @@ from mmbot.recording.importer import columns_of, timing
 from mmbot.recording.manifest import made_by_us
 from mmbot.recording.synthetic import synthetic_columns
 from mmbot.sim.market import SyntheticMarket
-from mmbot.units import DAY, Ns
+from mmbot.units import DAY, HOUR, Ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,11 @@ class Tape:
 
     def _told(self, what: Happened) -> int | None:
         return next((note.at_ns for _, note in self.timing if note.mmbot is what), None)
+
+
+def held_ns(scenario: Scenario, tape: Tape) -> int:
+    """How much of a market can be played: to the end of the tape, of a stretch as long as it is."""
+    return tape.last_ns - tape.first_ns if scenario.stretch is None else scenario.duration_ns
 
 
 def cache_folder() -> Path:
@@ -119,11 +124,34 @@ def open_tape(
         )
     part = part or Part()
     feeds = _feeds(scenario, name, data, cache, part.symbol)
+    if scenario.stretch is not None:
+        feeds = _cut(feeds, scenario, scenario.stretch, name)
     if part.day is not None:
         days = _generated_days(scenario) if scenario.markets else _recorded_days(feeds)
         start_ns, stop_ns = _span(days, part.day, name)
         feeds = [replace(feed, columns=feed.columns.cut(start_ns, stop_ns)) for feed in feeds]
     return Tape(scenario.kind, feeds, _timing(scenario, data))
+
+
+def _cut(feeds: list[TapeFeed], scenario: Scenario, stretch: Stretch, name: str) -> list[TapeFeed]:
+    """From the stretch's begin on. Raises RecordingError for a market that does not hold all of it."""
+    first_ns = max(feed.columns.meta.first_ns for feed in feeds)
+    start_ns = scenario.markets[0].start_ns if scenario.markets else first_ns
+    last_ns = min(feed.columns.meta.last_ns for feed in feeds)
+    cut = feeds
+    if stretch.begin_ns:
+        begin_ns = start_ns + stretch.begin_ns
+        try:
+            cut = [replace(feed, columns=feed.columns.cut(begin_ns, None)) for feed in feeds]
+        except ValueError:
+            cut = []
+    if not cut or last_ns - max(feed.columns.meta.first_ns for feed in cut) < scenario.duration_ns:
+        hours = (last_ns - start_ns) / HOUR
+        raise RecordingError(
+            f"scenario {name}: the market ends {hours:.1f} h after its start, expected {stretch.text}:"
+            " no tape is looped"
+        )
+    return cut
 
 
 def _timing(scenario: Scenario, data: Path | None) -> list[tuple[Ns, Note]]:

@@ -24,7 +24,7 @@ def lock_of(options: Options, scenario: str) -> Lock:
     """The lock of a scenario, of this scenario's market; BaselineError."""
     path = lock_path(options.gates_dir, scenario)
     lock = read_locked(path, shown_as=options.shown(path))
-    file = options.scenarios_dir / f"{scenario}.yaml"
+    file = options.file_of(scenario)
     if lock.market.scenario != scenario:
         raise BaselineError(
             f"{options.shown(path)}: was locked on {lock.market.scenario}, expected {scenario}"

@@ -178,7 +178,7 @@ def _market(options: Options, run: RunLog, budgets: Mapping[str, Any]) -> Market
     name = run.manifest.scenario
     return Market(
         scenario=name,
-        scenario_sha256=sha256((options.folder_of(name) / f"{name}.yaml").read_bytes()),
+        scenario_sha256=sha256(options.file_of(name).read_bytes()),
         data_kind=run.data_kind,
         data_sha256=run.manifest.data.sha256,
         duration_min=budgets["test_duration_min"],

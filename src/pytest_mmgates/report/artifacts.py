@@ -43,10 +43,10 @@ Formats = Callable[[str], Collection[str]]
 
 
 def artifacts(
-    results: Sequence[RunResult], first: str, out_dir: Path, formats: Formats
+    results: Sequence[RunResult], first: str, out_dir: Path, formats: Formats, stage: str = "replay"
 ) -> dict[Path, str | None]:
     """Every file with its text, None where an older one has to go. `first` is the name of the run that owns
-    the workflow's names.
+    the workflow's names; `stage` is that of an experiment, whose verdict is kept beside those of its others.
     """
     files: dict[Path, str | None] = {}
     for result in results:
@@ -54,7 +54,9 @@ def artifacts(
         suffix = "" if result.name == first or result.step in (*DOCUMENTS, AB) else f".{result.name}"
         for verdict in result.verdicts:
             path = out_dir / "verdicts" / f"{verdict.gate.name}{suffix}.json"
-            files[path] = _json(verdict_json(result, verdict))
+            files[path] = text = _json(verdict_json(result, verdict))
+            if result.step == AB:
+                files[path.with_name(f"{verdict.gate.name}.{stage}.json")] = text
         for name, render in STEP_ARTIFACTS.get(result.step, {}).items():
             path = out_dir / name
             own = path.with_name(f"{path.stem}{suffix}{path.suffix}")

@@ -10,7 +10,7 @@ from tests.mmbot.builders import MARKET, REPO, START_NS, linear, scenario_file
 from mmbot.config.scenario import load_scenario
 from mmbot.config.settings import load_settings
 from mmbot.errors import ConfigError
-from mmbot.units import SECOND
+from mmbot.units import HOUR, SECOND
 
 SHIPPED = sorted(path.stem for path in (REPO / "scenarios").glob("*.yaml"))
 
@@ -30,9 +30,37 @@ def line_of(path: Path, key: str) -> int:
 def test_a_shipped_scenario_loads_with_its_settings(name: str):
     scenario, overlay = load_scenario(name, REPO / "scenarios")
     assert load_settings([REPO / "config.yaml"], overlay)
-    assert scenario.duration_ns == (72 if name in ("ten-symbols", "soak-72h") else 1) * 3_600 * SECOND
+    hours = {"ten-symbols": 72, "soak-72h": 72, "demo-14d": 14 * 24}
+    assert scenario.duration_ns == hours.get(name, 1) * HOUR
     given = {"synthetic": scenario.markets, "recorded": scenario.feeds, "live": scenario.live}
     assert [kind for kind, value in given.items() if value] == [scenario.kind]
+
+
+def test_the_stretches_of_14_days_are_apart_and_fill_the_market():
+    scenario, _ = load_scenario("demo-14d", REPO / "scenarios")
+    order = ("shadow", "soak", "replay", "10", "50", "100")
+    ends = []
+    for name in order:
+        stretch = load_scenario(f"demo-14d@{name}", REPO / "scenarios")[0]
+        assert stretch.stretch is not None
+        assert not ends or ends[-1] <= stretch.stretch.begin_ns
+        ends.append(stretch.stretch.begin_ns + stretch.duration_ns)
+    assert tuple(scenario.stretches) == order
+    assert ends[-1] == scenario.duration_ns < scenario.markets[0].settings.duration_s * SECOND
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"stretches": {"soak": {"begin": "0s", "duration": "1h"}}}, "duration was '0s', expected more than"),
+        ({"stretches": {"soak": {"begin": "1h"}}}, "missing required field `duration`"),
+        ({"stretches": {"soak": {"duration": "1h"}}, "parts": ["day"]}, "none beside parts by day"),
+        ({}, "no stretch 'soak'; there are: none"),
+    ],
+)
+def test_a_stretch_that_is_none_is_refused(tmp_path: Path, changes: dict[str, Any], said: str):
+    scenario_file(tmp_path, **changes)
+    assert said in refused(tmp_path, "short@soak")
 
 
 def test_the_shipped_live_scenario_is_of_the_testnet():

@@ -1,5 +1,6 @@
 """The run directory: a manifest that tells how it ended, feeds that exist though empty, nothing half-done."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -243,6 +244,24 @@ def test_bad_input_is_an_error_of_its_kind(tmp_path: Path, changes: dict[str, An
     recorded_file(tmp_path / "scenarios", [(NEXO, "nexo.dat")])
     with pytest.raises(kind):
         opened(tmp_path, **changes)
+
+
+def test_more_market_than_there_is_is_refused_and_never_looped(tmp_path: Path):
+    with pytest.raises(
+        RecordingError, match=r"holds 0.0055\d+ h of market, was asked for 72 h: no tape is looped"
+    ):
+        opened(tmp_path, duration_s=72 * 3_600)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_whole_of_a_stretch_ends_with_it(tmp_path: Path):
+    scenario_file(tmp_path / "scenarios", stretches={"early": {"duration": "5s"}})
+    finished(tmp_path, scenario="short@early", duration_s=math.inf)
+    found = manifest(tmp_path)
+    assert (found["started_ns"], found["ended_ns"]) == (ms(100), ms(5_100))
+    assert found["scenario"] == "short@early"
+    with pytest.raises(RecordingError, match="short@early: holds"):
+        opened(tmp_path, scenario="short@early", duration_s=6)
 
 
 def test_an_instrument_that_is_none_is_refused(tmp_path: Path):

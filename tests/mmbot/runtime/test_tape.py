@@ -18,7 +18,7 @@ from tests.mmbot.builders import (
 )
 
 from mmbot.config.scenario import Scenario, load_scenario
-from mmbot.errors import ConfigError
+from mmbot.errors import ConfigError, RecordingError
 from mmbot.model.events import BookSnapshot, MarketEvent
 from mmbot.runtime.tape import Part, Tape, cache_folder, open_tape, parts_of
 from mmbot.units import DAY, MS, SECOND
@@ -112,6 +112,42 @@ def test_a_symbol_and_day_of_a_generated_market_are_known_without_generating_it(
         f"{name}-{day}" for name in ("ONEUSDT", "TWO-USDT") for day in days
     ]
     assert not (tmp_path / "cache").exists()
+
+
+STRETCHES = {"early": {"duration": "2h"}, "late": {"begin": "24h", "duration": "3h"}}
+
+
+def test_a_stretch_is_a_scenario_of_its_own_in_the_same_market(tmp_path: Path):
+    two_symbols(tmp_path, SLOW | {"duration_s": 28 * 3_600.0}, stretches=STRETCHES, duration="28h")
+    cache = tmp_path / "cache"
+
+    def opened(name: str) -> tuple[Scenario, Tape]:
+        scenario = load_scenario(name, tmp_path)[0]
+        return scenario, open_tape(scenario, name, None, cache)
+
+    whole, early, late = (opened(name)[1] for name in ("short", "short@early", "short@late"))
+    scenario = opened("short@late")[0]
+    assert scenario.duration_ns == 3 * HOUR
+    assert "3h from 24h on" in scenario.title
+    assert list(early.feeds[0].events()) == list(whole.feeds[0].events())
+    told = list(late.feeds[0].events())
+    first = told[0]
+    assert isinstance(first, BookSnapshot)
+    assert first.exch_ns == START_NS + DAY
+    assert told == list(whole.feeds[0].events())[-len(told) :]
+    assert late.feeds[0].sha256 == whole.feeds[0].sha256
+    assert len(list((cache / "columns").glob("*/meta.json"))) == 2
+
+
+@pytest.mark.parametrize("stretch", [{"begin": "23h", "duration": "5h"}, {"begin": "30h", "duration": "1h"}])
+def test_a_stretch_that_the_market_does_not_hold_is_no_data(tmp_path: Path, stretch: dict[str, str]):
+    stretches = {"late": stretch}
+    two_symbols(tmp_path, SLOW | {"duration_s": 28 * 3_600.0}, stretches=stretches, duration="28h")
+    scenario = load_scenario("short@late", tmp_path)[0]
+    with pytest.raises(
+        RecordingError, match=r"short@late: the market ends 28.0 h after its start, expected \dh"
+    ):
+        open_tape(scenario, "short@late", None, tmp_path / "cache")
 
 
 def joined(tapes: list[Tape], number: int = 0) -> list[MarketEvent]:
