@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.system.test_engines_agree import (
     KEY,
+    PLAYED_S,
     ROOT,
     START,
     Played,
@@ -218,9 +219,7 @@ def test_a_spike_is_judged_from_the_mid_at_the_last_tick_slept_through(
     assert sum(isinstance(row, EventRow) and row.kind == "fast_cancel" for row in every.rows) == spikes
 
 
-@pytest.mark.parametrize(
-    "scenario", ["demo", "nexo-like", "btc-like", "nexo-24h", "btcusdt-8m", "eth-3venues"]
-)
+@pytest.mark.parametrize("scenario", PLAYED_S)
 def test_every_scenario_trades_the_same(scenario: str, tmp_path: Path) -> None:
     data = ROOT.parent / "shared/data"
     if scenario in ("nexo-24h", "btcusdt-8m", "eth-3venues") and not data.is_dir():
@@ -243,7 +242,8 @@ def test_every_scenario_trades_the_same(scenario: str, tmp_path: Path) -> None:
 def request(scenario: str, directory: Path, data: Path, **more: object) -> RunRequest:
     facts = {
         "scenario": scenario, "scenarios": ROOT / "scenarios", "config": [ROOT / "config.yaml"], "data": data,
-        "run_id": "x", "directory": directory, "duration_s": 1200.0, "engine": EngineKind.COMPILED,
+        "run_id": "x", "directory": directory, "duration_s": PLAYED_S[scenario],
+        "engine": EngineKind.COMPILED,
     }  # fmt: skip
     return RunRequest(**(facts | more))
 
