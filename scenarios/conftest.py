@@ -76,12 +76,15 @@ class Recorder:
         self._options = read_options(config)
         self._began_ns = wall_ns()
         self._checks: dict[str, Counter[str]] = {}
+        self._failures: dict[str, str] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count checks by outcome; one that does not come to its call counts as what ended it."""
         if report.when == "call" or not report.passed:
             for step in steps_asked(self._config) & report.keywords.keys():
                 self._checks.setdefault(step, Counter())[report.outcome] += 1
+                if report.failed and report.longreprtext.strip():
+                    self._failures.setdefault(step, report.longreprtext.strip().splitlines()[-1])
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
@@ -106,7 +109,7 @@ class Recorder:
         evidence.keep(
             task,
             out,
-            said=evidence.found(task, out, checks, ended),
+            said=evidence.found(task, out, checks, ended, self._failures.get(step)),
             checks=checks,
             command=shlex.join(["pytest", *self._config.invocation_params.args]),
             inputs=_inputs(options, task),

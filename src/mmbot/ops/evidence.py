@@ -105,15 +105,19 @@ def record_path(task: str, out: Path) -> Path:
     return out / FOLDER / f"{task}.json"
 
 
-def found(task: Task, out: Path, checks: Mapping[str, int], ended: int) -> dict[str, Any]:
+def found(
+    task: Task, out: Path, checks: Mapping[str, int], ended: int, failure: str | None = None
+) -> dict[str, Any]:
     """Verdict, label, reason and data kind of a session that ended with exit code `ended`: what its file
-    says, and not green where a check or the session was not. A lock has no verdict but its checks.
+    says, and not green where a check or the session was not. A lock has no verdict but its checks. `failure`
+    is what the first red check said: the reason where no file gives one.
     """
     content, unread = _document(out / task.evidence)
     red = {name: count for name, count in checks.items() if name != "passed" and count}
     kind = content.get("data_kind") or content.get("market", {}).get("data_kind")
     verdict = str(content.get("verdict") or (_PASS if content else "NO_DATA"))
-    reason = content.get("reason") or content.get("failure") or unread or _of_rules(content, verdict)
+    reason = content.get("reason") or content.get("failure") or _of_rules(content, verdict)
+    reason = reason or (unread and (failure or unread))
     if verdict == _PASS and (red or ended):
         told = ", ".join(f"{count} {name}" for name, count in red.items())
         verdict, reason = "FAIL", told or f"pytest ended with {ended}"

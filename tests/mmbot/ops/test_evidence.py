@@ -133,6 +133,7 @@ def test_a_session_without_a_verdict_has_no_data():
     said = found(task(), OUT, {"passed": 1}, 0)
     assert said["verdict"] == "NO_DATA"
     assert said["reason"] == "artifacts/verdicts/shadow.json: no verdict was written"
+    assert found(task(), OUT, {"failed": 1}, 1, "overloaded")["reason"] == "overloaded"
     VERDICT.parent.mkdir(parents=True)
     VERDICT.write_text("[1]", encoding="utf-8")
     assert found(task(), OUT, {}, 0)["reason"] == "artifacts/verdicts/shadow.json: no verdict: was no mapping"
