@@ -60,6 +60,7 @@ async def test_the_guard_takes_the_orders_of_a_bot_that_was_killed(tmp_path: Pat
         assert (await desk.ended(guard))[0] == 0
 
 
+@pytest.mark.slow
 async def test_a_restart_after_kills_at_any_moment_cleans_up(tmp_path: Path) -> None:
     moments = np.random.default_rng(1)
     async with trading_desk(tmp_path) as desk:

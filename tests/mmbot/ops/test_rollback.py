@@ -33,7 +33,7 @@ def spelled(text: str, release: dict[tuple[str, ...], str]) -> str:
     return rewritten(text, {path: value for path, value in release.items() if path in places}, "x")
 
 
-@settings(max_examples=15)  # each reads the whole configuration some twenty times; formats are test_edit's
+@settings(max_examples=8)  # each reads the whole configuration some twenty times; formats are test_edit's
 @given(old=releases, new=releases, windows=st.booleans(), overridden=st.booleans())
 def test_there_and_back_is_the_same_bytes(
     tmp_path_factory: pytest.TempPathFactory, old: dict, new: dict, *, windows: bool, overridden: bool
