@@ -12,6 +12,7 @@ from mmbot.experiment.plan import Stage, load_experiment
 from mmbot.experiment.switchback import Schedule
 from mmbot.sut import open_experiment
 from mmbot.units import SECOND
+from pytest_mmgates.errors import ExperimentError
 from pytest_mmgates.experiment.facts import Facts, facts_of, keep_facts, read_facts
 from pytest_mmgates.experiment.making import check_gate
 from pytest_mmgates.experiment.planner import read_plan
@@ -39,6 +40,16 @@ def test_a_shipped_plan_asks_what_its_gate_asks(path: Path, tmp_path: Path):
     check_gate(found, read_gate(gate), gate)
     assert found.name == read_plan(path).name == path.stem
     assert (found.block_ns, found.washout_ns) == (read_plan(path).block_ns, read_plan(path).washout_ns)
+
+
+def test_rules_of_two_confidences_are_refused(tmp_path: Path):
+    found = facts(PLANS[0], "replay", tmp_path)
+    gate = ROOT / found.gate
+    accept = "delta(slippage_bps) <= 0bps by sequence("
+    other = tmp_path / gate.name
+    other.write_text(gate.read_text().replace(accept + "0.975", accept + "0.99"))
+    with pytest.raises(ExperimentError, match=r"confidence of `delta\(slip.+ was 0.99, expected 0.975 of"):
+        check_gate(found, read_gate(other), gate)
 
 
 def test_a_replay_plays_both_arms_under_four_models(tmp_path: Path):

@@ -71,7 +71,7 @@ class Newcomer:
         )
         seconds = (stopwatch() - began_ns) / 1e9
         self.times.append((command, seconds))
-        print(f"{seconds:8.1f} s  exit {done.returncode}  {command}", flush=True)  # noqa: T201
+        print(f"{seconds:8.1f} s  exit {done.returncode}  {command}", flush=True)  # noqa: T201 (its output)
         if done.returncode not in (codes or (0,)) or "Traceback (most recent call last)" in done.stdout:
             raise CommandFailedError(f"{command}: exit code {done.returncode}\n{done.stdout}")
         return done.stdout.splitlines()
@@ -116,7 +116,7 @@ def whole_readme(user: Newcomer) -> None:
     for command in readme_commands()[1:]:
         why = left_out(command)
         if why:
-            print(f"           left out: {why}: {command}", flush=True)  # noqa: T201
+            print(f"           left out: {why}: {command}", flush=True)  # noqa: T201 (its output)
         else:
             user.run(command, *_RED)
 
@@ -143,11 +143,11 @@ def main(arguments: list[str] | None = None) -> int:
         if asked.readme:
             whole_readme(user)
     except CommandFailedError as failure:
-        print(failure, file=sys.stderr)  # noqa: T201
+        print(failure, file=sys.stderr)  # noqa: T201 (its output)
         return 1
     finally:
         total = sum(seconds for _, seconds in user.times)
-        print(f"{total:8.1f} s  {len(user.times)} commands", flush=True)  # noqa: T201
+        print(f"{total:8.1f} s  {len(user.times)} commands", flush=True)  # noqa: T201 (its output)
         if not asked.keep:
             shutil.rmtree(folder, ignore_errors=True)
     return 0

@@ -218,7 +218,7 @@ def test_better_up_and_down_are_told_apart():
     assert moved(figure(0), 2.0, days) is Moved.UP
     assert moved(figure(0), 0.0, days) is Moved.DOWN
     assert moved(figure(+1), 1.49, days) is Moved.NO
-    assert moved(figure(+1), None, days) is Moved.TOO_FEW_DAYS
+    assert moved(figure(+1), None, days) is Moved.NO_DATA
 
 
 def test_how_often_noise_alone_moves_a_figure_is_as_the_module_says():

@@ -32,6 +32,7 @@ class Moved(StrEnum):
     DOWN = "down"
     NO = "no"
     TOO_FEW_DAYS = "too few days"
+    NO_DATA = "NO_DATA"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,9 @@ def _compared(figure: Figure, group: Group, before: Sequence[tuple[str, Group]])
 
 def moved(figure: Figure, value: float | None, days: Sequence[float]) -> Moved:
     """By the rule of this module."""
-    if value is None or len(days) < FEWEST_DAYS:
+    if value is None:
+        return Moved.NO_DATA
+    if len(days) < FEWEST_DAYS:
         return Moved.TOO_FEW_DAYS
     median = statistics.median(days)
     mad = statistics.median(abs(day - median) for day in days)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from pytest_mmgates.armrules import SlowerRule
+from pytest_mmgates.armrules import DeltaRule, SlowerRule
 from pytest_mmgates.errors import ExperimentError
 from pytest_mmgates.experiment.concluding import conclude
 from pytest_mmgates.experiment.facts import Facts, facts_of, keep_facts
@@ -81,7 +81,9 @@ def watching(gate: Gate, *, beside_a: bool = False) -> Gate:
 
 
 def check_gate(facts: Facts, gate: Gate, path: Path) -> None:
-    """The plan names this gate, and the numbers that it was planned with are those of the gate."""
+    """The plan names this gate, its numbers are those that the plan was made with, and its rules have one
+    confidence.
+    """
     if gate.source != "experiment":
         raise ExperimentError(f"{gate.file}: judges a {gate.source}, expected `accept` and `safety`")
     if (path.parent.parent / facts.gate).resolve() != path.resolve():
@@ -95,4 +97,10 @@ def check_gate(facts: Facts, gate: Gate, path: Path) -> None:
         if of_plan != of_gate:
             raise ExperimentError(
                 f"plan {facts.name}: {name} was {of_plan:g}, expected {of_gate:g} of {gate.file}"
+            )
+    for other in (*gate.accept, *gate.safety):
+        if isinstance(other, DeltaRule) and other.alpha != rule.alpha:
+            raise ExperimentError(
+                f"{gate.file}: confidence of `{other}` was {other.confidence}, expected {rule.confidence}"
+                " of `accept`: one sequence judges both"
             )

@@ -133,7 +133,8 @@ def lost_alerts(day: DailyLog, _symbol: str | None) -> Measurement:
 
 def moved_worse(day: DailyLog, _symbol: str | None) -> Measurement:
     """Figures that moved for the worse, beside the days before."""
-    judged = [one for one in day.comparison if one.moved is not Moved.TOO_FEW_DAYS]
+    silent = (Moved.TOO_FEW_DAYS, Moved.NO_DATA)
+    judged = [one for one in day.comparison if one.moved not in silent]
     if not judged:
         return absent("too few days before")
     return observed(sum(one.moved is Moved.WORSE for one in judged), len(judged))

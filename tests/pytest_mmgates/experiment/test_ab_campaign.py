@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 import pytest
 from tests.bench.ab_campaign import exact, facts_of, judged, labelled, plan_of, planted, unlabelled
-from tests.pytest_mmgates.conftest import foreign_bot  # noqa: F401 - a fixture
 from tests.pytest_mmgates.experiment.recorded import HOUR, START_NS, S, fill, tick, write
 
 from mmbot.experiment.plan import Stage
@@ -48,7 +47,7 @@ def plan() -> Any:
 
 
 @pytest.fixture(scope="module")
-def unmarked(plan: Any, foreign_bot: Any, tmp_path_factory: pytest.TempPathFactory) -> VariantRecord:  # noqa: F811
+def unmarked(plan: Any, foreign_bot: Any, tmp_path_factory: pytest.TempPathFactory) -> VariantRecord:
     folder = tmp_path_factory.mktemp("alone")
     made = write(foreign_bot, folder, facts_of(plan, Stage.FIFTY, []), rows(plan, labels=False))
     return unlabelled(plan, made / "live/r1")
@@ -57,7 +56,7 @@ def unmarked(plan: Any, foreign_bot: Any, tmp_path_factory: pytest.TempPathFacto
 def test_labelled_records_are_those_of_labelled_rows(
     plan: Any,
     unmarked: VariantRecord,
-    foreign_bot: Any,  # noqa: F811
+    foreign_bot: Any,
     tmp_path: Path,
 ) -> None:
     schedule = Schedule(plan, Stage.FIFTY, START_NS)
