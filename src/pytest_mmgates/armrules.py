@@ -11,7 +11,7 @@
     delta(slippage_bps) <= 0bps by sequence(0.975), pairs >= 24
     regress(tick_total.p95) <= 10%
     regress(tick_total.p95)[5m] <= 10% for 10m, n >= 300, no_data wait, fast [2m] <= 50% for 1m, n >= 120
-    B.deadline_miss.ratio[5m] < 2% for 10m clear 1.6%, n >= 300, fast [2m] < 6% for 1m, n >= 120
+    B.deadline_miss.ratio[3m] < 2% for 10m, n >= 150, fast [6m] < 4.5% for 1m, n >= 300
 
 `delta` is B less A. `accept` is the rule of `pytest_mmgates.stats.acceptance`: estimate at the floor, and the
 lower bound of a confidence sequence of one side above 0, not before so many pairs. A `delta` of `safety` is

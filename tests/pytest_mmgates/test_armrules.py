@@ -17,7 +17,7 @@ SAFETY = [
     "delta(slippage_bps) <= 0bps by sequence(0.975), pairs >= 24",
     "regress(tick_total.p95)[5m] <= 10% for 10m, n >= 300, no_data wait, fast [2m] <= 50% for 1m, n >= 120",
     "B.taker_share[6h] <= 9% for 10m clear 8%, n >= 100, no_data wait, fast [1h] <= 27% for 1m, n >= 40",
-    "B.deadline_miss.ratio[5m] < 2% for 10m clear 1.6%, n >= 300, fast [2m] < 6% for 1m, n >= 120",
+    "B.deadline_miss.ratio[3m] < 2% for 10m, n >= 150, fast [6m] < 4.5% for 1m, n >= 300",
 ]
 
 
@@ -51,7 +51,7 @@ def test_the_violation_of_a_healthy_line_is_a_stop_rule():
     rule = parse_safety(SAFETY[3])
     assert isinstance(rule, CandidateRule)
     assert rule.violation == parse_watch_rule(
-        "deadline_miss.ratio[5m] >= 2% for 10m clear 1.6%, n >= 300, fast [2m] >= 6% for 1m, n >= 120"
+        "deadline_miss.ratio[3m] >= 2% for 10m, n >= 150, fast [6m] >= 4.5% for 1m, n >= 300"
     )
     assert str(rule.bound) == "< 2%"
 

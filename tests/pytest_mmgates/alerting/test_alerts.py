@@ -142,10 +142,10 @@ def test_rules_of_safety_that_watch_the_candidate_are_alerts_of_its_series_alone
         "AbStopDeadlineMissRatioNoData",
     ]
     takers, _, late, _, missing = found
-    assert 'increase(bot_late_total{trial="B"}[5m])' in late.expr
+    assert 'increase(bot_late_total{trial="B"}[3m])' in late.expr
     assert late.expr.count('trial="B"') == 4
     assert takers.expr.count('trial="B"') == 4
-    assert late.annotations["summary"].startswith("B.deadline_miss.ratio over 5m is >= 2%")
+    assert late.annotations["summary"].startswith("B.deadline_miss.ratio over 3m is >= 2%")
     assert "stands still" in late.annotations["differs"]
     silent, few = missing.expr.split("\nor ")
     whole = "sum without (symbol, trial) (increase(bot_loops_total[1m])) == 0"
