@@ -15,8 +15,10 @@ arms has `plan` (the experiment's file, which names the configuration: `config` 
 100) and `out_dir` (of artifacts: a live run follows the rollout in its `edge/rollout`); it has
 `rollback(reason)`, and a live one `beat()`.
 Scenarios are `scenarios/<name>.yaml` of the working directory, live ones `scenarios/live/<name>.yaml`. The
-run is an iterable of (feed, JSONL bytes) and has `halt(reason)`; one that is shown also has `watched(rules)`,
-which takes what rules that watch it say: a mapping each of `rule`, `section`, `says` (text or None), `fired`.
+run is an iterable of (feed, JSONL bytes) and has `halt(reason)`, and `finish(reason)`: it ends at the next
+tick as if its time were over, `complete`, and its manifest says why. One that is shown also has
+`watched(rules)`, which takes what rules that watch it say: a mapping each of `rule`, `section`, `says` (text
+or None), `fired`.
 
 A dataset's request has other keys: `from` and `to` (text of ISO 8601, None = as far as ticks reach),
 `interval_s` (None = 300), `feeds` (list of folders) and `out_dir`. What comes back is the path of its JSON.
