@@ -109,7 +109,7 @@ async def test_a_candidate_that_slips_is_rolled_back_at_a_pair(tmp_path: Path) -
     fills are marked.
     """
     rule = "delta(slippage_bps) <= 0bps by sequence(0.975), pairs >= 24"
-    async with trading_desk(tmp_path, speed=30.0, config=CALM) as desk:
+    async with trading_desk(tmp_path, speed=15.0, config=CALM) as desk:
         rolling = Rolling(desk, block="4s", washout="0.5s", seed=4, gate="gates/ab.yaml")
         (tmp_path / "experiments/wider.b.yaml").write_text("spread: {base_bps: 0.5, min_bps: 0.2}\n")
         session = await rolling.judge(SAFETY.replace("B.deadline_miss.ratio[10s] < 2%, n >= 20", rule))
