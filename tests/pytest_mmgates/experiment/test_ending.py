@@ -27,6 +27,7 @@ from pytest_mmgates.experiment.staging import StageJudge
 from pytest_mmgates.experiment.streaming import PairJudge
 from pytest_mmgates.judge import judge
 from pytest_mmgates.making import HaltNotes
+from pytest_mmgates.rows import read_markets
 from pytest_mmgates.stats.acceptance import Decision
 from pytest_mmgates.sut import drive
 from pytest_mmgates.watch.watch import Watch
@@ -35,6 +36,8 @@ PAIRS = 30
 KNOWN = facts(blocks=planned(PAIRS), horizon_ns=202 * HOUR, minimum_ns=24 * HOUR)
 """On a tape of 61 h."""
 STEP_NS = 600 * S
+TAKERS = [rule for rule in GATE.of_candidate if rule.metric == "taker_share"]
+"""What the stage is watched by besides: none of these fills is a taker's."""
 
 
 class Foreign:
@@ -47,11 +50,17 @@ class Foreign:
         for at, row in enumerate(self.rows["fills"]):
             row["decision_mid"] = row["price"] * (1 - 1e-5 * (at % 7))
         self.foreign_bot, self.folder = foreign_bot, folder
-        self.reason = None
+        self.reason, self.told = None, []
         self.directory = self.write(self.rows, **RUNNING) / "live/r1"
 
     def halt(self, reason):
         raise AssertionError(f"was to be halted: {reason}")
+
+    def rollback(self, reason):
+        raise AssertionError(f"was to be rolled back: {reason}")
+
+    def watched(self, says):
+        self.told.append(says)
 
     def write(self, rows, **manifest):
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -80,10 +89,20 @@ class Finishing(Foreign):
 
 def driven(bot):
     """What was played, as it is judged at its end."""
-    watch = Watch((), (), dict, lambda _: None)
+    watch = Watch(TAKERS, (), lambda: read_markets(bot.directory), lambda _: None)
     pairs = PairJudge(GATE, bot.directory, lambda _: KNOWN)
     drive(lambda _: bot, {}, StageJudge(GATE, watch, HaltNotes(bot.folder, None), pairs))
     return read_experiment(bot.folder, GATE)
+
+
+def test_a_bot_is_told_how_far_its_stage_has_come(foreign_bot, tmp_path):
+    bot = Finishing(foreign_bot, tmp_path / "run")
+    driven(bot)
+    told = [says[-1] for says in bot.told]
+    assert {(one["rule"], one["section"], one["fired"]) for one in told} == {(str(RULE), "accept", False)}
+    assert told[0]["says"] is None
+    assert told[-1]["says"].startswith("ACCEPT after 24 of at most 100 pairs, looks from 24 on, between +0.")
+    assert {len(says) for says in bot.told} == {1 + len(TAKERS)}
 
 
 def test_a_bot_is_finished_at_the_look_that_decides(foreign_bot, tmp_path):
