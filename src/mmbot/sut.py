@@ -4,9 +4,11 @@
 `mmgates_rollout = "mmbot.sut:record_rollout"`. Built-in types in, built-in types out.
 
 Request keys: `step`, `scenario`, `run_id`, `run_dir`, `data_dir` (or None), `duration_s` (None = the
-scenario's own, infinity = the whole tape), `seed` (or None), `config` (list of files: base, then overrides;
-empty = config.yaml), `part` (one that `parts` named, or None = all of the scenario in one run), `live` (true:
-the scenario is a venue to connect to; absent: false), `host` (of a live scenario, None = its own),
+scenario's own, infinity = the whole tape), `horizon_s` (at least that: what the run may come to where nobody
+finishes it, as far as there is a market; absent or None: no more), `seed` (or None), `config` (list of files:
+base, then overrides; empty = config.yaml), `part` (one that `parts` named, or None = all of the scenario in
+one run), `live` (true: the scenario is a venue to connect to; absent: false), `host` (of a live scenario,
+None = its own),
 `status_port` (None or absent: the run is not shown; 0: on a free port) and `running_dir`: where a run that is
 shown, or follows a rollout, says that it runs; `resume` (true: `run_dir` holds what an interrupted run of the
 same request left, and it goes on; absent: false), `arm` (the run's, in rows and client ids; absent: A) and
@@ -15,8 +17,10 @@ arms has `plan` (the experiment's file, which names the configuration: `config` 
 100) and `out_dir` (of artifacts: a live run follows the rollout in its `edge/rollout`); it has
 `rollback(reason)`, and a live one `beat()`.
 Scenarios are `scenarios/<name>.yaml` of the working directory, live ones `scenarios/live/<name>.yaml`. The
-run is an iterable of (feed, JSONL bytes) and has `halt(reason)`; one that is shown also has `watched(rules)`,
-which takes what rules that watch it say: a mapping each of `rule`, `section`, `says` (text or None), `fired`.
+run is an iterable of (feed, JSONL bytes) and has `halt(reason)`, and `finish(reason)`: it ends at the next
+tick as if its time were over, `complete`, and its manifest says why. One that is shown also has
+`watched(rules)`, which takes what rules that watch it say: a mapping each of `rule`, `section`, `says` (text
+or None), `fired`.
 
 A dataset's request has other keys: `from` and `to` (text of ISO 8601, None = as far as ticks reach),
 `interval_s` (None = 300), `feeds` (list of folders) and `out_dir`. What comes back is the path of its JSON.
@@ -98,7 +102,7 @@ def _live(request: Mapping[str, Any]) -> KeptRun:
         run_id=request["run_id"],
         directory=Path(request["run_dir"]),
         step=request["step"],
-        duration_s=request["duration_s"],
+        duration_s=request.get("horizon_s") or request["duration_s"],
         seed=request["seed"],
         host=request.get("host"),
         resume=bool(request.get("resume")),
@@ -126,6 +130,7 @@ def _replay(request: Mapping[str, Any]) -> KeptRun:
             directory=Path(request["run_dir"]),
             step=request["step"],
             duration_s=request["duration_s"],
+            horizon_s=request.get("horizon_s"),
             seed=request["seed"],
             engine=_engine(),
             part=request.get("part"),
@@ -266,8 +271,9 @@ def _engine() -> EngineKind:
 
 
 _KEYS = {
-    "step", "scenario", "run_id", "run_dir", "data_dir", "duration_s", "seed", "config", "part",
-    "live", "host", "status_port", "running_dir", "resume", "arm", "plan_hash", "plan", "stage", "out_dir",
+    "step", "scenario", "run_id", "run_dir", "data_dir", "duration_s", "horizon_s", "seed", "config",
+    "part", "live", "host", "status_port", "running_dir", "resume", "arm", "plan_hash", "plan", "stage",
+    "out_dir",
 }  # fmt: skip
 _TAPE_PLAY = ("seed", "ticks", "lead_ticks", "repeats", "clock")
 _TAPE_KEYS = {"scenario", "config", "data_dir", "market", "sha256", *_TAPE_PLAY}

@@ -20,8 +20,10 @@ from pytest_mmgates.experiment.decide import (
     ExperimentDecision,
     VariantDecision,
     first_look_of,
+    most_pairs,
     pairs_asked,
 )
+from pytest_mmgates.experiment.ending import ended
 from pytest_mmgates.experiment.facts import Facts
 from pytest_mmgates.experiment.log import ExperimentLog
 from pytest_mmgates.stats.acceptance import Decision
@@ -53,7 +55,7 @@ def judge_delta(rule: DeltaRule, log: ExperimentLog, *, accepts: bool) -> Found:
     decision = log.decision
     if not decision.variants:
         return Found(Verdict.NO_DATA, decision.reason)
-    return _accepted(rule, log.facts, decision) if accepts else _harmed(rule, log.facts, decision)
+    return _accepted(rule, log, decision) if accepts else _harmed(rule, log.facts, decision)
 
 
 def harm_of(rule: DeltaRule, log: ExperimentLog, *, accepts: bool) -> Found | None:
@@ -81,13 +83,16 @@ def judge_slower(rule: SlowerRule, log: ExperimentLog, watched: str = "") -> Fou
     return Found(verdict, reason, 100 * middle, log.tick_count)
 
 
-def _accepted(rule: DeltaRule, facts: Facts, decision: ExperimentDecision) -> Found:
-    weakest = _weakest(decision)
+def _accepted(rule: DeltaRule, log: ExperimentLog, decision: ExperimentDecision) -> Found:
+    facts, weakest = log.facts, _weakest(decision)
     bounds = weakest.bounds
     value, n = (None, 0) if bounds is None else (bounds.estimate, bounds.n)
     verdict, reason = _OF_DECISION[decision.decision], f"{decision.decision}: {decision.reason}"
     if facts.is_for_safety and decision.decision is Decision.GO_ON:
         verdict, reason = _safe(facts, pairs_asked(facts, rule), decision, weakest)
+    elif facts.horizon_ns and not decision.decision.final:
+        so_far = f"{reason} in {weakest.pairs} of at most {most_pairs(facts, rule)} pairs"
+        reason = ": ".join(text for text in (so_far, ended(log)) if text)
     return Found(verdict, "; ".join(text for text in (reason, _interval(bounds)) if text), value, n)
 
 

@@ -464,6 +464,8 @@ class WatchJudge:
     """
 
     rolls_back = False
+    done: str | None = None
+    """A run lasts as long as it was asked for."""
 
     def __init__(self, gate: Gate | None, watch: Watch, others: HaltNotes) -> None:
         self._gate = gate

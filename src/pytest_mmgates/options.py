@@ -48,7 +48,8 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--mmgates-duration",
         metavar="TIME",
-        help="market time of a run: 60m, 24h, or 'all' = the whole recording (default: the scenario's)",
+        help="market time of a run: 60m, 24h, or 'all' = the whole recording (default: the scenario's). Of"
+        " --mmgates-rollout 50, which is played until it is decided, the least",
     )
     group.addoption(
         "--mmgates-config",

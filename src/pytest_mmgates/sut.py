@@ -10,6 +10,8 @@ The ini `mmgates_sut = "package.module:callable"` names a callable: one mapping 
     run_dir     directory to create and write; it does not exist yet
     data_dir    directory of captures (--mmgates-data), or None
     duration_s  market time: None = the scenario's own, infinity (`math.inf`) = the whole recording
+    horizon_s   of a run that may be finished, None of any other: market time that it may come to where nobody
+                finishes it, at least `duration_s`, as far as there is a market
     seed        None = the scenario's own
     config      files to load: a base, then overrides; empty = the system's default
     live        true: the scenario is a venue to connect to, and the run takes as long as its market time
@@ -25,9 +27,12 @@ The ini `mmgates_sut = "package.module:callable"` names a callable: one mapping 
 A run is an iterable of `(feed, lines)`: the very bytes appended to that feed's file, in time order. Iterating
 to the end drives it and leaves the directory complete. Its `manifest.json` is there before the first batch.
 `halt(reason)` asks it to stop with its quotes pulled: whoever judges the batches may call it between two of
-them, and goes on iterating until the run has ended. A run that has `watched(rules)`, too, is told what the
-rules that watch it say, a list of mappings, whenever they have looked again: `rule` and `section` ("stop" or
-"warn") as text, `says` (text; None before the first look) and `fired`.
+them, and goes on iterating until the run has ended. One that has `finish(reason)` can be ended as complete,
+too: at its next tick its time is over, and its manifest has the reason. Another plays its time out.
+
+A run that has `watched(rules)` is told what the rules that watch it say, a list of mappings, whenever they
+have looked again: `rule` and `section` ("stop", "warn", or "accept" of a stage that is to be decided) as
+text, `says` (text; None before the first look) and `fired`.
 
 A run that trades a candidate against a baseline may have `rollback(reason)`: it is called in place of `halt`
 when a rule of safety is broken or a pair of blocks shows harm, and asks the run to return to its baseline. An
@@ -129,6 +134,10 @@ class Judge(Protocol):
     def rolls_back(self) -> bool:
         """Whether a run that has to end returns to its baseline first."""
 
+    @property
+    def done(self) -> str | None:
+        """Why the run has all that it is for, or None."""
+
     def aborted(self) -> str | None:
         """Why the session is over elsewhere, or None."""
 
@@ -139,10 +148,10 @@ def drive(
     judge: Judge,
     kept: Callable[[], Iterable[tuple[str, bytes]]] | None = None,
 ) -> None:
-    """Open a run and iterate it to its end. It is halted when the judge of its batches says so, or cannot
-    read them: that error is raised once the run has ended. An interrupt is passed on at once. After each
-    batch that was judged, a run that listens is told what its rules say. `kept`: the rows that a resumed run
-    wrote before, as soon as it is open; they are judged first.
+    """Open a run and iterate it to its end. It is finished when the judge of its batches has seen enough, and
+    halted when the judge says so, or cannot read them: that error is raised once the run has ended. An
+    interrupt is passed on at once. After each batch that was judged, a run that listens is told what its
+    rules say. `kept`: the rows that a resumed run wrote before, as soon as it is open; they are judged first.
 
     Raises Suspended when the process was told to end, or the session is over elsewhere, once the run has
     ended.
@@ -175,17 +184,17 @@ def drive(
 def _iterate(
     run: Run, batches: Iterable[tuple[str, bytes]], judge: Judge, suspend: Callable[[str], None]
 ) -> RunlogError | None:
-    unreadable, halted = None, False
+    unreadable, ending = None, False
     rolled_back: str | None = None
     beat: Callable[[], None] = getattr(run, "beat", _nothing)
     for feed, lines in batches:
         beat()
-        if halted:
+        if ending:
             continue
         if rolled_back is not None:
             if feed == "events" and _on_baseline(lines):
                 run.halt(rolled_back)
-                halted = True
+                ending = True
             continue
         try:
             reason = judge.batch(feed, lines)
@@ -197,11 +206,21 @@ def _iterate(
             rolled_back = reason
         elif reason is not None:
             run.halt(reason)
-            halted = True
+            ending = True
         elif (elsewhere := judge.aborted()) is not None:
             suspend(elsewhere)
-            halted = True
+            ending = True
+        elif judge.done is not None:
+            ending = _finished(run, judge.done)
     return unreadable
+
+
+def _finished(run: Run, reason: str) -> bool:
+    """Whether it takes that."""
+    finish: Callable[[str], None] | None = getattr(run, "finish", None)
+    if finish is not None:
+        finish(reason)
+    return finish is not None
 
 
 def _nothing() -> None:

@@ -8,9 +8,10 @@ on with the next. Rows are read by the product and then deleted. Jobs:
 
     equal-N      72 hours of two synthetic symbols under arm A alone, to block records; 1 is soak-72h
     equal-nexo   the same of NEXOUSDT, 24.3 hours
-    aa-N         a stage of 50 % of two equal arms, 72 hours of the market of equal-N
-    better-N     the same of an arm B that is better by its configuration
-    loses-N      the same of one that loses, 26 hours
+    aa-N         a stage of 50 % of two equal arms, all 72 hours of the market of equal-N
+    better-N     the same of an arm B that is better by its configuration, until it is decided
+    slips-N      the same of one that gives its edge away, on a market and with coins of its own
+    loses-N      the same, its gate without a limit of what may slip: judged by its net
     late-N       the same of one that misses its deadlines, on a market and with coins of its own
     replay-S     the replay stage, eight runs, of a synthetic market and of NEXOUSDT
 
@@ -24,12 +25,14 @@ leave out is the switch itself: quotes pulled for some milliseconds, the same fo
 market, so their shares say what coins do; another market would have another noise.
 
 A planted effect is added to the net of every fill of arm B, so to the block records: what a change would show
-that earned so much more on each fill, and nothing else. `better` and `loses` are changes of a configuration.
+that earned so much more on each fill, and nothing else. `better`, `slips` and `loses` are changes of a
+configuration. In markets of the last two less happens, so that forty are played in an hour.
 """
 
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -48,10 +51,11 @@ from mmbot.experiment.plan import Arms, Plan, Stage, StageSpec
 from mmbot.experiment.switchback import Schedule
 from mmbot.units import SECOND
 from pytest_mmgates.armrules import DeltaRule
-from pytest_mmgates.experiment.blocks import Recorded, read_variant
+from pytest_mmgates.experiment.blocks import Recorded, added, read_variant
 from pytest_mmgates.experiment.decide import ExperimentDecision, decide
 from pytest_mmgates.experiment.facts import Facts, PlannedBlock, read_facts
 from pytest_mmgates.experiment.log import ExperimentLog
+from pytest_mmgates.experiment.pairing import planned_pair_ends
 from pytest_mmgates.experiment.record import BlockRecord, Part, VariantRecord
 from pytest_mmgates.gatefile import Gate, read_gate
 from pytest_mmgates.judgearms import judge_delta
@@ -68,11 +72,19 @@ SEEDS = 24
 START_NS = 1_767_225_600 * SECOND
 HOURS = 72
 LATE_HOURS = 2.2
+HARM_HOURS = 30.0
+"""Of an arm that loses; its net is looked at from 24 pairs on, so after 24 h."""
+HARM_SEEDS = 20
 LATE = "pipeline: {deadline_ms: 0.001}\n"
 """No tick of any machine is so fast."""
 BETTER = "spread: {base_bps: 4.5}\n"
 LOSES = "spread: {base_bps: 0.5, min_bps: 0.5}\n"
+"""Quotes next to the mid, where arm A keeps 3 bps away from it."""
 _MMBOT = ("-c", "from mmbot.cli import main; main()")
+_CALM = {
+    "pipeline": {"tick_interval_ms": 800, "deadline_ms": 2000},
+    "md_cache": {"ttl_ms": 1500, "fresh_ms_for_pricing": 4000},
+}
 _QUIET = "trace: {enabled: false}\n"
 _INSTRUMENT = {
     "venue": "bybit_linear",
@@ -104,6 +116,12 @@ class Market:
         if self.is_shipped:
             return ["SYNTH01USDT", "SYNTH02USDT"]
         return [f"SYNTH{self.number:03}{letter}USDT" for letter in "XY"]
+
+    def calm(self) -> dict[str, Any]:
+        """The same symbols, a tick and a few messages a second."""
+        known = self.scenario()
+        known["market"]["settings"] |= {"message_interval_ms": 300}
+        return known | {"config": _CALM}
 
     def scenario(self) -> dict[str, Any]:
         symbols = {
@@ -140,12 +158,12 @@ class Desk:
         (self.desk / "tests").mkdir(exist_ok=True)
         (self.desk / "quiet.yaml").write_text(_QUIET)
 
-    def put(self, market: Market) -> None:
+    def put(self, market: Market, *, calm: bool = False) -> None:
         path = self.desk / "scenarios" / f"{market.name}.yaml"
         if market.is_shipped:
             shutil.copy(ROOT / "scenarios" / path.name, path)
             return
-        path.write_bytes(msgspec.json.encode(market.scenario()))
+        path.write_bytes(msgspec.json.encode(market.calm() if calm else market.scenario()))
 
     def call(self, *words: str) -> float:
         """Run a command of the product at the desk; how long it took, in s. Its exit code says what is in the
@@ -308,7 +326,9 @@ class Campaign:
         """So ordered that every beginning has something of each kind."""
         yield "equal-1"
         yield from (f"late-{seed}" for seed in range(1, 4))
-        yield from ("equal-nexo", "replay-nexo", "better-1", "aa-1", "loses-1")
+        yield from ("equal-nexo", "replay-nexo", "better-1", "aa-1")
+        for seed in range(1, HARM_SEEDS + 1):
+            yield from (f"slips-{seed}", f"loses-{seed}")
         yield from (f"late-{seed}" for seed in range(4, SEEDS + 1))
         yield from (f"equal-{number}" for number in range(2, MARKETS + 1))
         yield "replay-synthetic"
@@ -345,20 +365,17 @@ class Campaign:
         return {"scenario": scenario, "clusters": clusters, "took_s": took_s, "records": records}
 
     def _better(self, of: str) -> dict[str, Any]:
-        return self._switchback(f"better-{of}", of, BETTER, HOURS)
+        return self._switchback(f"better-{of}", of, BETTER)
 
     def _aa(self, of: str) -> dict[str, Any]:
-        return self._switchback(f"aa-{of}", of, "{}\n", HOURS)
+        return self._switchback(f"aa-{of}", of, "{}\n", "--mmgates-duration=all")
 
-    def _loses(self, of: str) -> dict[str, Any]:
-        return self._switchback(f"loses-{of}", of, LOSES, 26)
-
-    def _switchback(self, name: str, of: str, candidate: str, hours: int) -> dict[str, Any]:
+    def _switchback(self, name: str, of: str, candidate: str, *words: str) -> dict[str, Any]:
         """A stage of 50 %, as the product plays and judges it."""
         market = Market(int(of), HOURS)
         self.desk.put(market)
         plan = plan_of(name, market.name, clusters_of(market), int(of))
-        took_s, out = self.desk.stage(plan, candidate, "50", f"--mmgates-duration={hours}h")
+        took_s, out = self.desk.stage(plan, candidate, "50", *words)
         verdict = json.loads((out / "verdicts/ab.json").read_bytes())
         [run] = (out / f"runs/ab-{name}/live").iterdir()
         facts = read_facts(run.parents[1])
@@ -374,6 +391,53 @@ class Campaign:
             "pair_bps": [one.deviation_bps for one in decided.variants],
         }
 
+    def _slips(self, seed: str) -> dict[str, Any]:
+        return self._harmed(f"slips-{seed}", int(seed))
+
+    def _loses(self, seed: str) -> dict[str, Any]:
+        gate = self.desk.desk / "gates/ab.yaml"
+        shipped = gate.read_text()
+        gate.write_text(shipped.replace("delta(slippage_bps) <= 0bps", "delta(slippage_bps) <= 1000bps"))
+        try:
+            return self._harmed(f"loses-{seed}", int(seed))
+        finally:
+            gate.write_text(shipped)
+
+    def _harmed(self, name: str, seed: int) -> dict[str, Any]:
+        """What took an arm away that does harm, after how many pairs, and when it was gone."""
+        market = Market(300 + seed, HARM_HOURS)
+        self.desk.put(market, calm=True)
+        plan = plan_of(name, market.name, clusters_of(market), seed)
+        took_s, out = self.desk.stage(plan, LOSES, "50")
+        verdict = json.loads((out / "verdicts/ab.json").read_bytes())
+        [run] = (out / f"runs/ab-{name}/live").iterdir()
+        manifest = read_manifest(run)
+        facts = read_facts(run.parents[1])
+        record = read_variant(facts, "", [Recorded(run, None)])
+        sums = {
+            arm: added([block.analysed for block in record.blocks if block.arm == arm]) for arm in ("A", "B")
+        }
+        back = [
+            row["ts_ns"]
+            for row in _events(run)
+            if row["kind"] == "course_in_force" and row["detail"]["course"] == "baseline"
+        ]
+        [course] = [row["ts_ns"] for row in _events(run) if _asks_for_baseline(row)] or [None]
+        shutil.rmtree(out)
+        return {
+            "took_s": took_s,
+            "status": manifest.status,
+            "reason": manifest.reason,
+            "rules": verdict["rules"],
+            "hours": manifest.duration_ns / SECOND / 3600,
+            "gone_s": (back[-1] - course) / SECOND if back and course else None,
+            "net_bps": {arm: BPS * part.net / part.notional for arm, part in sums.items()},
+            "pair_ended_ns": [at for at in planned_pair_ends(facts) if course is not None and at < course][
+                -1:
+            ],
+            "rolled_back_ns": course,
+        }
+
     def _late(self, seed: str) -> dict[str, Any]:
         """What fired, and when the candidate was gone."""
         market = Market(100 + int(seed), LATE_HOURS)
@@ -381,7 +445,7 @@ class Campaign:
         plan = plan_of(f"late-{seed}", market.name, clusters_of(market), int(seed))
         took_s, out = self.desk.stage(plan, LATE, "50", f"--mmgates-duration={LATE_HOURS:g}h")
         [run] = (out / f"runs/ab-{plan.name}/live").iterdir()
-        events = [json.loads(line) for path in sorted(run.glob("events_*.jsonl")) for line in path.open()]
+        events = _events(run)
         fired = next((record for record in read_watch(run) if record.fired), None)
         shutil.rmtree(out)
         times = {} if fired is None or fired.fired is None else _times(events, fired.fired.at_ns)
@@ -421,6 +485,8 @@ class Campaign:
                 yield from self._labels(f"NEXOUSDT, {block} blocks", [equal["equal-nexo"]], block, plans)
         yield from self._switchbacks(found)
         yield from _rollbacks([one for name, one in found.items() if name.startswith("late-")])
+        for kind in ("slips", "loses"):
+            yield from _harms(kind, [one for name, one in found.items() if name.startswith(f"{kind}-")])
         for name, one in found.items():
             if name.startswith("replay-"):
                 yield f"{name}: {one['took_s']:.0f} s, {one['decision']}, {one['decision_reason']}"
@@ -460,7 +526,7 @@ class Campaign:
 
     def _switchbacks(self, found: Mapping[str, dict[str, Any]]) -> Iterator[str]:
         for name, one in found.items():
-            if name.startswith(("aa-", "better-", "loses-")):
+            if name.startswith(("aa-", "better-")):
                 noise = ", ".join(f"{value:.2f}" for value in one["pair_bps"])
                 yield f"{name}: {one['took_s']:.0f} s, {one['decision']} after {one['looks']} pairs,"
                 yield f"  noise of a pair {noise} bps"
@@ -510,6 +576,38 @@ def _rollbacks(late: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     }
     for name, (since, until) in spans.items():
         lengths = [one[until] - (0.0 if since is None else one[since]) for one in gone]
+        low, middle, high = np.quantile(lengths, [0, 0.5, 1])
+        yield f"  {name}: median {middle:.1f}, {low:.1f} to {high:.1f}"
+
+
+def _events(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for path in sorted(run.glob("events_*.jsonl")) for line in path.open()]
+
+
+def _asks_for_baseline(row: Mapping[str, Any]) -> bool:
+    return row["kind"] == "course" and row["detail"]["course"] == "baseline"
+
+
+def _harms(kind: str, found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Of arms that do harm: by what they were taken away, when, and how fast they were gone."""
+    if not found:
+        return
+    harmed = [one for one in found if one["gone_s"] is not None]
+    by = Counter(one["reason"].partition(" ")[0] for one in harmed)
+    yield f"{kind}: rolled back {_share(len(harmed), len(found))}, by {dict(by)}"
+    lost = [one["net_bps"]["B"] - one["net_bps"]["A"] for one in found]
+    yield f"  net of B less A: {np.median(lost):+.2f} bps, {min(lost):+.2f} to {max(lost):+.2f}"
+    spans = {
+        "pairs until it was found": [
+            int(re.findall(r"after (\d+) pairs", one["reason"])[-1]) for one in harmed
+        ],
+        "hours until the rollback": [one["hours"] for one in harmed],
+        "s from the end of the pair to the rollback": [
+            (one["rolled_back_ns"] - one["pair_ended_ns"][0]) / SECOND for one in harmed
+        ],
+        "s from the rollback to the last order of B gone": [one["gone_s"] for one in harmed],
+    }
+    for name, lengths in spans.items():
         low, middle, high = np.quantile(lengths, [0, 0.5, 1])
         yield f"  {name}: median {middle:.1f}, {low:.1f} to {high:.1f}"
 

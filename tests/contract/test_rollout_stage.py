@@ -28,6 +28,12 @@ safety: ["B.deadline_miss.ratio[10s] < 2% for 10s, n >= 20"]
 """
 
 
+MISSES = "B.deadline_miss.ratio[10s] < 2% for 10s, n >= 20"
+SLIPPAGE = "delta(slippage_bps) <= 0bps by sequence(0.975), pairs >= 24"
+NEAR = "spread: {base_bps: 0.5, min_bps: 0.2}\n"
+FAR = "spread: {base_bps: 2.5, min_bps: 0.2}\n"
+
+
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """Two symbols and sixteen minutes."""
@@ -77,16 +83,19 @@ def rows(directory: Path, feed: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_a_stage_is_played_whole_and_safety_holds(project: pytest.Pytester) -> None:
+def test_a_stage_that_is_not_decided_is_played_to_the_end_of_the_tape(project: pytest.Pytester) -> None:
+    """The plan has pairs for two hours."""
     planned(project, "spread: {base_bps: 3.5}\n")
     verdict, manifest, directory = played(project)
     accept, safety = verdict["rules"]
     assert (safety["verdict"], accept["verdict"]) == ("PASS", "INCONCLUSIVE")
-    assert (manifest["status"], manifest["arm"]) == ("complete", "AB")
+    assert (manifest["status"], manifest["reason"], manifest["arm"]) == ("complete", None, "AB")
+    assert manifest["ended_ns"] - manifest["started_ns"] == pytest.approx(970e9, abs=2e9)
+    assert "of at most 336 pairs: the market ended, and no tape is looped" in accept["reason"]
     assert {row["arm"] for row in rows(directory, "pipeline_ticks")} == {"A", "B"}
     blocks = [row["detail"] for row in rows(directory, "events") if row["kind"] == "arm_block"]
     facts = json.loads((directory.parents[1] / "experiment.json").read_text())
-    assert len(blocks) == len(facts["blocks"]) == 8
+    assert len(blocks) == len(facts["blocks"]) == 98
     keys = ("cluster", "index", "pair", "arm", "start_ns", "end_ns")
     told = {tuple(block.get(key, block.get("block")) for key in keys) for block in blocks}
     assert told == {tuple(block[key] for key in keys) for block in facts["blocks"]}
@@ -134,11 +143,36 @@ def test_a_candidate_that_breaks_a_rule_of_safety_is_rolled_back_and_the_baselin
     assert max(candidate_ns) < back["ts_ns"] <= max(baseline_ns)
 
 
-SLIPPAGE = "delta(slippage_bps) <= 0bps by sequence(0.975), pairs >= 24"
-
-
-NEAR = "spread: {base_bps: 0.5, min_bps: 0.2}\n"
-FAR = "spread: {base_bps: 2.5, min_bps: 0.2}\n"
+@pytest.mark.parametrize("asked_s", [None, 350])
+def test_a_stage_is_played_until_it_is_decided_and_no_shorter_than_was_asked_for(
+    project: pytest.Pytester, asked_s: int | None
+) -> None:
+    """Who quotes farther from the mid earns more on what trades. 24 pairs take 264 s, the plan asks for
+    60, and the market has 970.
+    """
+    (project.path / "gates/ab.yaml").write_text(GATE.replace(MISSES, SLIPPAGE))
+    (project.path / "base.yaml").write_text(NEAR)
+    shape = {"block": "11s", "washout": "4s", "switch": "apart", "config": ["config.yaml", "base.yaml"]}
+    stages = written()["stages"] | {"50": {"duration": "60s", "pairs": 8}}
+    planned(project, "spread: {base_bps: 3.5, min_bps: 0.2}\n", **shape, stages=stages, max_pairs=80)
+    words = ["--mmgates-seed=1", *([] if asked_s is None else [f"--mmgates-duration={asked_s}s"])]
+    verdict, manifest, directory = played(project, "50", *words)
+    accept, pairs = verdict["rules"][0], verdict["rules"][0]["n"]
+    assert (accept["verdict"], verdict["decision"]) == ("PASS", "ACCEPT")
+    reason = f"decided: ACCEPT after {pairs} of at most 80 pairs: {verdict['decision_reason']}"
+    assert (manifest["status"], manifest["reason"]) == ("complete", reason)
+    facts = json.loads((directory.parents[1] / "experiment.json").read_text())
+    assert (facts["minimum_ns"], facts["horizon_ns"]) == ((asked_s or 60) * 10**9, (880 + 64) * 10**9)
+    [report] = (project.path / "artifacts/edge/reports").glob("*.md")
+    words = (
+        f"Played until it is decided, after {asked_s or 60} s at the earliest and 944 s at the latest. Ended"
+    )
+    assert words in report.read_text()
+    assert reason in report.read_text()
+    decided_ns = sorted(block["end_ns"] for block in facts["blocks"])[2 * pairs - 1]
+    assert 64 < (manifest["ended_ns"] - decided_ns) / 1e9 < 64 + 40, "a pair or two, and batches of 10 s"
+    assert pairs == 24 if asked_s is None else pairs > 24
+    assert manifest["ended_ns"] - manifest["started_ns"] > facts["minimum_ns"]
 
 
 @pytest.mark.parametrize(("baseline", "candidate"), [(FAR, NEAR), (NEAR, FAR)], ids=["slips", "does not"])
@@ -146,7 +180,7 @@ def test_a_candidate_that_slips_is_rolled_back_at_a_pair(
     project: pytest.Pytester, baseline: str, candidate: str
 ) -> None:
     """Who quotes nearer to the mid trades at worse prices; the other way round, at better ones."""
-    text = GATE.replace("B.deadline_miss.ratio[10s] < 2% for 10s, n >= 20", SLIPPAGE)
+    text = GATE.replace(MISSES, SLIPPAGE)
     (project.path / "gates/ab.yaml").write_text(text)
     (project.path / "base.yaml").write_text(baseline)
     shape = {"block": "20s", "washout": "2s", "switch": "apart", "config": ["config.yaml", "base.yaml"]}

@@ -210,6 +210,26 @@ def test_a_halted_run_replays_halted(venue: PaperVenue, tmp_path: Path) -> None:
     assert rows(tmp_path / "again", "events") == rows(shadow.directory, "events")
 
 
+def test_a_run_that_is_finished_is_complete_and_replays_to_its_end(venue: PaperVenue, tmp_path: Path) -> None:
+    shadow = Shadow(tmp_path, venue.url)
+    ticks(shadow.rows, 20)
+    shadow.run.finish("decided")
+    list(shadow.rows)
+    recording = shadow.directory / "recording"
+    again = Run(
+        RunRequest("recording", recording, [REPO / "config.yaml"], recording, "again", tmp_path / "again")
+    )
+    list(again)
+    assert again.digest == shadow.run.digest
+    first, second = (
+        msgspec.json.decode((directory / "manifest.json").read_bytes())
+        for directory in (shadow.directory, tmp_path / "again")
+    )
+    assert (first["status"], first["reason"]) == ("complete", "decided")
+    assert (second["status"], second["ended_ns"]) == ("complete", first["ended_ns"])
+    assert first["ended_ns"] - first["started_ns"] < 25 * SECOND
+
+
 GATE = """
 gate: shadow
 evidence:

@@ -11,9 +11,10 @@ import pytest
 from tests.mmbot.builders import REPO
 from tests.system.mutants import MUTANTS, Mutant, without_own_watch
 
+from mmbot.runtime.player import HALT_GRACE_NS
 from mmbot.runtime.simulation.campaign import THOROUGH, WAYS_OF_COPING, Campaign, play
 from mmbot.runtime.simulation.report import failure, report
-from mmbot.runtime.simulation.simulation import Result, Setup, simulate
+from mmbot.runtime.simulation.simulation import Result, Setup, Simulation, simulate
 from mmbot.sim.fault_plan import Fault
 from mmbot.units import SECOND
 
@@ -48,6 +49,33 @@ def test_a_seed_holds_and_says_what_it_reached():
     assert result.reached["crash_in_write"] > 0
     assert result.counts["executions"] > 20
     assert {f"I{number}" for number in range(1, 13) if number != 8} <= set(result.checks)
+
+
+class _Finished(Simulation):
+    """It is told that it has all that it is for, where others see the red button pressed."""
+
+    def _press(self, _reason: str) -> None:
+        assert self._process is not None
+        assert self._truth.own_orders()
+        self._process.trading.finish("decided")
+        self.asked_ns = self.heap.now_ns
+
+    def _run(self, until_ns: int) -> None:
+        super()._run(until_ns)
+        if until_ns == self._end_ns:
+            self.trading = self._process.trading
+            self.left = list(self._truth.own_orders())
+
+
+def test_a_run_that_is_finished_leaves_no_order_and_was_not_halted(tmp_path: Path):
+    """As at the end of its time: cancels, proof of each, then the end."""
+    played = _Finished(SHORT, 2, tmp_path)
+    result = played.play()
+    assert result.broken is None, result.broken
+    trading = played.trading
+    assert (trading.halt_reason, trading.finish_reason, played.left) == (None, "decided", [])
+    assert 0 < trading.end_ns - played.asked_ns < HALT_GRACE_NS
+    assert "halt: decided" in result.branches
 
 
 def test_what_was_asked_before_a_ban_was_heard_of_is_no_offence():

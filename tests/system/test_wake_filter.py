@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -268,6 +269,21 @@ def test_a_halt_ends_a_filtered_run_with_its_quotes_pulled(tmp_path: Path) -> No
     assert seen.kinds[-1] == "halt"
     assert not run.engine.working
     assert run.counts.ticks + run.counts.skipped_ticks < 5_000
+
+
+def test_a_filtered_run_that_is_finished_is_one_that_was_to_last_so_long(tmp_path: Path) -> None:
+    told = Run(request("nexo-like", tmp_path / "told", tmp_path, wake_filter=True))
+    for number, _ in enumerate(told):
+        if number == 3:
+            told.finish("decided")
+    manifest = msgspec.json.decode((tmp_path / "told/manifest.json").read_bytes())
+    assert (manifest["status"], manifest["reason"]) == ("complete", "decided")
+    lasted_s = (manifest["ended_ns"] - manifest["started_ns"]) / SECOND
+    short = Run(request("nexo-like", tmp_path / "short", tmp_path, wake_filter=True, duration_s=lasted_s))
+    list(short)
+    assert told.digest == short.digest
+    assert told.counts == short.counts
+    assert 0 < told.counts.ticks + told.counts.skipped_ticks < 5_000
 
 
 def test_the_filter_needs_the_kernel(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def record(
     asked, now_ns = Action(action), wall_ns()
     state = folder.plan(experiment, now_ns)
     if asked is Action.BEGUN:
-        return _begun(folder, state, stage)
+        return _begun(folder, state, stage, known)
     if stage is Stage.REPLAY:
         if state.stage not in (None, Stage.REPLAY) or state.over:
             return state  # played again while a later stage is under way, or when all is over
@@ -50,11 +50,11 @@ def record(
     return state
 
 
-def _begun(folder: RolloutFolder, state: State, stage: Stage) -> State:
+def _begun(folder: RolloutFolder, state: State, stage: Stage, known: Mapping[str, Any]) -> State:
     if state.status.value == stage.value:
         folder.record(Action.PAUSED, wall_ns(), reason="whoever judged it has ended", by=_BY)
-        return folder.record(Action.RESUMED, wall_ns(), by=_BY)
-    return folder.record(Action.BEGUN, wall_ns(), stage=stage, by=_BY)
+        return folder.record(Action.RESUMED, wall_ns(), by=_BY, **known)
+    return folder.record(Action.BEGUN, wall_ns(), stage=stage, by=_BY, **known)
 
 
 def followers(running: Path, rollout: Path) -> list[Status]:

@@ -28,6 +28,7 @@ from mmbot.clock import stopwatch, wall_ns
 from mmbot.config.scenario import load_scenario
 from mmbot.config.strict_yaml import load
 from mmbot.errors import MmbotError
+from mmbot.experiment.plan import Stage
 from mmbot.ops import evidence, finish_line
 from mmbot.ops.evidence import Standing, State, record_path
 from mmbot.ops.files import write_atomically
@@ -124,7 +125,7 @@ def _words(asked: Walk, task: Task) -> Iterator[str]:
         if task.stretch == "replay":
             _candidate(asked, plans)
             yield from ("-n", str(min(os.cpu_count() or 1, _MOST_WORKERS)))
-        else:
+        elif task.stretch != Stage.FIFTY:  # that is played until it is decided
             yield from ("--mmgates-duration", "all")
         yield from ("--mmgates-experiment", TEMPLATE.stem, "-o", f"mmgates_experiments={plans}")
     elif task.step == "lock":

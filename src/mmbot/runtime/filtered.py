@@ -57,6 +57,9 @@ class FilteredReplay(Replay):
                 self._world.advance(now_ns + step_ns)
                 self._halt(now_ns + step_ns, self._halt_asked)
                 break
+            if self._finish_asked is not None:
+                self.end_ns = now_ns + step_ns
+                break
             together_ns = min(next_sample_ns, self._engine.assess_ns)
             together_ns = first_ns - (first_ns - together_ns) // step_ns * step_ns
             self._sleep(now_ns, min(together_ns, last_ns))

@@ -127,6 +127,12 @@ class KeptRun(ABC):
         """Stop at the next tick with quotes pulled; the manifest says why."""
         self._player.halt(reason)
 
+    def finish(self, reason: str) -> None:
+        """End at the next tick as if the run's time were over: it has all that it is for. The manifest says
+        why.
+        """
+        self._player.finish(reason)
+
     def suspend(self, reason: str) -> None:
         """Stop because the process has to: a run that can be resumed leaves a checkpoint before it halts."""
         self.halt(reason)
@@ -213,7 +219,7 @@ class KeptRun(ABC):
                 self._write_manifest("failed", reason)
             raise
         halted = self._player.halt_reason
-        self._write_manifest("halted" if halted else "complete", halted)
+        self._write_manifest("halted" if halted else "complete", halted or self._player.finish_reason)
 
     def _make_directory(self) -> None:
         try:

@@ -64,10 +64,15 @@ class Live(Player):
         """Until when the last outage was, once it is over."""
 
     async def run(self, put: Callable[[list[Row]], None]) -> None:
-        """Tick until the time is up or a halt has pulled every quote; rows leave at every tick."""
+        """Tick until the time is up (who finishes the run makes it so), or a halt has pulled every quote;
+        rows leave at every tick.
+        """
         step_ns = self._times.tick_ns
         now_ns = await self._due(-(-self._clock() // step_ns) * step_ns)
         while self.end_ns is None or now_ns < self.end_ns:
+            if self.finish_reason is not None:
+                self.end_ns = now_ns
+                continue
             self._told(now_ns)
             self._world.advance(now_ns)
             if self._halt_asked is not None:

@@ -65,6 +65,7 @@ class Player:
         self._digests = {symbol: RunDigest() for symbol in engine.bots}
         self._rows: list[Row] = []
         self._halt_asked: str | None = None
+        self._finish_asked: str | None = None
         self.suspend_asked: str | None = None
         self._timing = deque(timing)
         self._between = deque[Callable[[int], EventRow]]()
@@ -85,12 +86,22 @@ class Player:
         self._halt_asked = self._halt_asked or reason
 
     @property
+    def finish_reason(self) -> str | None:
+        """Why the run ended before its time, with all that it was for."""
+        return None if self._halt_asked is not None else self._finish_asked
+
+    def finish(self, reason: str) -> None:
+        """Ask the run to end at its next tick, as if its time were over then. A halt goes first."""
+        self._finish_asked = self._finish_asked or reason
+
+    @property
     def engine(self) -> Engine:
         return self._engine
 
     def __getstate__(self) -> dict[str, Any]:
         """What a run goes on from: not what it was asked to do next."""
-        return {**self.__dict__, "_halt_asked": None, "suspend_asked": None, "_between": deque()}
+        asked = dict.fromkeys(("_halt_asked", "_finish_asked", "suspend_asked"))
+        return {**self.__dict__, **asked, "_between": deque()}
 
     def between_ticks(self, act: Callable[[int], EventRow]) -> None:
         """Do this before the next tick, told its time, and write down what it says; all that was asked, in

@@ -67,6 +67,9 @@ class Replay(Player):
         world, dropped = self._world, self._dropped
         now_ns, next_sample_ns = self.position or (self._start(),) * 2
         while now_ns < self.end_ns:
+            if self.finish_reason is not None:
+                self.end_ns = now_ns
+                break
             if now_ns in dropped:
                 now_ns += step_ns
                 continue

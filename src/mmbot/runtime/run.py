@@ -56,8 +56,9 @@ class EngineKind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class RunRequest:
     """What to run and where to write it. `duration_s`: None = the scenario's own, inf = the whole tape.
-    `part`: the name of a part of the scenario, None = all of it at once. `faults`: put into a copy of the
-    tape.
+    `horizon_s`: how long it may last instead, until somebody finishes it, as far as the tape goes; None = no
+    longer. `part`: the name of a part of the scenario, None = all of it at once. `faults`: put into a copy of
+    the tape.
     """
 
     scenario: str
@@ -69,6 +70,7 @@ class RunRequest:
     step: str = "run"
     arm: str = "A"
     duration_s: float | None = None
+    horizon_s: float | None = None
     seed: int | None = None
     engine: EngineKind = EngineKind.AUTO
     wake_filter: bool = False
@@ -118,7 +120,9 @@ class Run(CheckpointedRun):
         there_ns = held_ns(scenario, self.tape)
         asked_ns = planned_duration_ns(request.duration_s, scenario.duration_ns)
         _check_held(request, asked_ns, there_ns)
-        duration_ns = there_ns if asked_ns is None else asked_ns
+        duration_ns = (
+            there_ns if asked_ns is None else max(asked_ns, round((request.horizon_s or 0) * SECOND))
+        )
         self.planned_ns = min(there_ns, duration_ns)
         self._contexts: dict[str, Context] = {}
         self.engine, world = self._wire(clock)
@@ -320,6 +324,7 @@ def _document(request: RunRequest) -> dict[str, Any]:
         "step": request.step,
         "arm": request.arm,
         "duration_s": "all" if request.duration_s == math.inf else request.duration_s,
+        "horizon_s": request.horizon_s,
         "seed": request.seed,
         "engine": str(request.engine),
         "part": request.part,
@@ -341,6 +346,7 @@ def _request(document: dict[str, Any], directory: Path) -> RunRequest:
         step=document["step"],
         arm=document["arm"],
         duration_s=math.inf if document["duration_s"] == "all" else document["duration_s"],
+        horizon_s=document["horizon_s"],
         seed=document["seed"],
         engine=EngineKind(document["engine"]),
         part=document["part"],

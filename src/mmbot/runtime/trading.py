@@ -152,7 +152,7 @@ class Trading(Live):
 
     async def _over(self, now_ns: int) -> int:
         """The time is up: nothing of ours stays at the venue."""
-        return await self._halted(now_ns, "the run's time is over")
+        return await self._halted(now_ns, self.finish_reason or "the run's time is over")
 
     async def _halted(self, now_ns: int, reason: str) -> int:
         give_up_ns = now_ns + HALT_GRACE_NS

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pytest_mmgates.errors import ExperimentError
+from pytest_mmgates.experiment.ending import decided_after
 from pytest_mmgates.experiment.log import ExperimentLog
 from pytest_mmgates.experiment.reading import read_experiment
 from pytest_mmgates.gatefile import Gate
@@ -59,14 +60,16 @@ def action_of(gate: Gate, log: ExperimentLog) -> tuple[str, str] | None:
     """What a stage that was played means, and why; None: nothing."""
     verdicts = {rule: judge_rule(rule, gate, log).verdict for rule in gate.judged}
     decision = log.decision
+    until_decided = log.facts.horizon_ns and decision.variants
+    why = f"{decided_after(log)}: {decision.reason}" if until_decided else decision.reason
     if all(verdict is Verdict.PASS for verdict in verdicts.values()):
-        return "passed", decision.reason
+        return "passed", why
     if log.is_replay:
         return None
     broken = [rule for rule in gate.safety if verdicts[rule] is Verdict.FAIL]
     if broken:
         return "rollback", f"safety: {broken[0]}"
-    return ("rejected", decision.reason) if not decision.void and decision.decision in _REJECTED else None
+    return ("rejected", why) if not decision.void and decision.decision in _REJECTED else None
 
 
 def record(options: Options, experiment: str, action: str, **known: object) -> int:

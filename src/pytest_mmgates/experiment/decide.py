@@ -7,7 +7,9 @@ Then there is nothing to decide, whatever the estimate: NO_DATA.
 A live stage is looked at after every pair, in the order in which pairs were completed, each time as if it
 were the last: what is decided at the first final look stands, and a controller that asks after each pair is
 told the same as who asks at the end. Linearised values use the arms' ratios so far, so no look knows more
-than was known then.
+than was known then. Nothing but harm is decided before the stage is as old as it has to be
+(`Facts.decides_from_ns`): a pair is looked at when it is complete, and the last of a run that has ended when
+it ended.
 
 A replay is looked at once, at its end. Neighbouring blocks are joined until they are uncorrelated, and the
 sequence is tuned to as many batches as there are. What has to hold under every model that stands in for a
@@ -26,8 +28,8 @@ import numpy as np
 
 from pytest_mmgates.armrules import DeltaRule
 from pytest_mmgates.experiment.blocks import added
-from pytest_mmgates.experiment.facts import ARMS, REPLAY, Facts
-from pytest_mmgates.experiment.pairing import Pair, pairs_of, sums_of
+from pytest_mmgates.experiment.facts import ACCEPTING, ARMS, REPLAY, Facts
+from pytest_mmgates.experiment.pairing import Pair, complete_after_ns, pairs_of, sums_of
 from pytest_mmgates.experiment.record import BlockRecord, VariantRecord
 from pytest_mmgates.experiment.validity import balance_p, excluded_of, void_of
 from pytest_mmgates.stats.acceptance import Acceptance, Decision, decide_once
@@ -44,8 +46,6 @@ from pytest_mmgates.stats.sequence import FEWEST, Bounds, Floats
 from pytest_mmgates.stats.sequence import Sequence as ConfidenceSequence
 from pytest_mmgates.units import BPS
 
-ACCEPTING = "50"
-"""The live stage that accepts."""
 SAFETY_LOOK = 8
 """Pairs from which on bounds may be believed that can only reject: two equal arms are taken for harm, at some
 look of 8 to 40, in 2.6 % where 2.5 % are asked for; from 4 pairs on in 5.6 % (20,000 simulated stages each).
@@ -150,6 +150,11 @@ def first_look_of(facts: Facts, rule: DeltaRule) -> int:
     return max(SAFETY_LOOK, min(rule.pairs, facts.least_pairs))
 
 
+def most_pairs(facts: Facts, rule: DeltaRule) -> int:
+    """After how many pairs a live stage that accepts is over, decided or not."""
+    return max(first_look_of(facts, rule), facts.max_pairs)
+
+
 def pairs_asked(facts: Facts, rule: DeltaRule) -> int:
     """How many pairs a live stage has at least, when it ends well."""
     return max(facts.least_pairs, first_look_of(facts, rule))
@@ -158,8 +163,9 @@ def pairs_asked(facts: Facts, rule: DeltaRule) -> int:
 def _decide_variant(facts: Facts, rule: DeltaRule, variant: VariantRecord) -> VariantDecision:
     pairs = [pair for pair in pairs_of(facts, variant.blocks) if not pair.excluded]
     replay = facts.stage == REPLAY
-    judged = _judge_replay(rule, pairs) if replay else _judge_live(facts, rule, pairs, variant.started_ns)
+    judged = _judge_replay(rule, pairs) if replay else _judge_live(facts, rule, pairs, variant)
     looked = pairs if replay else pairs[: judged.looks]
+    decided_ns = looked[-1].end_ns if judged.decision.final and looked else variant.ended_ns
     arms: dict[str, ArmSummary] = {arm: _summary(looked, arm) for arm in ARMS}
     found = VariantDecision(
         name=variant.name,
@@ -179,7 +185,7 @@ def _decide_variant(facts: Facts, rule: DeltaRule, variant: VariantRecord) -> Va
         if replay
         else _slippage_path(facts, rule, looked),
         sensitivity=_sensitivity(looked),
-        memory=_memory(facts, variant.blocks),
+        memory=_memory(facts, [block for block in variant.blocks if block.end_ns <= decided_ns]),
         balance_p=balance_p(facts, variant),
         sign_flip_p=sign_flip_p(judged.values, flips=_FLIPS, seed=facts.seed) if len(judged.values) else None,
     )
@@ -208,15 +214,16 @@ class _Judged:
     path: Path
 
 
-def _judge_live(facts: Facts, rule: DeltaRule, pairs: Sequence[Pair], started_ns: int) -> _Judged:
+def _judge_live(facts: Facts, rule: DeltaRule, pairs: Sequence[Pair], variant: VariantRecord) -> _Judged:
     """After every pair, until a decision is final."""
     first_look = first_look_of(facts, rule)
     acceptance = Acceptance(
         _sequence(facts, rule),
         rule.limit_bps,
         first_look,
-        max(first_look, facts.max_pairs),
+        most_pairs(facts, rule),
     )
+    ages_ns = _ages_ns(facts, pairs, variant)
     a, b = sums_of(pairs, "a"), sums_of(pairs, "b")
     path, bounds, decision, n = Path([], [], []), None, Decision.GO_ON, 0
     values = np.empty(0)
@@ -228,7 +235,7 @@ def _judge_live(facts: Facts, rule: DeltaRule, pairs: Sequence[Pair], started_ns
         _extend(path, bounds)
         if traded_in(pairs[:n]) < SAFETY_LOOK:
             continue
-        decision = _at_stage(facts, acceptance.of(bounds), pairs[n - 1].end_ns - started_ns)
+        decision = _at_stage(facts, acceptance.of(bounds), ages_ns[n - 1])
         if decision.final:
             break
     traded = traded_in(pairs[:n])
@@ -238,6 +245,14 @@ def _judge_live(facts: Facts, rule: DeltaRule, pairs: Sequence[Pair], started_ns
         else _why(decision, bounds, first_look, n)
     )
     return _Judged(decision, why, bounds, n, values, None, path)
+
+
+def _ages_ns(facts: Facts, pairs: Sequence[Pair], variant: VariantRecord) -> list[int]:
+    """How old the stage is when each pair is looked at."""
+    ages_ns = [pair.end_ns + complete_after_ns(facts) - variant.started_ns for pair in pairs]
+    if ages_ns and variant.complete:
+        ages_ns[-1] = max(ages_ns[-1], variant.ended_ns - variant.started_ns)
+    return ages_ns
 
 
 def _sequence(facts: Facts, rule: DeltaRule) -> ConfidenceSequence:
@@ -254,11 +269,13 @@ def traded_in(pairs: Sequence[Pair]) -> int:
     return min(sum(block.analysed.fills > 0 for block in blocks) for blocks in of_arms)
 
 
-def _at_stage(facts: Facts, decision: Decision, elapsed_ns: int) -> Decision:
-    """At 10 and 100 % a candidate can only be rejected; nothing is accepted in less time than was planned."""
+def _at_stage(facts: Facts, decision: Decision, age_ns: int) -> Decision:
+    """At 10 and 100 % a candidate can only be rejected; neither that it is worth having nor that it is not is
+    said of a stage that is too young.
+    """
     if facts.stage != ACCEPTING and decision not in _REJECTS[facts.stage]:
         return Decision.GO_ON
-    early = decision is Decision.ACCEPT and elapsed_ns < facts.least_duration_ns
+    early = decision in (Decision.ACCEPT, Decision.FUTILE) and age_ns < facts.decides_from_ns
     return Decision.GO_ON if early else decision
 
 

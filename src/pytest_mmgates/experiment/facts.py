@@ -21,6 +21,8 @@ from pytest_mmgates.units import NS_PER_S
 
 EXPERIMENT = "experiment.json"
 REPLAY = "replay"
+ACCEPTING = "50"
+"""The live stage that accepts, and is played until it is decided."""
 ALL = "all"
 """The cluster of a replay: there all symbols are one."""
 Arm = Literal["A", "B"]
@@ -87,6 +89,10 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     switch: Literal["apart", "together"]
     clusters: dict[str, list[str]]
     gate: str
+    minimum_ns: int = 0
+    """Of a live stage: how old it has to be at the least when something other than harm is decided."""
+    horizon_ns: int = 0
+    """Of one that is played until it is decided: how long at most. 0: of another."""
     seen: list[Seen] = []
     runs: list[PlannedRun] = []
     blocks: list[PlannedBlock] = []
@@ -101,6 +107,11 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     def is_for_safety(self) -> bool:
         """A live stage at which nothing is accepted: of few blocks, which are looked at for harm."""
         return self.stage in ("10", "100")
+
+    @property
+    def decides_from_ns(self) -> int:
+        """How old a live stage is when something other than harm can be decided at a look."""
+        return max(self.minimum_ns, self.least_duration_ns if self.stage == ACCEPTING else 0)
 
     @property
     def hours_of_block(self) -> float:

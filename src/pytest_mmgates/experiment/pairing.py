@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from pytest_mmgates.experiment.blocks import added
+from pytest_mmgates.experiment.blocks import MARKED_AFTER_NS, added
 from pytest_mmgates.experiment.facts import ALL, ARMS, REPLAY, Facts
 from pytest_mmgates.experiment.record import BlockRecord, Part
 from pytest_mmgates.stats.pairs import Sums
@@ -50,6 +50,13 @@ def planned_pair_ends(facts: Facts) -> list[int]:
         if block.pair is not None:
             of_pair[ALL if together else block.cluster, block.pair][block.arm] = block.end_ns
     return sorted(max(ends.values()) for ends in of_pair.values() if set(ends) == set(ARMS))
+
+
+def complete_after_ns(facts: Facts) -> int:
+    """How long behind its end a pair of a live stage is complete: no fill of its later arm can come any more,
+    and all are marked.
+    """
+    return facts.washout_ns + MARKED_AFTER_NS
 
 
 def _together(facts: Facts) -> bool:

@@ -87,5 +87,10 @@ class VariantRecord(msgspec.Struct, frozen=True):
         return min(origin.started_ns for origin in self.origins)
 
     @property
+    def complete(self) -> bool:
+        """Every run has ended by itself: nobody halted it, and none is still under way."""
+        return all(origin.status == "complete" for origin in self.origins)
+
+    @property
     def ended_ns(self) -> int:
         return max(origin.ended_ns for origin in self.origins)

@@ -1,8 +1,9 @@
-"""The pairs of a live stage, judged while it is played: rows as they are written -> why it has to end.
+"""The pairs of a live stage, judged while it is played: rows as they are written -> why it ends.
 
 After each pair, once its fills are marked, everything that was read so far is decided as at the end, by the
-same code. Harm ends the stage: a `delta` of safety whose lower bound is above its limit, or a net whose upper
-bound is below 0. Nothing else does.
+same code. Harm ends the stage at once, and takes the candidate away: a `delta` of safety whose lower bound is
+above its limit, or a net whose upper bound is below 0. What else is decided at a look (`ending.done_of`)
+ends it, too: it has all that it is for.
 
 A pair is judged when every symbol has ticks a wash-out and a mark-out behind its later block: until then
 fills of the arm before may come. Rows wait as they are, and are decoded some megabytes at a time. A look is
@@ -20,9 +21,11 @@ import msgspec
 from pytest_mmgates.armrules import DeltaRule
 from pytest_mmgates.errors import RunlogError
 from pytest_mmgates.experiment.blocks import MARKED_AFTER_NS, BlockReader, variant_of
+from pytest_mmgates.experiment.decide import first_look_of
+from pytest_mmgates.experiment.ending import decided_after, done_of
 from pytest_mmgates.experiment.facts import Facts
 from pytest_mmgates.experiment.log import ExperimentLog
-from pytest_mmgates.experiment.pairing import planned_pair_ends
+from pytest_mmgates.experiment.pairing import complete_after_ns, planned_pair_ends
 from pytest_mmgates.feeds import Feeds
 from pytest_mmgates.gatefile import Gate
 from pytest_mmgates.judgearms import harm_of
@@ -48,7 +51,7 @@ class _Stage:
     @property
     def after_ns(self) -> int:
         """How long behind its end a pair can be judged."""
-        return self.facts.washout_ns + MARKED_AFTER_NS
+        return complete_after_ns(self.facts)
 
 
 class PairJudge:
@@ -67,10 +70,16 @@ class PairJudge:
         self.seen: ExperimentLog | None = None
         """The stage at the newest look."""
         self.harm: str | None = None
-        """Why the stage has to end."""
+        """Why the candidate has to go."""
+        self.done: str | None = None
+        """Why the stage has all that it is for."""
 
     def batch(self, feed: str, lines: bytes) -> str | None:
-        """Take a batch of rows; returns why the stage has to end, or None."""
+        """Take a batch of rows; returns why the candidate has to go, or None. Nothing is looked at once the
+        stage is done.
+        """
+        if self.done is not None:
+            return self.harm
         if feed == _TICKS:
             self._stage = self._stage or self._begun(_stamp(lines[: lines.find(b"\n")]))
             self._look(self._stage)
@@ -118,6 +127,20 @@ class PairJudge:
             and (found := harm_of(rule, log, accepts=rule in gate.accept)) is not None
         )
         self.seen, self.harm = log, next(harms, None)
+        self.done = done_of(log) if self.harm is None else None
+
+    def says(self) -> dict[str, object]:
+        """The rule that the stage is to be decided by, as `pytest_mmgates.sut` hands it to the run."""
+        return {"rule": str(self._gate.accept[0]), "section": "accept", "says": self._says(), "fired": False}
+
+    def _says(self) -> str | None:
+        """What the newest look found."""
+        if self._stage is None or self.seen is None or not self.seen.decision.variants:
+            return None
+        [found] = self.seen.decision.variants
+        bounds, first = found.bounds, first_look_of(self._stage.facts, self._gate.accept[0])
+        between = "" if bounds is None else f", between {bounds.low:+.3f} and {bounds.high:+.3f} bps"
+        return f"{decided_after(self.seen)}, looks from {first} on{between}"
 
 
 def _stamp(line: bytes) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pytest_mmgates.experiment.decide import COMPONENTS, VariantDecision
+from pytest_mmgates.experiment.ending import ended, lasts, span
 from pytest_mmgates.experiment.facts import ARMS, REPLAY
 from pytest_mmgates.experiment.log import ExperimentLog
 from pytest_mmgates.history import ticks as spark
@@ -58,7 +59,7 @@ _NEXT = {
     (REPLAY, Decision.ACCEPT): "go on to 10 % live: `pytest -m ab --mmgates-rollout 10`",
     ("10", Decision.GO_ON): "when its time and pairs are there: 50 %",
     ("50", Decision.ACCEPT): "go on to 100 %, with one block in ten held back",
-    ("50", Decision.GO_ON): "let it run: the next look is after the next pair",
+    ("50", Decision.GO_ON): "undecided: it begins anew when it is played again, and needs more market",
     ("100", Decision.GO_ON): "when its time is there: make the candidate the baseline",
 }
 
@@ -109,6 +110,7 @@ def facts_of(result: RunResult, log: ExperimentLog, before: ReplayBefore | None 
         },
         "operating": _operating(log),
         "gap": _gap(log, before),
+        "lasted": None if log.is_replay else _lasted(log),
         "deviations": DEVIATIONS,
         "origins": [
             (variant.name or "live", origin) for variant in log.variants for origin in variant.origins
@@ -257,6 +259,12 @@ def _gap(log: ExperimentLog, before: ReplayBefore | None) -> dict[str, float] | 
     if log.is_replay or before is None or live is None or before.plan_hash != log.facts.plan_hash:
         return None
     return {name: live.estimate - estimate for name, estimate in before.estimates.items()}
+
+
+def _lasted(log: ExperimentLog) -> str:
+    """How long a live stage was to be played, how long it was, and why it ended."""
+    end = ended(log)
+    return f"Played {lasts(log.facts)}" + (f". Ended after {span(log.duration_ns)}: {end}" if end else "")
 
 
 def _signed(value: float | None) -> str:

@@ -211,6 +211,46 @@ class TestHalt:
         assert max(row.ts_ns for row in seen.of(TickRow)) < halt.ts_ns
 
 
+class TestFinish:
+    def finished(self, folder: Path, **asked: float) -> tuple[Run, list[Row]]:
+        """A run that lasts so many seconds (`duration_s`), or is told after them that it has all (`at_s`). Of
+        its rows all but memory.
+        """
+        folder.mkdir()
+        (folder / "often.yaml").write_text("telemetry:\n  sample_interval_s: 1\n")
+        at_s = asked.pop("at_s", None)
+        config = [REPO / "config.yaml", folder / "often.yaml"]
+        run, seen = Run(run_request(folder, config=config, **asked), HandStopwatch(1_000)), Seen()
+        run.observers.append(seen)
+        for _ in run:
+            if at_s is not None and run.counts.ticks >= 10 * at_s:
+                run.finish("decided")
+                run.finish("decided twice")
+        return run, [row for row in seen.all if not (isinstance(row, SampleRow) and row.name == "rss_bytes")]
+
+    def manifest(self, run: Run) -> Any:
+        return msgspec.json.decode((run.directory / "manifest.json").read_bytes())
+
+    def test_it_is_the_run_that_was_to_last_so_long(self, tmp_path: Path):
+        short, rows = self.finished(tmp_path / "short", duration_s=8.1)
+        told, same = self.finished(tmp_path / "told", at_s=8)
+        assert same == rows
+        assert (told.digest, told.counts) == (short.digest, short.counts)
+        assert told.counts.fills > 0
+        one, other = self.manifest(short), self.manifest(told)
+        assert (one["status"], one["reason"]) == ("complete", None)
+        assert (other["status"], other["reason"]) == ("complete", "decided")
+        assert other["ended_ns"] == one["ended_ns"]
+
+    def test_a_halt_goes_first(self, tmp_path: Path):
+        run = Run(run_request(tmp_path), HandStopwatch(1_000))
+        run.finish("decided")
+        run.halt("red button")
+        list(run)
+        manifest = self.manifest(run)
+        assert (manifest["status"], manifest["reason"]) == ("halted", "red button")
+
+
 BIDS = [["1.200", "500"], ["1.199", "500"]]
 ASKS = [["1.203", "500"], ["1.204", "500"]]
 NEAR = """\

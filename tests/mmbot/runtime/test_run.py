@@ -254,6 +254,16 @@ def test_more_market_than_there_is_is_refused_and_never_looped(tmp_path: Path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(("horizon_s", "lasts_s"), [(None, 5), (8.0, 8), (3.0, 5), (72 * 3600.0, 19.9)])
+def test_a_horizon_is_as_far_as_the_tape_goes(tmp_path: Path, horizon_s: float | None, lasts_s: float):
+    run = opened(tmp_path, duration_s=5.0, horizon_s=horizon_s)
+    list(run)
+    found = manifest(tmp_path)
+    assert (found["ended_ns"] - found["started_ns"]) / 1e9 == pytest.approx(lasts_s, abs=0.2)
+    with pytest.raises(RecordingError, match="no tape is looped"):
+        opened(tmp_path, run_id="longer", duration_s=72 * 3600.0, horizon_s=horizon_s)
+
+
 def test_the_whole_of_a_stretch_ends_with_it(tmp_path: Path):
     scenario_file(tmp_path / "scenarios", stretches={"early": {"duration": "5s"}})
     finished(tmp_path, scenario="short@early", duration_s=math.inf)

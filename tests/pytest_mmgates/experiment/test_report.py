@@ -67,7 +67,7 @@ def test_a_replay_shows_every_variant_and_is_kept_for_later():
     ("made", "said"),
     [
         (live(-0.5), "reject the candidate"),
-        (live(0.2, noise_bps=1.0), "let it run"),
+        (live(0.2, noise_bps=1.0), "needs more market"),
         (live(0.2, noise_bps=1.0, max_pairs=30), "another plan, with more market"),
         (replay(blocks=10), "another plan, with more market"),
         (live(0.5, pairs=40, stage="10"), "50 %"),

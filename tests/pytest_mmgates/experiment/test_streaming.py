@@ -159,6 +159,107 @@ def test_slippage_ends_a_stage_at_the_first_pair_that_shows_it(recorded, slip_bp
         assert verdict.n == 8
 
 
+LONG = 30
+"""Pairs of the stages that are to be decided."""
+
+
+def decided(foreign_bot, folder, gain_bps, *, stage="50", least_h=0, minimum_h=0, noise=1.0, **changes):
+    """A stage that goes on for long, and its judge when it was done (or at the end of the rows): facts, rows,
+    judge, and the time of the newest tick.
+    """
+    known = facts(
+        stage,
+        planned(LONG if stage == "50" else 9, stage=stage),
+        least_pairs=24 if stage == "50" else 8,
+        least_duration_ns=least_h * HOUR,
+        minimum_ns=round(minimum_h * HOUR),
+        horizon_ns=2 * 100 * HOUR if stage == "50" else 0,
+        **changes,
+    )
+    rows = rows_of(
+        known, lambda plan: 1.0 + gain_bps * (plan.arm == "B") + noise * math.sin(7.0 * plan.index)
+    )
+    for at, row in enumerate(rows["fills"]):
+        row["decision_mid"] = row["price"] * (1 - 1e-5 * (at % 7))
+    directory = write(foreign_bot, folder / "running", known, rows, **RUNNING) / "live/r1"
+    pairs = PairJudge(GATE, directory, lambda _: known)
+    ticks, fills = lines_of(directory, "pipeline_ticks"), lines_of(directory, "fills")
+    for from_ns in range(START_NS, ticks[-1][0] + 1, 120 * S):
+        now = range(from_ns, from_ns + 120 * S)
+        for feed, lines in (("pipeline_ticks", ticks), ("fills", fills)):
+            batch = b"".join(line for ts_ns, line in lines if ts_ns in now)
+            if batch:
+                pairs.batch(feed, batch)
+        if pairs.done or pairs.harm:
+            break
+    return known, rows, pairs, from_ns + 120 * S
+
+
+@pytest.mark.parametrize(
+    ("gain_bps", "least_h", "minimum_h", "decision", "looks"),
+    [
+        (0.6, 0, 0, Decision.ACCEPT, 24),
+        (0.6, 50, 0, Decision.ACCEPT, 25),
+        (0.6, 50, 55, Decision.ACCEPT, 28),
+        (0.6, 50, 55.25, Decision.ACCEPT, 28),
+        (0.6, 50, 56.27, Decision.ACCEPT, 29),
+        (0.03, 0, 0, Decision.FUTILE, 24),
+        (0.03, 0, 52, Decision.FUTILE, 26),
+    ],
+)
+@pytest.mark.parametrize("more_h", [0.1, 1.9, 9.0])
+def test_what_is_judged_at_the_end_is_what_was_seen_at_the_look_that_ended_the_stage(
+    foreign_bot, tmp_path, gain_bps, least_h, minimum_h, decision, looks, more_h
+):
+    """However many more rows the bot writes before it has ended: some ticks, or blocks."""
+    known, rows, pairs, ended_ns = decided(
+        foreign_bot, tmp_path, gain_bps, least_h=least_h, minimum_h=minimum_h, noise=0.05
+    )
+    seen = pairs.seen.decision
+    assert (seen.decision, seen.variants[0].looks, pairs.harm) == (decision, looks, None)
+    assert pairs.done == f"decided: {decision} after {looks} of at most 100 pairs: {seen.reason}"
+    until_ns = int(ended_ns + more_h * HOUR)
+    begun = [block for block in known.blocks if block.start_ns < until_ns]
+    written = {feed: [row for row in lines if row["ts_ns"] < until_ns] for feed, lines in rows.items()}
+    kept = msgspec.structs.replace(known, blocks=begun)
+    whole = write(foreign_bot, tmp_path / "whole", kept, written, reason=pairs.done)
+    end = read_experiment(whole, GATE).decision
+    assert (end.decision, end.reason, end.void) == (seen.decision, seen.reason, ())
+    same = ("decision", "reason", "bounds", "looks", "traded", "path", "arms", "slippage", "sensitivity",
+            "memory", "lag1", "deviation_bps", "sign_flip_p")  # fmt: skip
+    [at_the_end], [at_the_look] = end.variants, seen.variants
+    assert [getattr(at_the_end, name) for name in same] == [getattr(at_the_look, name) for name in same]
+
+
+def test_harm_does_not_wait_for_the_time_that_was_asked_for(foreign_bot, tmp_path):
+    _, _, pairs, _ = decided(foreign_bot, tmp_path, -9.0, least_h=50, minimum_h=58)
+    assert pairs.harm.startswith("delta(net_bps)")
+    assert (pairs.seen.decision.variants[0].looks, pairs.done) == (24, None)
+
+
+def test_a_stage_goes_on_until_it_is_decided_or_has_all_its_pairs(foreign_bot, tmp_path):
+    _, _, pairs, _ = decided(foreign_bot, tmp_path / "some", 0.1, noise=3.0)
+    assert (pairs.harm, pairs.done, pairs.seen.decision.decision) == (None, None, Decision.GO_ON)
+    assert "GO_ON after 30 of at most 100 pairs, looks from 24 on, between" in pairs.says()["says"]
+    _, _, pairs, _ = decided(foreign_bot, tmp_path / "all", 0.1, noise=3.0, max_pairs=27)
+    why = "nothing is decided after all that was planned"
+    assert pairs.done == f"decided: INCONCLUSIVE after 27 of at most 27 pairs: {why}"
+
+
+def test_a_stage_of_ten_per_cent_lasts_as_long_as_was_planned_whatever_it_shows(foreign_bot, tmp_path):
+    _, _, pairs, _ = decided(foreign_bot, tmp_path, 0.0, stage="10", noise=0.05)
+    assert (pairs.harm, pairs.done, pairs.seen.decision.variants[0].pairs) == (None, None, 9)
+
+
+@pytest.mark.parametrize(("minimum_h", "looks"), [(24, 8), (75, 9)])
+def test_a_stage_of_a_hundred_ends_when_the_pairs_held_back_exclude_the_floor(
+    foreign_bot, tmp_path, minimum_h, looks
+):
+    _, _, pairs, _ = decided(foreign_bot, tmp_path, 0.0, stage="100", noise=0.01, minimum_h=minimum_h)
+    assert (pairs.harm, pairs.seen.decision.decision) == (None, Decision.FUTILE)
+    assert pairs.done.startswith(f"decided: FUTILE after {looks} pairs: the upper bound is below the floor")
+
+
 @pytest.mark.parametrize(("gain_bps", "stage", "harm"), [(-9.0, "10", True), (9.0, "10", False)])
 def test_a_net_that_does_harm_ends_a_stage(foreign_bot, tmp_path, gain_bps, stage, harm):
     known = facts(stage, planned(10, stage=stage), least_pairs=8)
