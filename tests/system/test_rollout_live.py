@@ -108,7 +108,7 @@ async def test_a_candidate_whose_ticks_take_longer_than_those_of_the_baseline_di
 @pytest.mark.slow
 @pytest.mark.asyncio
 async def test_a_candidate_that_slips_is_rolled_back_at_a_pair(tmp_path: Path) -> None:
-    """Who quotes nearer to the mid trades at worse prices. A pair is complete a wash-out and a minute after it,
+    """Who quotes nearer to the mid trades at worse prices. A pair is complete a wash-out and a minute later,
     when its fills are marked; the first wash-out is what the session takes to begin.
     """
     rule = "delta(slippage_bps) <= 0bps by sequence(0.975), pairs >= 24"
