@@ -198,6 +198,14 @@ def test_a_candidate_that_slips_is_rolled_back_at_a_pair(
     assert courses[-1]["course"] == "baseline"
     assert courses[-1]["majors.config_sha256"] == manifest["config_sha256"]
     assert manifest["ended_ns"] - manifest["started_ns"] < 600e9
+    [back] = [row for row in rows(directory, "events") if row["kind"] == "course_in_force"][1:]
+    of_candidate = [row["ts_ns"] for row in rows(directory, "pipeline_ticks") if row["arm"] == "B"]
+    assert max(of_candidate) < back["ts_ns"], (
+        "the baseline is in force when the candidate's last order is gone"
+    )
+    assert all(row["recv_ns"] <= back["ts_ns"] for row in rows(directory, "fills") if row["arm"] == "B")
+    resting = [row for row in rows(directory, "samples") if row["name"] == "resting_orders"]
+    assert [row["value"] for row in resting[-2:]] == [0, 0], "and the baseline's, at the end"
 
 
 def test_more_time_than_the_plan_has_pairs_for_is_refused(project: pytest.Pytester) -> None:
