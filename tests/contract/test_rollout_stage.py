@@ -185,7 +185,7 @@ def test_a_candidate_that_slips_is_rolled_back_at_a_pair(
     (project.path / "base.yaml").write_text(baseline)
     shape = {"block": "20s", "washout": "2s", "switch": "apart", "config": ["config.yaml", "base.yaml"]}
     planned(project, candidate, **shape)
-    verdict, manifest, directory = played(project, "50", "--mmgates-duration=700s")
+    verdict, manifest, directory = played(project, "50", "--mmgates-duration=all")
     _, slippage = verdict["rules"]
     assert slippage["verdict"] == ("FAIL" if candidate == NEAR else "PASS"), slippage
     courses = [row["detail"] for row in rows(directory, "events") if row["kind"] == "course_in_force"]
@@ -198,3 +198,21 @@ def test_a_candidate_that_slips_is_rolled_back_at_a_pair(
     assert courses[-1]["course"] == "baseline"
     assert courses[-1]["majors.config_sha256"] == manifest["config_sha256"]
     assert manifest["ended_ns"] - manifest["started_ns"] < 600e9
+    [back] = [row for row in rows(directory, "events") if row["kind"] == "course_in_force"][1:]
+    of_candidate = [row["ts_ns"] for row in rows(directory, "pipeline_ticks") if row["arm"] == "B"]
+    assert max(of_candidate) < back["ts_ns"], (
+        "the baseline is in force when the candidate's last order is gone"
+    )
+    assert all(row["recv_ns"] <= back["ts_ns"] for row in rows(directory, "fills") if row["arm"] == "B")
+    resting = [row for row in rows(directory, "samples") if row["name"] == "resting_orders"]
+    assert [row["value"] for row in resting[-2:]] == [0, 0], "and the baseline's, at the end"
+
+
+def test_more_time_than_the_plan_has_pairs_for_is_refused(project: pytest.Pytester) -> None:
+    stages = written()["stages"] | {"50": {"duration": "60s", "pairs": 8}}
+    planned(project, NEAR, block="11s", washout="4s", stages=stages, max_pairs=30, switch="apart")
+    words = ("-p", "no:asyncio", "-m", "ab", "--mmgates-rollout", "50", "--mmgates-duration=400s")
+    project.runpytest_inprocess(*words).stdout.fnmatch_lines(
+        ["*plan wider: --mmgates-duration was 400s, expected at most 394 s, in which*"]
+    )
+    assert not (project.path / "artifacts/runs/ab-wider/live").exists()

@@ -47,5 +47,5 @@ def test_every_way_out_is_there() -> None:
 
 def test_its_figures_are_those_of_the_code() -> None:
     assert f"power of {POWER:.0%}".replace("%", " %") in PAGE
-    assert "a quarter\nof the way nearer to its lower bound" in PAGE
+    assert "a quarter of the way nearer to its lower bound" in " ".join(PAGE.split())
     assert experiment_report.DEVIATIONS[0].split(".")[0] == "The note accepts at an estimate of +0"

@@ -25,7 +25,7 @@ import msgspec
 from pytest_mmgates.errors import ExperimentError
 from pytest_mmgates.experiment.concluding import conclude, record
 from pytest_mmgates.experiment.decide import most_pairs, pairs_asked
-from pytest_mmgates.experiment.ending import lasts
+from pytest_mmgates.experiment.ending import lasts, span
 from pytest_mmgates.experiment.facts import ACCEPTING, Facts, keep_facts
 from pytest_mmgates.experiment.making import ExperimentMaking, watching
 from pytest_mmgates.experiment.pairing import complete_after_ns, planned_pair_ends
@@ -90,8 +90,8 @@ class StageMaking(ExperimentMaking):
         began_ns = manifest.started_ns if self._began_ns is None else self._began_ns
         until_ns = manifest.started_ns + manifest.duration_ns
         facts = self._facts(start_ns=began_ns, until_ns=until_ns)
-        played_s = manifest.duration_ns / NS_PER_S
-        keep_facts(self._partial, self._timed(facts, min(self._asked_s, played_s)))
+        all_s = manifest.duration_ns / NS_PER_S
+        keep_facts(self._partial, self._timed(facts, all_s if math.isinf(self._asked_s) else self._asked_s))
         if options.live is not None:
             conclude(options, self._whole_gate, self._partial, experiment, self._tell)
         return Outcome(self.run_id)
@@ -103,11 +103,11 @@ class StageMaking(ExperimentMaking):
 
     def _check_asked(self) -> None:
         """Raises ExperimentError for a time that a stage that is played until decided cannot come to."""
-        horizon_s = self._horizon_ns / NS_PER_S
-        if horizon_s and horizon_s < self._asked_s < math.inf:
+        horizon_ns = self._horizon_ns
+        if horizon_ns and horizon_ns < self._asked_s * NS_PER_S < math.inf:
             raise ExperimentError(
                 f"plan {self.facts.name}: --mmgates-duration was {self._options.duration}, expected at most"
-                f" {horizon_s / 3600:.4g} h, in which stage {ACCEPTING} has all of its pairs"
+                f" {span(horizon_ns)}, in which stage {ACCEPTING} has all of its pairs"
             )
 
     @property
