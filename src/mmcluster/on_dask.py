@@ -9,7 +9,7 @@
 """
 
 import queue
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import islice
 from tempfile import TemporaryDirectory
@@ -119,7 +119,7 @@ class DaskCluster:
         self._submitted = 0
         self.dashboard: str | None = client.dashboard_link
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[Finished | Failed]:
+    def run(self, tasks: Iterable[Task]) -> Generator[Finished | Failed, None, None]:
         """See `opening.Cluster`."""
         waiting = iter(tasks)
         done: queue.SimpleQueue[Future] = queue.SimpleQueue()
