@@ -8,6 +8,7 @@
 - A scheduler that cannot be reached is lost at once: it knows nothing of our tasks when it comes back.
 """
 
+import logging
 import queue
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -25,8 +26,6 @@ from mmcluster.playing import Mismatch, packed, play, read
 from mmcluster.tasks import Failed, Finished, Task
 
 ALLOWED_FAILURES = 1
-_LOGS = 50
-"""Logging level CRITICAL: what goes wrong comes back as an error."""
 _PATIENCE_S = 30.0
 """For a scheduler to answer, and for a first worker to join."""
 _LOOK_EVERY_S = 5.0
@@ -37,11 +36,12 @@ _LOOKS_WITHOUT_WORKER = 12
 def opened(place: Local | Remote, facts: Mapping[str, str]) -> Iterator["DaskCluster"]:
     """Connected, with at least one worker, all of them with these facts. Raises ClusterError."""
     if isinstance(place, Remote):
-        with _client(place.scheduler) as client:
+        with _apart(), _client(place.scheduler) as client:
             _check_failures(client, place.scheduler)
             yield _checked(client, place.scheduler, facts)
         return
     with (
+        _apart(),
         TemporaryDirectory(prefix="mmcluster-") as scratch,
         LocalCluster(
             n_workers=place.workers,
@@ -49,7 +49,7 @@ def opened(place: Local | Remote, facts: Mapping[str, str]) -> Iterator["DaskClu
             processes=True,
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
-            silence_logs=_LOGS,
+            silence_logs=logging.CRITICAL,  # what goes wrong comes back as an error
             memory_limit=0,  # a market that is mapped from the disk counts as memory there
             local_directory=scratch,
             scheduler_kwargs={"allowed_failures": ALLOWED_FAILURES},
@@ -57,6 +57,17 @@ def opened(place: Local | Remote, facts: Mapping[str, str]) -> Iterator["DaskClu
         _client(local) as client,
     ):
         yield _checked(client, f"local:{place.workers}", facts)
+
+
+@contextmanager
+def _apart() -> Iterator[None]:
+    """What Dask logs is its own: it is none of the log of who plays."""
+    logger = logging.getLogger("distributed")
+    before, logger.propagate = logger.propagate, False
+    try:
+        yield
+    finally:
+        logger.propagate = before
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import pytest
 
-from mmcluster import ClusterError, cluster_argument, is_local
+from mmcluster import ClusterError, cluster_argument
 from pytest_mmgates.errors import MarkError
 from pytest_mmgates.perflab.instructions import VALGRIND
 from pytest_mmgates.steps import AB, DAILY, DATASET, STEPS
@@ -355,7 +355,7 @@ class Options:
             raise pytest.UsageError("--mmgates-duration: 'all' of a live market has no end, expected a time")
 
     def _check_cluster(self) -> None:
-        """A cluster plays replays alone, and leaves their rows where somebody finds them."""
+        """A cluster plays replays alone, and is in place of the workers of pytest-xdist."""
         if self.cluster is None:
             if self.shards is not None:
                 raise pytest.UsageError("--mmgates-shards: is of --mmgates-cluster, which was not given")
@@ -369,11 +369,6 @@ class Options:
         for option, given in unfit.items():
             if given:
                 raise pytest.UsageError(f"--mmgates-cluster: plays replays only, expected no {option}")
-        if self.shards is None and not is_local(self.cluster):
-            raise pytest.UsageError(
-                "--mmgates-cluster: workers of other machines need a place for their run directories,"
-                " expected --mmgates-shards URL"
-            )
 
     def _check_lock(self) -> None:
         if self.without_ab is not None and not self.lock:

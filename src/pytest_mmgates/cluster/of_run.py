@@ -3,19 +3,28 @@
 from pathlib import Path
 from typing import Any
 
+from mmcluster import is_local
 from pytest_mmgates.cluster.captures import hashes
 from pytest_mmgates.cluster.facts import from_here, project_facts
 from pytest_mmgates.cluster.shard import Shard
+from pytest_mmgates.errors import OutputError
 from pytest_mmgates.options import Options
 from pytest_mmgates.sut import files_of, load_callable
 
 
 class ShardsOfRun:
-    """Of a run that is made below `folder`, by the rules of a gate file. `request`: that of the whole."""
+    """Of a run that is made below `folder`, by the rules of a gate file. `request`: that of the whole. Raises
+    OutputError where nobody would find the rows.
+    """
 
     def __init__(
         self, options: Options, folder: Path, gate_file: Path, scenario: Path, request: dict[str, Any]
     ) -> None:
+        if options.shards is None and not is_local(str(options.cluster)):
+            raise OutputError(
+                f"--mmgates-cluster {options.cluster}: its workers need a place for their run directories"
+                " that all machines reach, expected --mmgates-shards URL"
+            )
         self._options = options
         self._folder = folder
         self._gate = gate_file if gate_file.is_file() else None
