@@ -141,8 +141,9 @@ class DaskCluster:
                 if not under_way:
                     return
                 future = self._next(done)
-                yield self._end(under_way[future], future)
-                del under_way[future]
+                end = self._end(under_way.pop(future), future)
+                future.release()  # or it would be played again when the worker that holds its result dies
+                yield end
         finally:
             if under_way and self._client.status == "running":
                 with suppress(OSError, TimeoutError):

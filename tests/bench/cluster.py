@@ -1,11 +1,11 @@
-"""One scenario of 48 shards played four ways: by one process, two of pytest-xdist, two workers of this machine, and
-two workers that somebody started, over TCP. The verdict and the digest are the same; what differs is the time.
+"""One scenario of 48 shards played four ways: by one process, two of pytest-xdist, two workers of this machine,
+and two workers that somebody started, over TCP. Verdict and digest are the same; what differs is the time.
 
-    python tests/bench/cluster.py                 the four ways, and what a shard costs besides itself
-    python tests/bench/cluster.py --kills 10      and ten times with a worker that is killed (kill -9) in the middle
+    python -m tests.bench.cluster                the four ways, and what a task costs besides itself
+    python -m tests.bench.cluster --kills 10     and ten times with a worker killed (kill -9) in the middle
 
-24 symbols by 2 days, ten minutes of market each side of midnight together, in a project of its own: the shipped
-configuration and the shadow gate, which asks for five minutes in place of sixty.
+24 symbols by 2 days, five minutes of market each side of midnight, in a project of its own: the shipped
+configuration, and the shadow gate, which asks for five minutes in place of sixty.
 """
 
 import argparse
@@ -14,23 +14,22 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import psutil
+from tests.mmcluster.own_cluster import own_cluster
 
 from mmcluster import Finished, Task, open_cluster
-from tests.mmcluster.own_cluster import OwnCluster, own_cluster
 
 ROOT = Path(__file__).parents[2]
 SYMBOLS = 24
 SHARDS = 2 * SYMBOLS
 _START_NS = 1_767_225_300_000_000_000  # 2025-12-31T23:55:00Z
-_EMPTY_TASKS = 500
+_TASKS, _ROUNDS = 100, 200_000
 
 INI = """[pytest]
 mmgates_sut = mmbot.sut:open_run
@@ -90,107 +89,107 @@ def make_project(folder: Path, symbols: int = SYMBOLS) -> None:
 
 
 def play(project: Path, way: str, *arguments: str) -> Played:
-    began = time.perf_counter()
+    began_ns = stopwatch()
     process = start(project, way, *arguments)
-    said, _ = process.communicate()
-    wall_s = time.perf_counter() - began
-    if process.returncode:
-        raise SystemExit(f"{way}: exit code {process.returncode}\n{said}")
-    return Played(way, wall_s, *came_to(project, way))
+    return ended(project, way, process, began_ns)
 
 
 def start(project: Path, way: str, *arguments: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:asyncio", "-m", "shadow"]
-    command += [f"--mmgates-out={out_of(project, way)}", *arguments]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:asyncio"]
+    command += ["-m", "shadow", f"--mmgates-out={out_of(project, way)}", *arguments]
     return subprocess.Popen(command, cwd=project, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def ended(project: Path, way: str, process: "subprocess.Popen[str]", began_ns: int) -> Played:
+    """Verdict and digest. What a clock measured is left out of the verdict: no two plays agree on it."""
+    said, _ = process.communicate()
+    wall_s = (stopwatch() - began_ns) / SECOND
+    if process.returncode:
+        raise SystemExit(f"{way}: exit code {process.returncode}\n{said}")
+    out = out_of(project, way)
+    verdict = json.loads((out / "verdicts" / "shadow.json").read_text())
+    rules = [(rule["rule"], rule["verdict"], rule["n"]) for rule in verdict["rules"]]
+    same = {**{key: verdict[key] for key in ("verdict", "data_kind", "parts")}, "rules": rules}
+    manifest = json.loads((out / "runs" / "shadow-shards" / "manifest.json").read_text())
+    return Played(way, wall_s, same, manifest["run_digest"])
 
 
 def out_of(project: Path, way: str) -> Path:
     return project / f"out-{way.replace(' ', '-')}"
 
 
-def came_to(project: Path, way: str) -> tuple[dict[str, object], str]:
-    """Verdict and digest. What a machine's clock measured is left out of it: two plays of one process differ."""
-    out = out_of(project, way)
-    verdict = json.loads((out / "verdicts" / "shadow.json").read_text())
-    rules = [(rule["rule"], rule["verdict"], rule["n"]) for rule in verdict["rules"]]
-    same = {**{key: verdict[key] for key in ("verdict", "data_kind", "parts")}, "rules": rules}
-    manifest = json.loads((out / "runs" / "shadow-shards" / "manifest.json").read_text())
-    return same, manifest["run_digest"]
+def play_killed(project: Path, number: int, after: int) -> Played:
+    """With two workers over TCP, of which one is killed when so many shards are finished."""
+    way = f"killed {number}"
+    with own_cluster(2, project) as own:
+        began_ns = stopwatch()
+        process = start(
+            project, way, f"--mmgates-cluster={own.address}", f"--mmgates-shards={project}/killed"
+        )
+        while _finished(out_of(project, way)) < after:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.05)
+        nanny = psutil.Process(own.workers[number % 2].pid)
+        max(nanny.children(), key=lambda child: child.cpu_times().user).kill()
+        return ended(project, way, process, began_ns)
 
 
-def kill_one(own: OwnCluster, out: Path, after: int) -> None:
-    """Once so many shards are finished, kill -9 the process that plays, of the first worker."""
-    while len(list(out.glob("runs/*.partial-*/parts/*/tally.json"))) < after:
-        time.sleep(0.05)
-    nanny = psutil.Process(own.workers[0].pid)
-    newest = max(nanny.children(recursive=True), key=lambda process: process.cpu_times().user)
-    newest.kill()
+def _finished(out: Path) -> int:
+    return len(list(out.glob("runs/*.partial-*/parts/*/tally.json")))
 
 
-@contextmanager
-def cluster_of(project: Path, workers: int) -> Iterator[OwnCluster]:
-    with own_cluster(workers, project, path=ROOT / "src") as own:
-        yield own
-
-
-def empty_task_s(address: str) -> float:
-    """Seconds that a task costs besides itself: what scheduling and travelling take, one after the other."""
+def cost_of_a_task_s(address: str) -> float:
+    """Seconds of a worker that a task costs besides its own, while all are busy."""
     with open_cluster(address, {}) as cluster:
-        tasks = [Task(f"t{number}", "builtins:dict", {}) for number in range(_EMPTY_TASKS + 2)]
-        ends = cluster.run(tasks)
-        for _ in range(2):
-            next(ends)
-        began = time.perf_counter()
-        assert all(isinstance(end, Finished) for end in ends)
-        return (time.perf_counter() - began) / _EMPTY_TASKS
+        tasks = [Task(f"t{number}", "cluster_tasks:busy", {"rounds": _ROUNDS}) for number in range(_TASKS)]
+        list(cluster.run(tasks[:4]))
+        began_ns = stopwatch()
+        ends = [end for end in cluster.run(tasks) if isinstance(end, Finished)]
+        wall_s = (stopwatch() - began_ns) / SECOND
+    workers = len({end.worker for end in ends})
+    return (wall_s * workers - sum(end.seconds for end in ends)) / len(ends)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=0, metavar="N", help="runs with a worker killed in the middle")
+    text = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=text)
+    parser.add_argument("--kills", type=int, default=0, metavar="N", help="runs with a worker killed")
     parser.add_argument("--symbols", type=int, default=SYMBOLS, help="two shards each (24)")
     asked = parser.parse_args()
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
+    shards = 2 * asked.symbols
     with TemporaryDirectory(prefix="mmcluster-bench-") as folder:
         project = Path(folder)
         make_project(project, asked.symbols)
         play(project, "warm-up", "-n", "2")
-        played = [
-            play(project, "one process"),
-            play(project, "xdist -n 2", "-n", "2"),
-            play(project, "local:2", "--mmgates-cluster=local:2"),
-        ]
-        with cluster_of(project, 2) as own:
-            shards = f"--mmgates-shards={project / 'shards'}"
-            played.append(play(project, "tcp two workers", f"--mmgates-cluster={own.address}", shards))
-            print(f"an empty task over TCP: {1e3 * empty_task_s(own.address):.1f} ms")
+        played = list(_ways(project))
         for number in range(asked.kills):
-            played.append(_killed(project, number, 2 * asked.symbols))
-    _print(played, 2 * asked.symbols)
+            played.append(play_killed(project, number, 1 + number * (shards - 3) // 10))  # noqa: PERF401
+    _write(played, shards)
 
 
-def _killed(project: Path, number: int, shards: int) -> Played:
-    way = f"killed {number + 1}"
-    with cluster_of(project, 2) as own:
-        began = time.perf_counter()
-        place = project / "shards-killed"
-        process = start(project, way, f"--mmgates-cluster={own.address}", f"--mmgates-shards={place}")
-        kill_one(own, out_of(project, way), 1 + number * (shards - 4) // 10)
-        said, _ = process.communicate()
-        if process.returncode:
-            raise SystemExit(f"{way}: exit code {process.returncode}\n{said}")
-        return Played(way, time.perf_counter() - began, *came_to(project, way))
+def _ways(project: Path) -> Iterator[Played]:
+    yield play(project, "one process")
+    yield play(project, "xdist -n 2", "-n", "2")
+    yield play(project, "local:2", "--mmgates-cluster=local:2")
+    with own_cluster(2, project, path=ROOT / "tests" / "mmcluster") as own:
+        place = f"--mmgates-shards={project / 'shards'}"
+        yield play(project, "tcp", f"--mmgates-cluster={own.address}", place)
+        sys.stdout.write(
+            f"a task costs a worker {1e3 * cost_of_a_task_s(own.address):.1f} ms besides its own\n"
+        )
 
 
-def _print(played: list[Played], shards: int) -> None:
+def _write(played: list[Played], shards: int) -> None:
     first = played[0]
-    print(f"{shards} shards, {os.cpu_count()} CPUs; verdict {first.verdict['verdict']}, digest {first.digest[:16]}")
+    came_to = f"verdict {first.verdict['verdict']}, digest {first.digest[:16]}"
+    sys.stdout.write(f"{shards} shards, {os.cpu_count()} CPUs; {came_to}\n")
+    others = [one.way for one in played if (one.verdict, one.digest) != (first.verdict, first.digest)]
     for one in played:
-        same = "same" if (one.verdict, one.digest) == (first.verdict, first.digest) else "DIFFERENT"
-        print(f"{one.way:18} {one.wall_s:7.1f} s  {1e3 * one.wall_s / shards:7.0f} ms a shard  verdict and digest {same}")
-    if any((one.verdict, one.digest) != (first.verdict, first.digest) for one in played):
-        raise SystemExit("verdicts or digests differ")
+        same = "DIFFERENT" if one.way in others else "same"
+        cost = f"{1e3 * one.wall_s / shards:6.0f} ms a shard"
+        sys.stdout.write(f"{one.way:12} {one.wall_s:7.1f} s {cost}  verdict and digest {same}\n")
+    if others:
+        raise SystemExit(f"verdict or digest differ: {', '.join(others)}")
 
 
 if __name__ == "__main__":

@@ -53,6 +53,7 @@ def test_the_manifest_of_the_whole_adds_up_its_parts(parted):
     assert whole["models"] == part["models"]
 
 
+@pytest.mark.usefixtures("dask")
 def test_the_number_of_workers_changes_no_verdict(parted):
     parted.scenario("demo", parts=PARTS, of_part={"TWO": {"fetch_ms": 7.3, "hits": 0.71, "fills": 11}})
     outcomes = []
