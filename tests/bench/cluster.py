@@ -1,5 +1,5 @@
-"""One scenario of 48 shards played four ways: by one process, two of pytest-xdist, two workers of this machine,
-and two workers that somebody started, over TCP. Verdict and digest are the same; what differs is the time.
+"""One scenario of 48 shards played four ways: by one process, two of pytest-xdist, two workers of this
+machine, and two workers that somebody started, over TCP. Verdict and digest are the same, the time is not.
 
     python -m tests.bench.cluster                the four ways, and what a task costs besides itself
     python -m tests.bench.cluster --kills 10     and ten times with a worker killed (kill -9) in the middle
@@ -23,6 +23,8 @@ from tempfile import TemporaryDirectory
 import psutil
 from tests.mmcluster.own_cluster import own_cluster
 
+from mmbot.clock import stopwatch
+from mmbot.units import SECOND
 from mmcluster import Finished, Task, open_cluster
 
 ROOT = Path(__file__).parents[2]
