@@ -44,7 +44,7 @@ class ShardsOfRun:
             part=part,
             sut=options.sut,
             request=request,
-            config=[(Path(path).name, Path(path).read_text(encoding="utf-8")) for path in request["config"]],
+            config=[(Path(path).name, _text(Path(path))) for path in request["config"]],
             gate=None if self._gate is None else from_here(self._gate),
             candidate=candidate,
             captures=self._captures,
@@ -60,3 +60,11 @@ class ShardsOfRun:
             return {}
         names = files_of(load_callable("mmgates_files", options.files), request)
         return hashes(options.data_dir, names)
+
+
+def _text(path: Path) -> str:
+    """Of a configuration, which travels. Raises OutputError."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be read: {error.strerror}") from error
