@@ -29,7 +29,6 @@ from mmcluster import Finished, Task, open_cluster
 
 ROOT = Path(__file__).parents[2]
 SYMBOLS = 24
-SHARDS = 2 * SYMBOLS
 _START_NS = 1_767_225_300_000_000_000  # 2025-12-31T23:55:00Z
 _TASKS, _ROUNDS = 100, 200_000
 

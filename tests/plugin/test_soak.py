@@ -275,7 +275,9 @@ def test_a_part_that_is_halted_on_a_cluster_ends_the_run_for_all(soak, shards):
     assert rules(soak)["breaker.open_time stop"]["reason"].startswith("part TWO: breaker.open_time[6m] ")
     assert soak.artifact("edge/feeds").exists() is not bool(shards)
     if shards:
-        result.stdout.fnmatch_lines(["rows of soak on demo are in *: no charts, and edge/feeds is not replaced"])
+        result.stdout.fnmatch_lines(
+            ["rows of soak on demo are in *: no charts, and edge/feeds is not replaced"]
+        )
 
 
 def test_rows_that_cannot_be_read_halt_the_run(soak):
