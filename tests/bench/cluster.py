@@ -37,7 +37,9 @@ mmgates_sut = mmbot.sut:open_run
 mmgates_parts = mmbot.sut:parts
 mmgates_files = mmbot.sut:files
 mmgates_default_scenario = shards
-mmgates_source = config.yaml scenarios/*.yaml
+mmgates_source =
+    config.yaml
+    scenarios/*.yaml
 """
 GATED = """import pytest
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -136,6 +137,30 @@ def test_what_no_cluster_can_play_is_refused_at_once(parted, options, line):
 def test_workers_elsewhere_need_a_place_that_all_machines_reach(parted):
     parted.run("-m", "shadow", "--mmgates-cluster", "tcp://127.0.0.1:1").assert_outcomes(errors=4)
     assert parted.verdict()["reason"].endswith("that all machines reach, expected --mmgates-shards URL")
+
+
+def test_a_source_that_is_not_there_cannot_be_held_against_the_workers(parted):
+    parted.ini(f"{INI}mmgates_source = tuning.json scenarios\n")  # one line, where two were meant
+    parted.run("-m", "shadow", "--mmgates-cluster", "local:1").assert_outcomes(errors=4)
+    said = "is 'tuning.json scenarios', expected file or folder"
+    assert parted.verdict()["reason"].endswith(said)
+
+
+@pytest.mark.slow
+def test_a_worker_with_another_file_of_the_project_plays_nothing(parted, tmp_path_factory):
+    parted.ini(f"{INI}mmgates_source = tuning.json\n")
+    (parted.path / "tuning.json").write_text("{}")
+    other = tmp_path_factory.mktemp("other") / "project"
+    shutil.copytree(parted.path, other)
+    (other / "tuning.json").write_text('{"hits": 0.5}')
+    with own_cluster(1, other) as own:
+        options = ("--mmgates-cluster", own.address, "--mmgates-shards=shards")
+        parted.run("-m", "shadow", *options).assert_outcomes(errors=4)
+    assert re.fullmatch(
+        r"worker tcp://\S+: file tuning\.json was [0-9a-f]{64}, expected [0-9a-f]{64}",
+        parted.verdict()["reason"],
+    )
+    assert parted.requests() == []
 
 
 def test_an_empty_address_is_none(parted):
