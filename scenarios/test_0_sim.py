@@ -27,6 +27,7 @@ from mmbot.runtime.simulation.simulation import Result, Setup
 from mmcluster import ClusterError, open_cluster
 from pytest_mmgates.cluster.facts import from_here, project_facts
 from pytest_mmgates.options import Options, read_options
+from pytest_mmgates.progress import Progress
 from pytest_mmgates.report.files import pages, write_atomically
 from pytest_mmgates.report.page import Banner, Table, facts_page
 
@@ -41,7 +42,7 @@ def test_sim(pytestconfig: pytest.Config) -> None:
     seeds = [options.seed] if options.seed is not None else range(options.seeds or _SEEDS)
     campaign, began_ns = Campaign(), stopwatch()
     try:
-        for result in _played(options, seeds):
+        for result in _played(options, seeds, Progress(pytestconfig)):
             campaign.add(result)
     except (MmbotError, ClusterError) as error:
         pytest.fail(str(error), pytrace=False)
@@ -56,7 +57,7 @@ def test_sim(pytestconfig: pytest.Config) -> None:
         pytest.fail("INCONCLUSIVE: " + "; ".join(campaign.unproven), pytrace=False)
 
 
-def _played(options: Options, seeds: Sequence[int]) -> Iterator[Result]:
+def _played(options: Options, seeds: Sequence[int], progress: Progress) -> Iterator[Result]:
     setup = _setup(options)
     if options.cluster is None:
         yield from play(setup, seeds, os.cpu_count() or 1)
@@ -64,7 +65,11 @@ def _played(options: Options, seeds: Sequence[int]) -> Iterator[Result]:
     setup = replace(setup, scenarios=Path(from_here(setup.scenarios)))
     facts = project_facts(options, [options.scenarios_dir / "sim" / f"{setup.scenario}.yaml"])
     with open_cluster(options.cluster, facts) as cluster:
-        yield from play_on(cluster, setup, seeds)
+        progress.line(f"cluster {options.cluster}: dashboard {cluster.dashboard}")
+        with progress.bar("seeds", len(seeds)) as advance:
+            for result in play_on(cluster, setup, seeds):
+                advance()
+                yield result
 
 
 def _setup(options: Options) -> Setup:

@@ -20,6 +20,10 @@ each take the next part that nobody has taken, until none is left. The one with 
 parts of the others, plays again what a killed worker left, and puts them together. A part that failed is
 played by nobody again and ends the run.
 
+On a cluster (`--mmgates-cluster`) its workers play them, and this process alone hands them out and takes what
+comes back (`pytest_mmgates.cluster`); a part that has been played lies where it lies otherwise, so nothing
+else changes.
+
 Each part is watched by itself, its windows begin with it. When a stop rule fires in one of them the run is
 over for all: the part is halted and leaves a note, parts in play elsewhere see the note at their next batch
 and are halted too, no other part is begun. The whole is then what was played; which parts that is depends on

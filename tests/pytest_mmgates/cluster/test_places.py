@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_mmgates.cluster.places import fetch_rows, put
@@ -15,6 +15,7 @@ pytest.importorskip("fsspec")
 FILES = ["fills_20260101.jsonl", "pipeline_ticks_20260101.jsonl", "torn/1/fills_20260101.jsonl"]
 
 
+@settings(max_examples=20)
 @given(st.lists(st.binary(max_size=40), min_size=3, max_size=3))
 def test_a_run_directory_comes_back_whole(
     tmp_path_factory: pytest.TempPathFactory, contents: list[bytes]
