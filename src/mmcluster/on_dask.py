@@ -102,9 +102,7 @@ def _checked(client: Client, where: str, facts: Mapping[str, str]) -> "DaskClust
         client.wait_for_workers(1, timeout=_PATIENCE_S)
     except TimeoutError as error:
         raise ClusterError(f"cluster {where}: no worker joined in {_PATIENCE_S:g} s") from error
-    for worker, threads in client.nthreads().items():
-        if threads != 1:
-            raise ClusterError(f"worker {worker}: has {threads} threads, expected --nthreads 1")
+    _check_threads(client.nthreads())
     for worker, different in client.run(first_difference, dict(facts), on_error="return").items():
         if isinstance(different, Exception):
             what = f"{type(different).__name__}: {different}"
@@ -112,6 +110,12 @@ def _checked(client: Client, where: str, facts: Mapping[str, str]) -> "DaskClust
         if different is not None:
             raise _other(worker, Mismatch(*different))
     return DaskCluster(client, where, facts)
+
+
+def _check_threads(workers: Mapping[str, int]) -> None:
+    for worker, threads in workers.items():
+        if threads != 1:
+            raise ClusterError(f"worker {worker}: has {threads} threads, expected --nthreads 1")
 
 
 def _other(worker: str, different: Mismatch) -> ClusterError:
@@ -176,6 +180,7 @@ class DaskCluster:
             workers: Mapping[str, int] = self._client.nthreads()
         except (OSError, TimeoutError) as error:
             raise self._lost("the scheduler is gone") from error
+        _check_threads(workers)  # one may have joined
         return workers
 
     def _next(self, done: "queue.SimpleQueue[Future]") -> Future:
