@@ -368,7 +368,9 @@ class Options:
         }
         for option, given in unfit.items():
             if given:
-                raise pytest.UsageError(f"--mmgates-cluster: plays replays only, expected no {option}")
+                raise pytest.UsageError(
+                    f"--mmgates-cluster: its own workers play, and replays only: expected no {option}"
+                )
 
     def _check_lock(self) -> None:
         if self.without_ab is not None and not self.lock:

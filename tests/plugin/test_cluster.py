@@ -122,8 +122,12 @@ def test_shards_lie_whole_in_the_shared_place_and_only_what_they_came_to_here(pa
         ),
         (["--mmgates-shards", "x"], "*--mmgates-shards: is of --mmgates-cluster, which was not given"),
         (
+            ["--mmgates-cluster", "local:2", "-n", "2"],
+            "*--mmgates-cluster: its own workers play, and replays only: expected no -n",
+        ),
+        (
             ["--mmgates-cluster", "local:2", "--mmgates-status-port", "0"],
-            "*--mmgates-cluster: plays replays only, expected no --mmgates-status-port",
+            "*--mmgates-cluster: its own workers play, and replays only: expected no --mmgates-status-port",
         ),
     ],
 )
