@@ -14,7 +14,7 @@ pytest_plugins = ["pytester"]
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     if not pluginmanager.hasplugin("mmgates"):
-        doors = ("sut", "parts", "tape", "dataset", "daily", "experiment", "rollout")
+        doors = ("sut", "parts", "files", "tape", "dataset", "daily", "experiment", "rollout")
         for key in (f"mmgates_{door}" for door in doors):
             parser.addini(key, "of pytest_mmgates, which is not loaded", default="")
         for key in ("mmgates_config", "mmgates_source"):

@@ -3,6 +3,7 @@
     pytest -m sim                              40 seeds of five minutes each
     pytest -m sim --mmgates-seeds 2000         as many as before a release
     pytest -m sim --mmgates-seed 1234          this one again, as a failure prints it
+    pytest -m sim --mmgates-cluster local:8    on a cluster
 
 Every seed plays the bot of `config.yaml` (`--mmgates-config` names another) and judges twelve invariants
 after every event (`docs/simulation.md`). `artifacts/reports/SIM_REPORT.md` says what was reached, and with
@@ -10,7 +11,10 @@ after every event (`docs/simulation.md`). `artifacts/reports/SIM_REPORT.md` says
 """
 
 import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -18,8 +22,12 @@ from mmbot.clock import stopwatch
 from mmbot.errors import MmbotError
 from mmbot.runtime.simulation.campaign import Campaign, play
 from mmbot.runtime.simulation.report import failure, findings, report, speed, summary, tables, verdict
-from mmbot.runtime.simulation.simulation import Setup
+from mmbot.runtime.simulation.shards import play_on
+from mmbot.runtime.simulation.simulation import Result, Setup
+from mmcluster import ClusterError, open_cluster
+from pytest_mmgates.cluster.facts import from_here, project_facts
 from pytest_mmgates.options import Options, read_options
+from pytest_mmgates.progress import Progress
 from pytest_mmgates.report.files import pages, write_atomically
 from pytest_mmgates.report.page import Banner, Table, facts_page
 
@@ -34,10 +42,11 @@ def test_sim(pytestconfig: pytest.Config) -> None:
     seeds = [options.seed] if options.seed is not None else range(options.seeds or _SEEDS)
     campaign, began_ns = Campaign(), stopwatch()
     try:
-        for result in play(_setup(options), seeds, os.cpu_count() or 1):
+        for result in _played(options, seeds, Progress(pytestconfig)):
             campaign.add(result)
-    except MmbotError as error:
+    except (MmbotError, ClusterError) as error:
         pytest.fail(str(error), pytrace=False)
+    campaign.broken.sort(key=lambda result: result.seed)
     took_ns = stopwatch() - began_ns
     path, page = options.out_dir / "reports" / "SIM_REPORT.md", partial(_page, campaign, took_ns, options)
     write_atomically({path: report(campaign, took_ns), **pages(path, options.formats("sim"), html=page)})
@@ -46,6 +55,21 @@ def test_sim(pytestconfig: pytest.Config) -> None:
         pytest.fail("\n".join(replays), pytrace=False)
     if campaign.unproven and not one:
         pytest.fail("INCONCLUSIVE: " + "; ".join(campaign.unproven), pytrace=False)
+
+
+def _played(options: Options, seeds: Sequence[int], progress: Progress) -> Iterator[Result]:
+    setup = _setup(options)
+    if options.cluster is None:
+        yield from play(setup, seeds, os.cpu_count() or 1)
+        return
+    setup = replace(setup, scenarios=Path(from_here(setup.scenarios)))
+    facts = project_facts(options, [options.scenarios_dir / "sim" / f"{setup.scenario}.yaml"])
+    with open_cluster(options.cluster, facts) as cluster:
+        progress.line(f"cluster {options.cluster}: dashboard {cluster.dashboard}")
+        with progress.bar("seeds", len(seeds)) as advance:
+            for result in play_on(cluster, setup, seeds):
+                advance()
+                yield result
 
 
 def _setup(options: Options) -> Setup:

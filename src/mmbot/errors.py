@@ -51,6 +51,10 @@ class CalibrationError(MmbotError):
     """What was to be measured did not show: too little evidence, or none that can be believed."""
 
 
+class ShardError(MmbotError):
+    """A part of a campaign that a worker of a cluster could not play."""
+
+
 class OutputError(MmbotError):
     """A run directory that cannot be written."""
 

@@ -1,4 +1,5 @@
 """The door for gates: `mmgates_sut = "mmbot.sut:open_run"`, `mmgates_parts = "mmbot.sut:parts"`,
+`mmgates_files = "mmbot.sut:files"`,
 `mmgates_tape = "mmbot.sut:open_tape"`, `mmgates_dataset = "mmbot.sut:open_dataset"`,
 `mmgates_daily = "mmbot.sut:open_daily"`, `mmgates_experiment = "mmbot.sut:open_experiment"`,
 `mmgates_rollout = "mmbot.sut:record_rollout"`. Built-in types in, built-in types out.
@@ -65,7 +66,7 @@ from mmbot.runtime.latency_tape import LatencyRequest, LatencyTape
 from mmbot.runtime.live_request import LiveRequest
 from mmbot.runtime.reload import Sources
 from mmbot.runtime.rollout_folder import ROLLOUTS
-from mmbot.runtime.run import EngineKind, Run, RunRequest, part_names
+from mmbot.runtime.run import EngineKind, Run, RunRequest, capture_files, part_names
 from mmbot.units import SECOND
 
 if TYPE_CHECKING:
@@ -172,6 +173,12 @@ def parts(request: Mapping[str, Any]) -> list[str]:
     """
     _check_keys(request)
     return [] if request.get("live") else part_names(request["scenario"], SCENARIOS, _data(request))
+
+
+def files(request: Mapping[str, Any]) -> list[str]:
+    """The captures that a requested run reads, below its data directory. Raises like `open_run`."""
+    _check_keys(request)
+    return [] if request.get("live") else capture_files(request["scenario"], SCENARIOS)
 
 
 def open_dataset(request: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ payload. Dask is imported when a cluster is asked for; without one the tasks are
 other.
 """
 
-from mmcluster.address import cluster_argument
+from mmcluster.address import cluster_argument, is_local
 from mmcluster.errors import ClusterError, ClusterLostError
 from mmcluster.facts import common_facts, file_fact
 from mmcluster.opening import Cluster, open_cluster
@@ -22,5 +22,6 @@ __all__ = [
     "cluster_argument",
     "common_facts",
     "file_fact",
+    "is_local",
     "open_cluster",
 ]

@@ -38,3 +38,8 @@ def cluster_argument(text: str) -> str:
     """The address as it was given, once it is one. Raises ClusterError."""
     parse_address(text)
     return text
+
+
+def is_local(text: str) -> bool:
+    """Whether the workers are of this machine. Raises ClusterError."""
+    return isinstance(parse_address(text), Local)

@@ -3,7 +3,7 @@
     python             3.11.9
     machine            Linux x86_64: floats of another one may differ in their last bits
     version numpy      2.4.6, as it is installed
-    source mmbot       hash over every module of the package as it lies on the disk, committed or not
+    source mmbot       hash over every module of the package (or the one module) as it lies on the disk
     file config.yaml   hash of a file, by its path below the working directory
 
 The driver states them, each worker finds out the same names for itself: files whenever it is asked, since
@@ -69,11 +69,11 @@ def _version(distribution: str) -> str:
 @functools.cache
 def _source(package: str) -> str:
     spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
+    if spec is None or spec.origin is None:
         return NONE
-    folder = Path(spec.submodule_search_locations[0])
+    folder = Path(spec.origin).parent
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.py")):
+    for path in sorted(folder.rglob("*.py")) if spec.submodule_search_locations else [Path(spec.origin)]:
         content = path.read_bytes()
         digest.update(f"{path.relative_to(folder).as_posix()} {len(content)}\n".encode())
         digest.update(content)

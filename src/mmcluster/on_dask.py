@@ -8,8 +8,9 @@
 - A scheduler that cannot be reached is lost at once: it knows nothing of our tasks when it comes back.
 """
 
+import logging
 import queue
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import islice
 from tempfile import TemporaryDirectory
@@ -25,8 +26,6 @@ from mmcluster.playing import Mismatch, packed, play, read
 from mmcluster.tasks import Failed, Finished, Task
 
 ALLOWED_FAILURES = 1
-_LOGS = 50
-"""Logging level CRITICAL: what goes wrong comes back as an error."""
 _PATIENCE_S = 30.0
 """For a scheduler to answer, and for a first worker to join."""
 _LOOK_EVERY_S = 5.0
@@ -37,11 +36,12 @@ _LOOKS_WITHOUT_WORKER = 12
 def opened(place: Local | Remote, facts: Mapping[str, str]) -> Iterator["DaskCluster"]:
     """Connected, with at least one worker, all of them with these facts. Raises ClusterError."""
     if isinstance(place, Remote):
-        with _client(place.scheduler) as client:
+        with _apart(), _client(place.scheduler) as client:
             _check_failures(client, place.scheduler)
             yield _checked(client, place.scheduler, facts)
         return
     with (
+        _apart(),
         TemporaryDirectory(prefix="mmcluster-") as scratch,
         LocalCluster(
             n_workers=place.workers,
@@ -49,7 +49,7 @@ def opened(place: Local | Remote, facts: Mapping[str, str]) -> Iterator["DaskClu
             processes=True,
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
-            silence_logs=_LOGS,
+            silence_logs=logging.CRITICAL,  # what goes wrong comes back as an error
             memory_limit=0,  # a market that is mapped from the disk counts as memory there
             local_directory=scratch,
             scheduler_kwargs={"allowed_failures": ALLOWED_FAILURES},
@@ -57,6 +57,17 @@ def opened(place: Local | Remote, facts: Mapping[str, str]) -> Iterator["DaskClu
         _client(local) as client,
     ):
         yield _checked(client, f"local:{place.workers}", facts)
+
+
+@contextmanager
+def _apart() -> Iterator[None]:
+    """What Dask logs is its own: it is none of the log of who plays."""
+    logger = logging.getLogger("distributed")
+    before, logger.propagate = logger.propagate, False
+    try:
+        yield
+    finally:
+        logger.propagate = before
 
 
 @contextmanager
@@ -91,9 +102,7 @@ def _checked(client: Client, where: str, facts: Mapping[str, str]) -> "DaskClust
         client.wait_for_workers(1, timeout=_PATIENCE_S)
     except TimeoutError as error:
         raise ClusterError(f"cluster {where}: no worker joined in {_PATIENCE_S:g} s") from error
-    for worker, threads in client.nthreads().items():
-        if threads != 1:
-            raise ClusterError(f"worker {worker}: has {threads} threads, expected --nthreads 1")
+    _check_threads(client.nthreads())
     for worker, different in client.run(first_difference, dict(facts), on_error="return").items():
         if isinstance(different, Exception):
             what = f"{type(different).__name__}: {different}"
@@ -101,6 +110,12 @@ def _checked(client: Client, where: str, facts: Mapping[str, str]) -> "DaskClust
         if different is not None:
             raise _other(worker, Mismatch(*different))
     return DaskCluster(client, where, facts)
+
+
+def _check_threads(workers: Mapping[str, int]) -> None:
+    for worker, threads in workers.items():
+        if threads != 1:
+            raise ClusterError(f"worker {worker}: has {threads} threads, expected --nthreads 1")
 
 
 def _other(worker: str, different: Mismatch) -> ClusterError:
@@ -119,7 +134,7 @@ class DaskCluster:
         self._submitted = 0
         self.dashboard: str | None = client.dashboard_link
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[Finished | Failed]:
+    def run(self, tasks: Iterable[Task]) -> Generator[Finished | Failed, None, None]:
         """See `opening.Cluster`."""
         waiting = iter(tasks)
         done: queue.SimpleQueue[Future] = queue.SimpleQueue()
@@ -130,8 +145,9 @@ class DaskCluster:
                 if not under_way:
                     return
                 future = self._next(done)
-                yield self._end(under_way[future], future)
-                del under_way[future]
+                end = self._end(under_way.pop(future), future)
+                future.release()  # or it would be played again when the worker that holds its result dies
+                yield end
         finally:
             if under_way and self._client.status == "running":
                 with suppress(OSError, TimeoutError):
@@ -164,6 +180,7 @@ class DaskCluster:
             workers: Mapping[str, int] = self._client.nthreads()
         except (OSError, TimeoutError) as error:
             raise self._lost("the scheduler is gone") from error
+        _check_threads(workers)  # one may have joined
         return workers
 
     def _next(self, done: "queue.SimpleQueue[Future]") -> Future:

@@ -1,6 +1,6 @@
 """Open a cluster, or do without one."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -17,9 +17,9 @@ class Cluster(Protocol):
     def dashboard(self) -> str | None:
         """Where to look at it, if anywhere."""
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[Finished | Failed]:
+    def run(self, tasks: Iterable[Task]) -> Generator[Finished | Failed, None, None]:
         """Every task once, as they finish. They are taken from `tasks` as there is room, never all at once,
-        and whoever stops iterating ends them. Raises ClusterError for a worker with other facts, and
+        and whoever closes it ends them. Raises ClusterError for a worker with other facts, and
         ClusterLostError.
         """
 
@@ -29,7 +29,7 @@ class Here:
 
     dashboard = None
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[Finished | Failed]:
+    def run(self, tasks: Iterable[Task]) -> Generator[Finished | Failed, None, None]:
         for task in tasks:
             end = read(task.name, play(task.call, packed(task), {}), "here")
             assert not isinstance(end, Mismatch)  # noqa: S101 - of no facts none differs

@@ -122,7 +122,8 @@ def _publish(state: State) -> list[Path]:
     soaks = [
         result.log
         for result in state.results
-        if result.step == "soak" and result.name == state.options.selected[0] and result.log
+        if result.step == "soak" and result.name == state.options.selected[0]
+        if result.log and not result.log.elsewhere
     ]
     target = state.options.out_dir / "edge" / "feeds"
     for log in soaks:
@@ -190,6 +191,8 @@ def _write_table(state: State, terminal: pytest.TerminalReporter) -> None:
     for result in state.results:
         for outage in result.log.outages if result.log else ():
             terminal.write_line(f"outage of {result.name}, {outage}: no part of the duration")
+    for result in state.results:
+        _write_elsewhere(result, terminal)
     for line in (line for result in state.results for line in comparison_lines(result)):
         terminal.write_line(line)
     for path in state.written:
@@ -200,6 +203,15 @@ def _write_edits(result: RunResult, terminal: pytest.TerminalReporter) -> None:
     """What a change does to the gates themselves stands above what they say of it."""
     for line in result.log.comparison.edits if result.log and result.log.comparison else ():
         terminal.write_line(f"{EDITS_GATES}: {line}", yellow=True)
+
+
+def _write_elsewhere(result: RunResult, terminal: pytest.TerminalReporter) -> None:
+    """What is made of rows is not made of these, and an older one that is there is not theirs."""
+    places = result.log.elsewhere if result.log else ()
+    if places:
+        more = f" and {len(places) - 1} more places" if len(places) > 1 else ""
+        without = "no charts, and edge/feeds is not replaced" if result.step == "soak" else "no charts"
+        terminal.write_line(f"rows of {result.step} on {result.name} are in {places[0]}{more}: {without}")
 
 
 def _write_contradiction(result: RunResult, terminal: pytest.TerminalReporter) -> None:

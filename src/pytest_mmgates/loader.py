@@ -6,7 +6,7 @@ what `feeds` checks, there must be as many ticks and fills as the manifest count
 end of a line is noticed too. A run in parts is the tallies of its parts, merged in their order.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from pytest_mmgates.errors import RunlogError
 from pytest_mmgates.feeds import Feeds
 from pytest_mmgates.outages import Outage
 from pytest_mmgates.report.files import write_atomically
-from pytest_mmgates.rows import Manifest, read_manifest
+from pytest_mmgates.rows import ELSEWHERE, Manifest, read_manifest
 from pytest_mmgates.runlog import RunLog
 from pytest_mmgates.tally import Tally, merged
 from pytest_mmgates.tally.fold import tally_of
@@ -27,6 +27,8 @@ from pytest_mmgates.watch.record import WatchRecord, decoded_records, encoded_re
 PARTS = "parts"
 _TALLY = "tally.json"
 _WATCH = "watch.json"
+SUMMARY = ("manifest.json", _WATCH, _TALLY)
+"""What a verdict needs of a run that was played. The tally is kept last: it says that the rest is there."""
 _COMPARISON = "comparison.json"
 
 
@@ -47,6 +49,13 @@ def keep_tally(run: RunLog) -> None:
 def keep_watch(directory: Path, records: Sequence[WatchRecord]) -> None:
     """Keep what a watch saw beside the rows that it saw."""
     write_atomically({directory / _WATCH: encoded_records(records)})
+
+
+def keep_summary(directory: Path, files: Mapping[str, str], rows: str) -> None:
+    """Keep what a run came to that was played elsewhere, and where its rows are."""
+    directory.mkdir(parents=True, exist_ok=True)
+    write_atomically({directory / ELSEWHERE: rows + "\n"})
+    write_atomically({directory / name: files[name] for name in SUMMARY})
 
 
 def keep_comparison(directory: Path, record: ComparisonRecord) -> None:

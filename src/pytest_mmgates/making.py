@@ -20,6 +20,10 @@ each take the next part that nobody has taken, until none is left. The one with 
 parts of the others, plays again what a killed worker left, and puts them together. A part that failed is
 played by nobody again and ends the run.
 
+On a cluster (`--mmgates-cluster`) its workers play them, and this process alone hands them out and takes what
+comes back (`pytest_mmgates.cluster`); a part that has been played lies where it lies otherwise, so nothing
+else changes.
+
 Each part is watched by itself, its windows begin with it. When a stop rule fires in one of them the run is
 over for all: the part is halted and leaves a note, parts in play elsewhere see the note at their next batch
 and are halted too, no other part is begun. The whole is then what was played; which parts that is depends on
@@ -29,40 +33,40 @@ who played, its verdict (FAIL, by the rule that fired) does not.
 import json
 import shutil
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, replace
-from enum import Enum, auto
-from functools import partial
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from pytest_mmgates.alerting.naming import news_of
+from mmcluster import Failed
 from pytest_mmgates.baseline import in_force
 from pytest_mmgates.baseline.compare import compare, lock_of
 from pytest_mmgates.baseline.lockfile import Lock
+from pytest_mmgates.cluster.driver import play_shards
+from pytest_mmgates.cluster.of_run import ShardsOfRun
+from pytest_mmgates.cluster.shard import Shard, Summary
 from pytest_mmgates.dataset import path_of
 from pytest_mmgates.ending import waiting
-from pytest_mmgates.errors import OutputError, RunlogError, Suspended, SutError
+from pytest_mmgates.errors import OutputError, Suspended, SutError
 from pytest_mmgates.gatefile import Gate, read_gate
 from pytest_mmgates.loader import (
     PARTS,
     is_tallied,
     keep_comparison,
-    keep_tally,
-    keep_watch,
-    load,
+    keep_summary,
     load_tallied,
 )
 from pytest_mmgates.options import Options
 from pytest_mmgates.parts import write_whole_manifest
+from pytest_mmgates.playing import HaltNotes, WatchJudge, halted_parts, play
+from pytest_mmgates.progress import Progress
 from pytest_mmgates.report.files import write_atomically
-from pytest_mmgates.rows import read_manifest, read_markets
+from pytest_mmgates.rows import read_markets
 from pytest_mmgates.steps import DAILY, DATASET
-from pytest_mmgates.sut import CHECKPOINT, drive, is_user_error, load_callable, parts_of
+from pytest_mmgates.sut import is_user_error, load_callable, parts_of
 from pytest_mmgates.units import NS_PER_S, Dimension, parse_duration
-from pytest_mmgates.watch.again import batches_again
 from pytest_mmgates.watch.watch import Watch
 
 RUNS = "runs"
@@ -71,8 +75,6 @@ PARTIAL = "partial"
 FAILED = "failed"
 OUTCOME = "outcome.json"
 FAILURE = ".failure.json"
-_HALT_NOTE = ".halt.txt"
-ABORT_NOTE = ".abort.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +111,10 @@ class Outcome:
 class Making:
     """How this session makes one run, seen from one of its processes."""
 
-    def __init__(self, options: Options, session_id: str, spec: RunSpec, tell: Callable[[str], None]) -> None:
+    def __init__(self, options: Options, session_id: str, spec: RunSpec, progress: Progress) -> None:
         self._options = options
-        self._tell = tell
+        self._progress = progress
+        self._tell = progress.line
         self._spec = spec
         self.run_id = f"{spec}-{session_id}"
         self.directory = options.out_dir / RUNS / str(spec)
@@ -176,7 +179,10 @@ class Making:
 
     def _make_of_parts(self, parts: Sequence[str], locks: ExitStack) -> Outcome:
         """All locks of parts are held until the outcome is written, so that nobody begins one after that."""
-        self._play_free_parts(parts)
+        if self._options.cluster is None:
+            self._play_free_parts(parts)
+        else:
+            self._play_on_cluster(parts, self._options.cluster)
         for name in parts:
             locks.enter_context(_lock(self._part_lock(name), what=f"part {name} of {self.run_id}"))
         for name in parts:
@@ -219,6 +225,64 @@ class Making:
             return failed
         return None
 
+    def _play_on_cluster(self, parts: Sequence[str], address: str) -> None:
+        """Those that are not played yet, until one fails or is halted. What they came to lies where it lies
+        of parts that were played here.
+        """
+        folder = self._partial / PARTS
+        wanted = [name for name in parts if not is_tallied(folder / name)]
+        if not wanted or halted_parts(folder) or self._failed_part(parts):
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        whole = self._request(self._partial, wanted[0])
+        scenario = self._options.file_of(str(whole["scenario"]))
+        shards = ShardsOfRun(self._options, folder, self._gate_file, scenario, whole)
+        with (
+            self._told_if_aborted(HaltNotes(folder, None)),
+            waiting(f"the shards of {self.run_id}"),
+            closing(
+                play_shards(
+                    address,
+                    (self._shard(shards, name) for name in wanted),
+                    len(wanted),
+                    shards.facts(),
+                    self._progress,
+                )
+            ) as ends,
+        ):
+            for name, end in ends:
+                if isinstance(end, Failed):
+                    error = f"part {name}: {end.error}; replay: {self._replay(name)}"
+                    _write_outcome(self._part_failure(name), Outcome(self.run_id, error, end.detail))
+                    return
+                self._take(name, end)
+                if end.halted is not None:
+                    return
+
+    def _shard(self, shards: ShardsOfRun, name: str) -> Shard:
+        request = self._request(self._partial / PARTS / name, name)
+        return shards.shard(name, request, candidate=self._is_candidate(name))
+
+    def _is_candidate(self, _part: str | None, /) -> bool:
+        """Whether a part is watched as arm B of an experiment."""
+        return False
+
+    def _take(self, name: str, summary: Summary) -> None:
+        """What came back of a part."""
+        for line in summary.said:
+            self._tell(f"{name}: {line}")
+        folder = self._partial / PARTS
+        if summary.halted is not None:
+            HaltNotes(folder, name).leave(summary.halted)
+        if summary.rows is not None:
+            shutil.rmtree(folder / name, ignore_errors=True)
+            keep_summary(folder / name, summary.files, summary.rows)
+
+    def _replay(self, part: str) -> str:
+        """The command that plays a part by itself, here."""
+        alone = replace(self._options, asked_parts=(part,))
+        return alone.rerun(self._spec.step, self._spec.scenario)
+
     def _failed_part(self, parts: Sequence[str]) -> Outcome | None:
         outcomes = (_read_outcome(self._part_failure(name)) for name in parts)
         return next((outcome for outcome in outcomes if outcome), None)
@@ -230,30 +294,12 @@ class Making:
         return self._partial / PARTS / f"{name}{FAILURE}"
 
     def _play(self, run_dir: Path, part: str | None) -> None:
-        """Drive the system under test and read what it wrote. What a killed worker left is gone on with where
-        that was asked for and can be, else it goes first.
-        """
-        left = left_in(run_dir) if self._options.resume else Left.NOTHING
-        if run_dir.exists() and left is Left.NOTHING:
-            shutil.rmtree(run_dir)
-        run_dir.parent.mkdir(parents=True, exist_ok=True)
         gate = self._gate(part)
         watch = self._watch(gate, run_dir)
         others = HaltNotes(self._partial / PARTS, part)
         judge = self._judge(run_dir, gate, watch, others)
-        if left is Left.ENDED:
-            with watch.silent():
-                for feed, lines in batches_again(run_dir, watch):
-                    judge.batch(feed, lines)
-        else:
-            resume = left is Left.INTERRUPTED
-            request = {**self._request(run_dir, part), "resume": resume}
-            kept = partial(_kept, run_dir, watch) if resume else None
-            with self._told_if_aborted(others):
-                drive(load_callable("mmgates_sut", self._options.sut), request, judge, kept)
-        watch.finish()
-        keep_watch(run_dir, watch.records)
-        keep_tally(load(run_dir, run_id=self.run_id))
+        with self._told_if_aborted(others):
+            play(self._options.sut, self._request(run_dir, part), watch, judge, resume=self._options.resume)
 
     @contextmanager
     def _told_if_aborted(self, others: "HaltNotes") -> Iterator[None]:
@@ -277,11 +323,15 @@ class Making:
         """Of the batches of a run."""
         return WatchJudge(gate, watch, others)
 
-    def _gate(self, _part: str | None, /) -> Gate | None:
+    @property
+    def _gate_file(self) -> Path:
         """The stop rules of a run are those of the gate file named like its step: whoever else judges it,
         they belong to the run.
         """
-        path = self._options.gates_dir / f"{self._spec.step}.yaml"
+        return self._options.gates_dir / f"{self._spec.step}.yaml"
+
+    def _gate(self, _part: str | None, /) -> Gate | None:
+        path = self._gate_file
         return read_gate(path, shown_as=self._options.shown(path)) if path.is_file() else None
 
     def _watch(self, gate: Gate | None, run_dir: Path) -> Watch:
@@ -388,110 +438,6 @@ class DocumentMaking:
             "feeds": [str(path) for path in options.feeds],
             "out_dir": str(options.out_dir),
         }
-
-
-class HaltNotes:
-    """What parts of one run tell each other: that one of them was halted by a stop rule, or the session
-    aborted, and why.
-    """
-
-    def __init__(self, directory: Path, part: str | None) -> None:
-        self._directory = directory
-        self._part = part
-
-    def leave(self, reason: str) -> None:
-        if self._part is not None:
-            write_atomically({self._directory / f"{self._part}{_HALT_NOTE}": reason})
-
-    def other(self) -> str | None:
-        """Why another part was halted. A note of this part's own is that of a worker that was killed over it:
-        the part is played again, to the same end.
-        """
-        if self._part is None:
-            return None
-        others = (name for name in halted_parts(self._directory) if name != self._part)
-        return next((f"part {name} was halted" for name in others), None)
-
-    def abort(self, reason: str) -> None:
-        """The session is over for all of them."""
-        if self._part is not None:
-            write_atomically({self._directory / f"{self._part}{ABORT_NOTE}": reason})
-
-    def aborted(self) -> str | None:
-        if self._part is None:
-            return None
-        note = next(self._directory.glob(f"*{ABORT_NOTE}"), None)
-        return None if note is None else f"the end of part {note.name.removesuffix(ABORT_NOTE)}"
-
-
-def halted_parts(directory: Path) -> list[str]:
-    """Parts that were halted by a stop rule of their own."""
-    return sorted(path.name.removesuffix(_HALT_NOTE) for path in directory.glob(f"*{_HALT_NOTE}"))
-
-
-class Left(Enum):
-    """What a process that died left of a run."""
-
-    NOTHING = auto()
-    INTERRUPTED = auto()
-    ENDED = auto()
-    """All of it was played, and not yet read."""
-
-
-def left_in(run_dir: Path) -> Left:
-    """Nothing, where there is nothing to go on with."""
-    if (run_dir / CHECKPOINT).is_file():
-        return Left.INTERRUPTED
-    try:
-        status = read_manifest(run_dir).status
-    except RunlogError:
-        return Left.NOTHING
-    return Left.ENDED if status in ("complete", "halted") else Left.NOTHING
-
-
-def _kept(run_dir: Path, watch: Watch) -> Iterator[tuple[str, bytes]]:
-    """The rows of an interrupted run once more, for the watch to see what it had seen. What rules held then
-    was told then.
-    """
-    with watch.silent():
-        yield from batches_again(run_dir, watch)
-    watch.restart()
-
-
-class WatchJudge:
-    """Judges the batches of one run, or part of a run: by the rules of its gate, and by what became of other
-    parts. `rolls_back`: a run of two arms returns to its baseline before it ends.
-    """
-
-    rolls_back = False
-    done: str | None = None
-    """A run lasts as long as it was asked for."""
-
-    def __init__(self, gate: Gate | None, watch: Watch, others: HaltNotes) -> None:
-        self._gate = gate
-        self._watch = watch
-        self._others = others
-        self._said_ns = 0
-
-    def batch(self, feed: str, lines: bytes) -> str | None:
-        watch, others = self._watch, self._others
-        watch.batch(feed, lines)
-        if watch.halt_reason is not None:
-            others.leave(watch.halt_reason)
-        return watch.halt_reason or others.other()
-
-    def says(self) -> list[dict[str, object]] | None:
-        if self._watch.looked_ns <= self._said_ns:
-            return None
-        self._said_ns = self._watch.looked_ns
-        return self._watch.says()
-
-    def aborted(self) -> str | None:
-        return self._others.aborted()
-
-    def news(self) -> list[dict[str, object]]:
-        gate = self._gate
-        return [] if gate is None else [news_of(gate, change) for change in self._watch.take_changes()]
 
 
 @contextmanager

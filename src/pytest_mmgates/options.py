@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 import pytest
 
+from mmcluster import ClusterError, cluster_argument
 from pytest_mmgates.errors import MarkError
 from pytest_mmgates.perflab.instructions import VALGRIND
 from pytest_mmgates.steps import AB, DAILY, DATASET, STEPS
@@ -156,6 +157,22 @@ def add_options(parser: pytest.Parser) -> None:
         help="formats of the reports, of html, md and json (default: the ini mmgates_report, else md,json; of"
         " -m ab and daily html as well). JSON is always written: later steps read it",
     )
+    group.addoption(
+        "--mmgates-cluster",
+        metavar="ADDRESS",
+        help="play the parts of a replay on a Dask cluster: local:N = N processes of this machine,"
+        " tcp://HOST:PORT = a scheduler that runs; '' = none (default: the ini mmgates_cluster)",
+    )
+    group.addoption(
+        "--mmgates-shards",
+        metavar="URL",
+        help="where a cluster's workers keep the run directories of their parts: a folder that all machines"
+        " reach, or s3://BUCKET/... (default: OUT/runs, where the workers are of this machine)",
+    )
+    parser.addini("mmgates_cluster", "Dask cluster that plays the parts of replays", default="")
+    parser.addini(
+        "mmgates_files", "names the captures that a run reads, as package.module:callable", default=""
+    )
     parser.addini("mmgates_report", "formats of the reports: html,md,json", default="")
     parser.addini("mmgates_experiments", "directory of plans of experiments", default="experiments")
     parser.addini(
@@ -227,6 +244,11 @@ class Options:
     rollout_door: str
     stage: str
     asked_formats: frozenset[str]
+    cluster: str | None
+    shards: str | None
+    files: str
+    has_workers: bool
+    """Of pytest-xdist."""
 
     def formats(self, step: str) -> frozenset[str]:
         """Of the reports of a step. The pages of an experiment and of a day are more than their Markdown."""
@@ -305,6 +327,7 @@ class Options:
             )
         self._check_live()
         self._check_lock()
+        self._check_cluster()
         if self.data_dir and not self.data_dir.is_dir():
             raise pytest.UsageError(f"--mmgates-data: no directory {self.data_dir}")
         for path in self.config:
@@ -331,6 +354,24 @@ class Options:
             raise pytest.UsageError(f"--mmgates-live: {self.live!r} is a scenario that is not live, too")
         if self.duration == _ALL:
             raise pytest.UsageError("--mmgates-duration: 'all' of a live market has no end, expected a time")
+
+    def _check_cluster(self) -> None:
+        """A cluster plays replays alone, and is in place of the workers of pytest-xdist."""
+        if self.cluster is None:
+            if self.shards is not None:
+                raise pytest.UsageError("--mmgates-shards: is of --mmgates-cluster, which was not given")
+            return
+        unfit = {
+            "-n": self.has_workers,
+            "--mmgates-live": self.live is not None,
+            "--mmgates-status-port": self.status_port is not None,
+            f"--mmgates-rollout {self.stage}": self.stage != _STAGES[0],
+        }
+        for option, given in unfit.items():
+            if given:
+                raise pytest.UsageError(
+                    f"--mmgates-cluster: its own workers play, and replays only: expected no {option}"
+                )
 
     def _check_lock(self) -> None:
         if self.without_ab is not None and not self.lock:
@@ -427,7 +468,30 @@ def read_options(config: pytest.Config) -> Options:
         rollout_door=config.getini("mmgates_rollout"),
         stage=config.getoption("mmgates_rollout") or config.getoption("mmgates_stage"),
         asked_formats=_formats(config),
+        cluster=_cluster(config),
+        shards=_shards(config.getoption("mmgates_shards"), here),
+        files=config.getini("mmgates_files"),
+        has_workers=bool(config.getoption("numprocesses", default=None)),
     )
+
+
+def _cluster(config: pytest.Config) -> str | None:
+    """None where everything is played here."""
+    asked, said = config.getoption("mmgates_cluster"), config.getini("mmgates_cluster")
+    address: str = said if asked is None else asked
+    if not address:
+        return None
+    try:
+        return cluster_argument(address)
+    except ClusterError as error:
+        raise pytest.UsageError(f"--mmgates-cluster: {error}") from error
+
+
+def _shards(asked: str | None, here: Path) -> str | None:
+    """A folder as an absolute path; a place in an object store as it was typed."""
+    if asked is None:
+        return None
+    return asked.rstrip("/") if "://" in asked else str(here / asked)
 
 
 def _formats(config: pytest.Config) -> frozenset[str]:

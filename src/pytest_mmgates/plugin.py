@@ -60,7 +60,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if options.lock and worker:
         raise pytest.UsageError("--mmgates-lock: found workers (-n), expected one process")
     session_id = worker.get("mmgates_session_id") or _session_id(options)
-    state = State(options, session_id, RunStore(options, session_id, Progress(config).line))
+    state = State(options, session_id, RunStore(options, session_id, Progress(config)))
     config.stash[STATE] = state
     if not worker:
         config.pluginmanager.register(Controller(state), "mmgates-controller")

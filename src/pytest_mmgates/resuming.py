@@ -15,7 +15,8 @@ from filelock import FileLock, Timeout
 
 from pytest_mmgates.errors import OutputError
 from pytest_mmgates.loader import PARTS
-from pytest_mmgates.making import ABORT_NOTE, FAILED, FAILURE, LOCK, OUTCOME, PARTIAL, RUNS, Left, left_in
+from pytest_mmgates.making import FAILED, FAILURE, LOCK, OUTCOME, PARTIAL, RUNS
+from pytest_mmgates.playing import ABORT_NOTE, Left, left_in
 
 _ID_LENGTH = 8
 

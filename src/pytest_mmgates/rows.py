@@ -19,6 +19,8 @@ from pytest_mmgates.outages import Outage, length_ns
 from pytest_mmgates.units import NS_PER_MS
 
 _BLOCK_BYTES = 4_000_000
+ELSEWHERE = "rows_elsewhere.txt"
+"""In a run directory that holds what its rows came to: the place where they are."""
 
 Ns = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Price = Annotated[float, msgspec.Meta(gt=0)]
@@ -303,8 +305,19 @@ def read_blocks(path: Path, row_type: type[RowT]) -> Iterator[tuple[int, list[Ro
         line += len(rows)
 
 
+def rows_elsewhere(directory: Path) -> str | None:
+    """The place where the rows of a run directory are, where they are not here."""
+    path = directory / ELSEWHERE
+    return path.read_text(encoding="utf-8").strip() if path.is_file() else None
+
+
 def feed_files(directory: Path, feed: str) -> list[Path]:
-    """The files of a feed by day: JSON lines, or where only that is left, the same compressed."""
+    """The files of a feed by day: JSON lines, or where only that is left, the same compressed. Raises
+    RunlogError where the rows are elsewhere: no rows would be another thing.
+    """
+    elsewhere = rows_elsewhere(directory)
+    if elsewhere is not None:
+        raise RunlogError(f"{directory}: its rows are in {elsewhere}")
     by_name = {path.name.removesuffix(".zst"): path for path in directory.glob(f"{feed}_????????.jsonl.zst")}
     by_name |= {path.name: path for path in directory.glob(f"{feed}_????????.jsonl")}
     return [by_name[name] for name in sorted(by_name)]

@@ -13,7 +13,7 @@ from pytest_mmgates.baseline.record import ComparisonRecord
 from pytest_mmgates.errors import RunlogError
 from pytest_mmgates.feeds import Feeds
 from pytest_mmgates.outages import Outage
-from pytest_mmgates.rows import Manifest
+from pytest_mmgates.rows import Manifest, rows_elsewhere
 from pytest_mmgates.tables import Fills, Samples, Ticks
 from pytest_mmgates.tally import SymbolTally, Tally, merged
 from pytest_mmgates.watch.record import WatchRecord
@@ -106,6 +106,12 @@ class RunLog:
     def duration_ns(self) -> int:
         """Market time of the symbol that was played the shortest, over all its parts."""
         return min((tally.duration_ns for tally in self.tally.symbols.values()), default=0)
+
+    @property
+    def elsewhere(self) -> tuple[str, ...]:
+        """Places of the rows that are not in its directory."""
+        places = (rows_elsewhere(run.directory) for run in self.parts or (self,))
+        return tuple(place for place in places if place is not None)
 
     def of(self, symbol: str | None) -> SymbolTally:
         """The tally of one symbol by its full name, or of all of them."""

@@ -1,6 +1,5 @@
 """The runs of one session, in one process: made once (`pytest_mmgates.making`), loaded once."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from pytest_mmgates.daily.log import DailyLog, read_daily
@@ -15,6 +14,7 @@ from pytest_mmgates.gatefile import read_gate
 from pytest_mmgates.loader import load_tallied
 from pytest_mmgates.making import DocumentMaking, Making, Outcome, RunSpec
 from pytest_mmgates.options import Options
+from pytest_mmgates.progress import Progress
 from pytest_mmgates.runlog import RunLog
 from pytest_mmgates.steps import AB, DAILY, DATASET, DOCUMENTS
 
@@ -26,10 +26,10 @@ class RunFailedError(MmgatesError):
 class RunStore:
     """The runs of one session, in one process."""
 
-    def __init__(self, options: Options, session_id: str, tell: Callable[[str], None]) -> None:
-        """`tell` is shown what a run says of itself while it plays, a line at a time."""
+    def __init__(self, options: Options, session_id: str, progress: Progress) -> None:
+        """`progress` is shown what a run says of itself while it plays."""
         self._options = options
-        self._tell = tell
+        self._progress = progress
         self._session_id = session_id
         self._loaded: dict[RunSpec, RunLog] = {}
         self._dataset: DatasetLog | None = None
@@ -96,7 +96,7 @@ class RunStore:
         making: type[Making] = Making
         if spec.step == AB:
             making = ExperimentMaking if self._options.stage == REPLAY else StageMaking
-        return making(self._options, self._session_id, spec, self._tell)
+        return making(self._options, self._session_id, spec, self._progress)
 
 
 def _raise_failure(outcome: Outcome) -> None:

@@ -58,6 +58,10 @@ empty list means that the run is played whole. Parts and their order follow from
 from who plays them, so a verdict does not depend on the number of processes. Each part is a run by itself
 and gets the run_id of the whole.
 
+On a cluster, parts are played by workers that have data directories of their own. The optional ini
+`mmgates_files` names a third callable: the same mapping in, a list of paths below the data directory out, of
+the captures that the run reads. Every worker's are held against the driver's before it plays.
+
 An exception whose class has a true `user_error` is bad input: its `str()` is one line with place and reason.
 Any other is a bug. Another bot joins with a short wrapper; nothing here imports one.
 """
@@ -115,6 +119,14 @@ def parts_of(parts: Door, request: Mapping[str, object]) -> tuple[str, ...]:
     for name in found:
         if not isinstance(name, str) or not _FOLDER.fullmatch(name) or found.count(name) > 1:
             raise SutError(f"ini mmgates_parts: returned {name!r}, expected names of folders, each once")
+    return tuple(found)
+
+
+def files_of(files: Door, request: Mapping[str, object]) -> tuple[str, ...]:
+    """The captures that a run reads, as paths below the data directory, or SutError."""
+    found = files(request)
+    if not isinstance(found, list | tuple) or not all(isinstance(name, str) for name in found):
+        raise SutError(f"ini mmgates_files: returned {found!r}, expected a list of paths")
     return tuple(found)
 
 

@@ -14,7 +14,7 @@ from tests.mmbot.net.receiver import receiving
 
 from mmbot.runtime.run import Run, RunRequest
 from pytest_mmgates.gatefile import Gate, read_gate
-from pytest_mmgates.making import HaltNotes, WatchJudge
+from pytest_mmgates.playing import HaltNotes, WatchJudge
 from pytest_mmgates.rows import read_markets
 from pytest_mmgates.sut import drive
 from pytest_mmgates.watch.watch import Watch

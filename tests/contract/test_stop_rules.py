@@ -16,7 +16,7 @@ from pytest_mmgates import RunLog, Verdict
 from pytest_mmgates.gatefile import Gate, read_gate
 from pytest_mmgates.judge import judge
 from pytest_mmgates.loader import keep_watch, load
-from pytest_mmgates.making import HaltNotes, WatchJudge
+from pytest_mmgates.playing import HaltNotes, WatchJudge
 from pytest_mmgates.rows import EventRow, read_markets
 from pytest_mmgates.sut import drive
 from pytest_mmgates.watch.watch import Watch

@@ -8,7 +8,7 @@ import pytest
 from tests.mmbot.builders import MARKET, REPO, START_NS, linear, scenario_file
 
 from mmbot.errors import ConfigError
-from mmbot.sut import open_run, parts
+from mmbot.sut import files, open_run, parts
 
 
 @pytest.fixture
@@ -141,6 +141,13 @@ def test_parts_draw_latencies_of_their_own(parts_request: dict[str, Any], tmp_pa
     second = received("SIXUSDT")
     assert first
     assert first != second
+
+
+def test_the_captures_of_a_run_are_those_that_its_scenario_names(parts_request: dict[str, Any]):
+    assert files(parts_request) == []  # its market is generated
+    assert files({**parts_request, "scenario": "venue", "live": True}) == []
+    with pytest.raises(ConfigError, match="no such scenario"):
+        files({**parts_request, "scenario": "absent"})
 
 
 def test_a_part_that_is_not_there_is_refused(parts_request: dict[str, Any]):

@@ -1,11 +1,12 @@
 """The tests of what a task comes to need no cluster: they play it here."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from mmcluster import Failed, Finished, Task, open_cluster
+from mmcluster import ClusterError, Failed, Finished, Task, open_cluster
 from mmcluster.playing import Mismatch, packed, play, read
 
 HERE = Path(__file__).parent
@@ -77,3 +78,13 @@ def test_nothing_is_played_where_a_fact_differs(tmp_path: Path) -> None:
     assert isinstance(end, Mismatch)
     assert (end.fact, end.expected) == ("python", "2.7")
     assert not mark.exists()
+
+
+def test_a_cluster_without_its_libraries_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    monkeypatch.delitem(sys.modules, "mmcluster.on_dask", raising=False)
+    with (
+        pytest.raises(ClusterError, match=r"^cluster local:2: .*distributed.*: install mmbot\[cluster\]$"),
+        open_cluster("local:2", {}),
+    ):
+        pass

@@ -89,6 +89,14 @@ class Project:
         return sorted(name for name in files if not name.startswith("runs/") and name != "history.sqlite")
 
 
+@pytest.fixture(scope="session")
+def dask():
+    """Imported before pytester remembers what was: with it comes a finder of installed packages in place of
+    Python's own, and without either none would be found.
+    """
+    return pytest.importorskip("distributed")
+
+
 @pytest.fixture
 def project(pytester):
     return Project(pytester)

@@ -106,6 +106,27 @@ def test_a_better_candidate_passes_and_is_reported_and_judged_again(lab, mmgates
     assert "the plan was edited" in err
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("dask")
+def test_arms_that_are_played_on_a_cluster_decide_the_same(lab):
+    """Their rows are fetched from the shared place: blocks are read from them."""
+    for name in ("base", "near", "far"):
+        (lab.project.path / f"{name}.yaml").write_text("{}\n")
+    lab().assert_outcomes(passed=PASSING)
+    here = lab.project.verdict("ab")
+    shutil.rmtree(lab.project.path / "artifacts")
+    lab("--mmgates-cluster", "local:2", "--mmgates-shards", "shards").assert_outcomes(passed=PASSING)
+    there = lab.project.verdict("ab")
+    assert there["runs"] == [
+        {**run, "run_id": theirs["run_id"]} if "run_id" in run else run
+        for run, theirs in zip(here["runs"], there["runs"], strict=True)
+    ]
+    assert there["rules"] == here["rules"]
+    assert len(lab.project.requests()) == 8
+    folders = list(lab.project.artifact("runs/ab-wider/parts").iterdir())
+    assert not any((folder / "rows_elsewhere.txt").exists() for folder in folders)
+
+
 @pytest.mark.parametrize(
     ("settings", "verdict", "reason"),
     [

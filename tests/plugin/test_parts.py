@@ -53,16 +53,17 @@ def test_the_manifest_of_the_whole_adds_up_its_parts(parted):
     assert whole["models"] == part["models"]
 
 
+@pytest.mark.usefixtures("dask")
 def test_the_number_of_workers_changes_no_verdict(parted):
     parted.scenario("demo", parts=PARTS, of_part={"TWO": {"fetch_ms": 7.3, "hits": 0.71, "fills": 11}})
     outcomes = []
-    for workers in ([], ["-n", "2"]):
+    for workers in ([], ["-n", "2"], ["--mmgates-cluster", "local:2"]):
         parted.run("-m", "shadow", *workers).assert_outcomes(passed=4)
         names = ("verdicts/shadow.json", "baseline/stage_budgets.json")
         outcomes.append([facts(json.loads(parted.artifact(name).read_text())) for name in names])
         outcomes[-1].append(manifest(parted)["run_digest"])
-    assert len(parted.requests()) == 2 * len(PARTS)
-    assert outcomes[0] == outcomes[1]
+    assert len(parted.requests()) == 3 * len(PARTS)
+    assert outcomes[0] == outcomes[1] == outcomes[2]
     verdict = outcomes[0][0]
     assert [part["name"] for part in verdict["parts"]] == PARTS
     assert {rule["n"] for rule in verdict["rules"]} == {3 * 3601}

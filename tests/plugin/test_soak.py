@@ -257,6 +257,29 @@ def test_two_workers_stop_together(soak):
     assert rules(soak)["breaker.open_time stop"]["verdict"] == "FAIL"
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("dask")
+@pytest.mark.parametrize("shards", [[], ["--mmgates-shards", "shards"]])
+def test_a_part_that_is_halted_on_a_cluster_ends_the_run_for_all(soak, shards):
+    parts = {"ONE": {}, "TWO": {"ill": {"open_share": 1}, "from_h": 1}, "SIX": {}}
+    scenario(soak, hours=1.5, parts=list(parts), of_part=parts)
+    result = soak.run("-m", "soak", "-v", "--mmgates-cluster", "local:1", *shards)
+    result.assert_outcomes(failed=9)
+    result.stdout.fnmatch_lines(["TWO: stop: breaker.open_time[[]6m[]] *"])
+    played = [json.loads(line)["part"] for line in (soak.path / "requests.jsonl").read_text().splitlines()]
+    whole = manifest(soak)
+    assert (whole["status"], [part["name"] for part in whole["parts"]]) == ("halted", ["ONE", "TWO"])
+    assert played[:2] == ["ONE", "TWO"]
+    verdict = soak.verdict("soak")
+    assert verdict["verdict"] == "FAIL"
+    assert rules(soak)["breaker.open_time stop"]["reason"].startswith("part TWO: breaker.open_time[6m] ")
+    assert soak.artifact("edge/feeds").exists() is not bool(shards)
+    if shards:
+        result.stdout.fnmatch_lines(
+            ["rows of soak on demo are in *: no charts, and edge/feeds is not replaced"]
+        )
+
+
 def test_rows_that_cannot_be_read_halt_the_run(soak):
     bot = soak.path / "soak_bot.py"
     bot.write_text(

@@ -48,6 +48,9 @@ _NEEDED = MappingProxyType(
 _TWO_ARMS = "AB"
 _JSON = "read_json($files, format = 'newline_delimited', columns = $columns)"
 
+ELSEWHERE = "rows_elsewhere.txt"
+"""In the directory of a part whose rows stayed where a cluster's worker put them: the place."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -180,6 +183,9 @@ def _place(folder: Path) -> Place:
     manifest = decoded_manifest(path.read_bytes(), str(path))
     files: dict[str, dict[str, list[Path]]] = {feed: {} for feed in TABLES}
     for one in [folder, *sorted(path for path in folder.glob("parts/*") if path.is_dir())]:
+        elsewhere = one / ELSEWHERE
+        if elsewhere.is_file():
+            raise DatasetError(f"{one}: its rows are in {elsewhere.read_text(encoding='utf-8').strip()}")
         for feed, by_day in files.items():
             for day, path in _days(one, feed):
                 by_day.setdefault(day, []).append(path)

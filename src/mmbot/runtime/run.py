@@ -380,6 +380,12 @@ def part_names(scenario: str, scenarios: Path, data: Path | None) -> list[str]:
     return [part.name for part in parts_of(opened, scenario, data, cache_folder())]
 
 
+def capture_files(scenario: str, scenarios: Path) -> list[str]:
+    """The files of a recording that a scenario is made of, below the data folder; none of a generated one."""
+    opened, _ = load_scenario(scenario, scenarios)
+    return [file for feed in opened.feeds for file in feed.files]
+
+
 def _part(scenario: Scenario, request: RunRequest) -> Part:
     parts = parts_of(scenario, request.scenario, request.data, cache_folder())
     for part in parts:

@@ -14,10 +14,12 @@ from functools import cached_property
 from pathlib import Path
 
 from pytest_mmgates.armrules import DeltaRule, SlowerRule
+from pytest_mmgates.cluster.places import fetch_rows
 from pytest_mmgates.errors import ExperimentError
 from pytest_mmgates.experiment.concluding import conclude
 from pytest_mmgates.experiment.facts import Facts, facts_of, keep_facts
 from pytest_mmgates.gatefile import Gate, read_gate
+from pytest_mmgates.loader import PARTS
 from pytest_mmgates.making import Making
 from pytest_mmgates.sut import load_callable
 
@@ -45,22 +47,34 @@ class ExperimentMaking(Making):
 
     @property
     def _whole_gate(self) -> Gate:
-        path = self._options.gates_dir / "ab.yaml"
+        path = self._gate_file
         return read_gate(path, shown_as=self._options.shown(path))
 
     def _parts(self) -> tuple[str, ...]:
         return tuple(run.name for run in self.facts.runs)
 
-    def _put_together(self, _played: Sequence[str], /) -> None:
+    def _put_together(self, played: Sequence[str], /) -> None:
+        """Blocks are read from rows: those of parts that were played elsewhere are fetched first."""
+        for name in played:
+            fetch_rows(self._partial / PARTS / name)
         keep_facts(self._partial, self.facts)
         conclude(self._options, self._whole_gate, self._partial, self._spec.scenario, self._tell)
 
     def _gate(self, part: str | None, /) -> Gate:
         """Of arm B, with its rules of safety as those that stop a run."""
         gate = self._whole_gate
-        if part is None or not part.endswith("@B"):
-            return gate
-        return watching(gate)
+        return watching(gate) if self._is_candidate(part) else gate
+
+    def _is_candidate(self, part: str | None, /) -> bool:
+        return part is not None and part.endswith("@B")
+
+    @property
+    def _gate_file(self) -> Path:
+        return self._options.gates_dir / "ab.yaml"
+
+    def _replay(self, _part: str) -> str:
+        """An experiment is judged whole: what has been played of it is not played again."""
+        return f"{self._options.rerun(self._spec.step, self._spec.scenario)} --mmgates-resume"
 
     def _request(self, run_dir: Path, part: str | None) -> dict[str, object]:
         run = next(run for run in self.facts.runs if run.name == part)

@@ -32,7 +32,8 @@ from pytest_mmgates.experiment.pairing import complete_after_ns, planned_pair_en
 from pytest_mmgates.experiment.reading import LIVE
 from pytest_mmgates.experiment.streaming import PairJudge
 from pytest_mmgates.gatefile import Gate
-from pytest_mmgates.making import HaltNotes, Making, Outcome, WatchJudge
+from pytest_mmgates.making import Making, Outcome
+from pytest_mmgates.playing import HaltNotes, WatchJudge
 from pytest_mmgates.rows import read_manifest
 from pytest_mmgates.tally.edge import NET_HORIZON_S
 from pytest_mmgates.units import NS_PER_S, Dimension

@@ -283,13 +283,18 @@ def test_a_run_that_cannot_be_read_is_named_and_the_others_are_told(tmp_path: Pa
     run(tmp_path, list(ticks(10.0, 100.0)), "foreign", data={"kind": "recorded", "sha256": "d" * 64})
     manifest = tmp_path / "runs" / "foreign" / "manifest.json"
     manifest.write_bytes(manifest.read_bytes().replace(b'"run_id":"foreign"', b'"run_id":"other"'))
+    run(tmp_path, list(ticks(10.0)), "shared")
+    part = tmp_path / "runs" / "shared" / "parts" / "ONE"
+    part.mkdir(parents=True)
+    (part / "rows_elsewhere.txt").write_text("s3://soaks/shared/ONE\n")
     (tmp_path / "runs" / "torn").mkdir()
     (tmp_path / "runs" / "torn" / "manifest.json").write_text("{")
     told = facts(tmp_path)
     assert [one["run_id"] for one in told["groups"][0]["runs"]] == ["good"]
     reasons = {Path(one["place"]).name: one["reason"] for one in told["unreadable"]}
     assert "a row of run foreign, arm A" in reasons["foreign"]
-    assert reasons.keys() == {"foreign", "torn"}
+    assert reasons.keys() == {"foreign", "shared", "torn"}
+    assert reasons["shared"] == f"{part}: its rows are in s3://soaks/shared/ONE"
 
 
 def test_fills_without_a_tick_are_not_left_out_in_silence(tmp_path: Path):
