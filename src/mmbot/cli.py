@@ -18,6 +18,7 @@ from rich.table import Table
 from mmbot import cli_calibrate, cli_live, cli_metrics, cli_record, cli_rollout, cli_soak, cli_workflow
 from mmbot.audit import broken_line
 from mmbot.cli_paper import paper
+from mmbot.cli_sweep import sweep
 from mmbot.cli_top import top
 from mmbot.clock import wall_ns
 from mmbot.config.explain import Explained
@@ -65,6 +66,7 @@ config_app = typer.Typer(
 app.add_typer(config_app, name="config")
 app.command()(paper)
 app.command()(top)
+app.command()(sweep)
 calibrate_app = typer.Typer(no_args_is_help=True, help="Measure the numbers of the spread from data.")
 app.add_typer(calibrate_app, name="calibrate")
 calibrate_app.command()(cli_calibrate.weights)
