@@ -173,8 +173,8 @@ def _what_is_known(judged: Judged) -> Section:
             "" if selected.blocks_a_unit == 1 else f", {selected.blocks_a_unit} a unit: they hang together"
         )
         paragraphs.append(
-            f"Selected on {len(judged.blocks)} blocks of {sweep.block_ns / SECOND:g} s{units}. Differences are"
-            " paired block by block on one market and one set of seeds; positive = better. The region is"
+            f"Selected on {len(judged.blocks)} blocks of {sweep.block_ns / SECOND:g} s{units}. Differences"
+            " are paired block by block on one market and one set of seeds; positive = better. The region is"
             " every point than which none is told to be better; intervals hold for all points together."
         )
     if judged.confirmation is not None:
@@ -192,7 +192,7 @@ def _region_by_setting(judged: Judged) -> Iterator[tuple[str, str, str]]:
         told = ", ".join(map(text, there)) or "none"
         if axis.is_scale and len(there) > 2:  # noqa: PLR2004 (two ends are a list, too)
             told = f"{text(there[0])} to {text(there[-1])}"
-        yield "", axis.key, f"{told} ({len(there)} of {len(axis.values)} values)"
+        yield "in the region", axis.key, f"{told} ({len(there)} of {len(axis.values)} values)"
 
 
 def _confirmed(judged: Judged) -> tuple[str, str, str]:
