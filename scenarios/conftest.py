@@ -202,10 +202,34 @@ def red_button(pytestconfig: pytest.Config) -> Rehearsal:
     """The rehearsal of the red button, once per session; its report is written before it is judged."""
     options = read_options(pytestconfig)
     base, *_ = options.config_of("prep")
+    path = options.out_dir / "reports" / "ROLLBACK_REHEARSAL.md"
     try:
-        return rehearse(RehearsalRequest(base, options.out_dir))
-    except MmbotError as error:
+        done = rehearse(RehearsalRequest(base, options.out_dir))
+        write_atomically(pages(path, options.formats("rehearsal"), html=partial(rehearsal_page, done)))
+    except (MmbotError, MmgatesError) as error:
         pytest.fail(str(error), pytrace=False)
+    return done
+
+
+def rehearsal_page(done: Rehearsal) -> str:
+    """What `ROLLBACK_REHEARSAL.md` says, as the page that the other steps have."""
+    banner = Banner(
+        title="rehearsal",
+        verdict=done.verdict,
+        label=f"{done.verdict} (SYNTHETIC)",
+        reason=", ".join(check.name for check in done.checks if not check.holds) or done.summary,
+        next="" if done.verdict is PrepVerdict.PASS else "put right what is red before anything trades",
+        rerun="pytest -m rehearsal",
+        data_kind="synthetic",
+    )
+    checks = [(check.verdict, check.name, check.found, check.expected) for check in done.checks]
+    return facts_page(
+        banner,
+        [
+            Table("Times", ("since the button began", "took"), done.times, done.before),
+            Table("Checks", ("verdict", "check", "found", "expected"), checks),
+        ],
+    )
 
 
 @pytest.fixture(scope="session")

@@ -5,20 +5,23 @@
     pytest -m sim --mmgates-seed 1234          this one again, as a failure prints it
 
 Every seed plays the bot of `config.yaml` (`--mmgates-config` names another) and judges twelve invariants
-after every event (`docs/simulation.md`). `artifacts/reports/SIM_REPORT.md` says what was reached.
+after every event (`docs/simulation.md`). `artifacts/reports/SIM_REPORT.md` says what was reached, and with
+`--mmgates-report html` a page.
 """
 
 import os
+from functools import partial
 
 import pytest
 
 from mmbot.clock import stopwatch
 from mmbot.errors import MmbotError
 from mmbot.runtime.simulation.campaign import Campaign, play
-from mmbot.runtime.simulation.report import failure, report
+from mmbot.runtime.simulation.report import failure, findings, report, speed, summary, tables, verdict
 from mmbot.runtime.simulation.simulation import Setup
 from pytest_mmgates.options import Options, read_options
-from pytest_mmgates.report.files import write_atomically
+from pytest_mmgates.report.files import pages, write_atomically
+from pytest_mmgates.report.page import Banner, Table, facts_page
 
 _SEEDS = 40
 
@@ -35,8 +38,9 @@ def test_sim(pytestconfig: pytest.Config) -> None:
             campaign.add(result)
     except MmbotError as error:
         pytest.fail(str(error), pytrace=False)
-    text = report(campaign, stopwatch() - began_ns)
-    write_atomically({options.out_dir / "reports" / "SIM_REPORT.md": text})
+    took_ns = stopwatch() - began_ns
+    path, page = options.out_dir / "reports" / "SIM_REPORT.md", partial(_page, campaign, took_ns, options)
+    write_atomically({path: report(campaign, took_ns), **pages(path, options.formats("sim"), html=page)})
     if campaign.broken:
         replays = [failure(result, options.replay("sim", result.seed)) for result in campaign.broken]
         pytest.fail("\n".join(replays), pytrace=False)
@@ -47,3 +51,22 @@ def test_sim(pytestconfig: pytest.Config) -> None:
 def _setup(options: Options) -> Setup:
     config = options.config_of("sim") or (options.root / "config.yaml",)
     return Setup(tuple(config), "faults", options.scenarios_dir / "sim")
+
+
+def _page(campaign: Campaign, took_ns: int, options: Options) -> str:
+    """What `SIM_REPORT.md` says, as the page that the other steps have."""
+    banner = Banner(
+        title="sim",
+        verdict=verdict(campaign),
+        label=f"{verdict(campaign)} (SYNTHETIC)",
+        reason=summary(campaign),
+        next="play a broken seed again: `pytest -m sim --mmgates-seed SEED`" if campaign.broken else "",
+        rerun=f"pytest -m sim --mmgates-seeds {campaign.seeds}"
+        if options.seed is None
+        else options.replay("sim", options.seed),
+        data_kind="synthetic",
+    )
+    found = Table("Findings", ("what",), [(line,) for line in findings(campaign)], speed(campaign, took_ns))
+    return facts_page(
+        banner, [found, *(Table(what, (what, times), rows) for what, times, rows in tables(campaign))]
+    )

@@ -5,14 +5,15 @@ from typing import Annotated
 
 import typer
 
-from mmbot.errors import ConfigError
+from mmbot.cli_options import Data, Scenario, Scenarios, captures, nanoseconds
 from mmbot.runtime.run import EngineKind
-from mmbot.units import parse_duration
 
-_DATA = Path("../shared/data")
 _CONFIG = (Path("config.yaml"), Path("config.soak_overrides.yaml"))
 
+app = typer.Typer(no_args_is_help=True, help="Measure the numbers of the spread from data.")
 
+
+@app.command()
 def weights(
     dataset: Annotated[
         Path | None, typer.Option(help="Its JSON. Default: the only one in OUT/edge/datasets.")
@@ -39,11 +40,9 @@ def weights(
         str, typer.Option(help="Between fills that are fitted and time that is predicted; 60s at least.")
     ] = "5m",
     folds: Annotated[int, typer.Option(min=1, help="Stretches that walk-forward predicts.")] = 4,
-    data: Annotated[
-        Path | None, typer.Option(help="Folder of captures. Default: ../shared/data if there.")
-    ] = None,
+    data: Data = None,
     engine: Annotated[EngineKind, typer.Option(help="Of the replays.")] = EngineKind.AUTO,
-    scenarios: Annotated[Path, typer.Option(help="Folder of scenario files.")] = Path("scenarios"),
+    scenarios: Scenarios = Path("scenarios"),
     out: Annotated[Path, typer.Option(help="Where artifacts go.")] = Path("artifacts"),
 ) -> None:
     """Fit the weights of spread.model adaptive to what fills needed, and confirm them on held-back time.
@@ -67,13 +66,13 @@ def weights(
             dataset=dataset or find_dataset(out / "edge" / "datasets"),
             config=config or _CONFIG,
             scenarios=scenarios,
-            data=data or (_DATA if _DATA.is_dir() else None),
+            data=captures(data),
             from_ns=from_ns,
             to_ns=to_ns,
             confirm_from_ns=confirm_from_ns,
             confirm_to_ns=confirm_to_ns,
-            block_ns=_nanoseconds("--block", block),
-            embargo_ns=_nanoseconds("--embargo", embargo),
+            block_ns=nanoseconds("--block", block),
+            embargo_ns=nanoseconds("--embargo", embargo),
             folds=folds,
             engine=engine,
         )
@@ -92,6 +91,7 @@ def weights(
     raise typer.Exit(1 if found.kept_old else 0)
 
 
+@app.command()
 def queue(
     feeds: Annotated[
         Path | None, typer.Option(help="A run directory. Default: what a soak published, OUT/edge/feeds.")
@@ -108,7 +108,7 @@ def queue(
     from mmbot.ops.calibrate_queue import calibrate_queue, queue_overlay  # noqa: PLC0415 (as above)
     from mmbot.ops.files import write_atomically  # noqa: PLC0415
 
-    block_ns = _nanoseconds("--block", block)
+    block_ns = nanoseconds("--block", block)
     done = calibrate_queue(str(feeds or out / "edge" / "feeds"), block_ns)
     text = queue_overlay(done, block_ns)
     if overlay is None:
@@ -119,8 +119,43 @@ def queue(
     raise typer.Exit(0 if done.found.off else 1)
 
 
-def _nanoseconds(option: str, duration: str) -> int:
-    try:
-        return parse_duration(duration)
-    except ValueError as error:
-        raise ConfigError(f"{option}: {error}") from error
+@app.command()
+def glft(
+    scenario: Scenario = "demo",
+    symbol: Annotated[
+        str | None, typer.Option(help="venue:SYMBOL. Needed where the scenario has several.")
+    ] = None,
+    window: Annotated[str, typer.Option(help="How long a virtual quote waits to be reached.")] = "1s",
+    duration: Annotated[
+        str | None, typer.Option(help="Of the data, from its beginning. Default: all.")
+    ] = None,
+    nearest_bps: Annotated[
+        float, typer.Option(min=0.0, help="Fit from this distance on: where quotes would pay.")
+    ] = 0.0,
+    out: Annotated[Path | None, typer.Option(help="Overlay to write. Default: print it.")] = None,
+    data: Data = None,
+    scenarios: Scenarios = Path("scenarios"),
+) -> None:
+    """Fit the fill intensities A exp(-k distance) of spread.model glft, and write them as an overlay for
+    --config-override that says what they were measured from.
+
+    Refuses, with what was found, where the data does not show them: exit code 2, and nothing written.
+    """
+    from mmbot.ops.calibrate import calibrate_glft, overlay  # noqa: PLC0415 (as above)
+    from mmbot.ops.files import write_atomically  # noqa: PLC0415
+
+    done = calibrate_glft(
+        scenario,
+        scenarios,
+        captures(data),
+        symbol=symbol,
+        window_ns=nanoseconds("--window", window),
+        duration_ns=None if duration is None else nanoseconds("--duration", duration),
+        nearest_bps=nearest_bps,
+    )
+    text = overlay(done)
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    write_atomically({out: text.encode()})
+    typer.echo(f"written to {out}")

@@ -1,6 +1,5 @@
 """`mmbot sweep`: many points of the settings over one market, and whether any beats what is in force."""
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,13 +17,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from mmbot.cli_options import Config, Data, Override, Scenario, Scenarios, captures, duration_s, nanoseconds
 from mmbot.errors import ConfigError
-from mmbot.units import SECOND, parse_duration
 
 if TYPE_CHECKING:
     from mmbot.ops.sweep import Sweep
 
-_DATA = Path("../shared/data")
 _EXIT_CODES = {"PASS": 0, "INCONCLUSIVE": 1, "NO_DATA": 2}
 
 
@@ -37,7 +35,7 @@ def sweep(
             " every combination is a point.",
         ),
     ],
-    scenario: Annotated[str, typer.Option(help="Name of a file in scenarios/.")] = "demo",
+    scenario: Scenario = "demo",
     metric: Annotated[
         str, typer.Option(help="What is to be better; a name that is none lists them. Needs no new replays.")
     ] = "net_bps",
@@ -48,9 +46,7 @@ def sweep(
             " other, here."
         ),
     ] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="Folder of captures. Default: ../shared/data if there.")
-    ] = None,
+    data: Data = None,
     duration: Annotated[
         str | None, typer.Option(help="60m, 24h, ... or all of the market. Default: the scenario's own.")
     ] = None,
@@ -64,11 +60,9 @@ def sweep(
     name: Annotated[
         str | None, typer.Option(help="Of folder and report. Default: scenario and settings.")
     ] = None,
-    config: Annotated[Path, typer.Option(help="Base configuration.")] = Path("config.yaml"),
-    config_override: Annotated[
-        list[Path] | None, typer.Option(help="Overlay; repeatable, last wins, but for --set.")
-    ] = None,
-    scenarios: Annotated[Path, typer.Option(help="Folder of scenario files.")] = Path("scenarios"),
+    config: Config = Path("config.yaml"),
+    config_override: Override = None,
+    scenarios: Scenarios = Path("scenarios"),
     out: Annotated[Path, typer.Option(help="Where artifacts go.")] = Path("artifacts"),
     shard: Annotated[
         str | None,
@@ -95,12 +89,12 @@ def sweep(
             scenarios=scenarios,
             config=[config, *(config_override or [])],
             sets=set_,
-            data=data or (_DATA if _DATA.is_dir() else None),
+            data=captures(data),
             out=out,
             metric=metric,
-            duration_s=_duration_s(duration),
+            duration_s=duration_s(duration),
             seeds=seeds,
-            block_ns=None if block is None else _nanoseconds("--block", block),
+            block_ns=None if block is None else nanoseconds("--block", block),
             name=name,
         )
     )
@@ -163,16 +157,3 @@ def _dashboard(console: Console) -> Callable[[str | None], None]:
             console.print(f"cluster at {url}", markup=False, highlight=False)
 
     return opened
-
-
-def _duration_s(duration: str | None) -> float | None:
-    if duration is None:
-        return None
-    return math.inf if duration == "all" else _nanoseconds("--duration", duration) / SECOND
-
-
-def _nanoseconds(option: str, duration: str) -> int:
-    try:
-        return parse_duration(duration)
-    except ValueError as error:
-        raise ConfigError(f"{option}: {error}") from error

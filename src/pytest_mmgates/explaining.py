@@ -23,6 +23,7 @@ from pytest_mmgates.stats.alarms import (
     false_alarms,
     false_failures,
     is_predictable,
+    is_quantile,
     times_to_find,
 )
 from pytest_mmgates.steps import DAILY
@@ -141,14 +142,17 @@ def _judging(rule: Rule, section: str, evidence: Evidence | None) -> Iterator[Li
     if not is_predictable(rule):
         yield (
             "false alarms",
-            "not predicted: they depend on how its values are distributed; `mmgates test` shows room",
+            "not predicted: no rate describes how it goes wrong; `mmgates test` shows how much room there is",
         )
         return
     found = false_failures(rule, _seconds(evidence))
     said = f"{found.fires} in {found.trials} healthy runs of {evidence.duration.limit}"
+    healthy = _percent(found.healthy)
+    if is_quantile(rule):
+        healthy += f" of ticks above {rule.bound.limit}"
     yield (
         "false alarms",
-        f"{said}, at {_percent(found.healthy)}: at most {_two_digits(100 * found.at_most)}% of them (95%)",
+        f"{said}, at {healthy}: at most {_two_digits(100 * found.at_most)}% of them (95%)",
     )
     yield "assumes", _assumptions(rule)
 

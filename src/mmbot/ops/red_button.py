@@ -87,6 +87,10 @@ class Check:
     found: str
     expected: str
 
+    @property
+    def verdict(self) -> Verdict:
+        return Verdict.PASS if self.holds else Verdict.FAIL
+
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
@@ -144,6 +148,27 @@ class Rehearsal:
     @property
     def verdict(self) -> Verdict:
         return Verdict.PASS if all(one.holds for one in self.checks) else Verdict.FAIL
+
+    @property
+    def summary(self) -> str:
+        return (
+            f"{self.symbols} busy symbols with {self.orders_before} orders open,"
+            f" {self.least_updates_per_s:.0f} book updates a second at least"
+        )
+
+    @property
+    def times(self) -> tuple[tuple[str, str], ...]:
+        """What took how long since the button began, in words."""
+        return (
+            ("configuration before the release in force", _seconds(self.to_baseline_s)),
+            ("first tick under it", _seconds(self.to_first_tick_s)),
+            ("bot halted", _seconds(self.to_halt_s)),
+            ("last order gone", _seconds(self.to_last_order_s)),
+        )
+
+    @property
+    def before(self) -> str:
+        return f"The command had been started {_seconds(self.started_s)} before: Python, and its checks."
 
     def check(self, name: str) -> Check:
         return next(one for one in self.checks if one.name == name)
@@ -434,24 +459,17 @@ def report(done: Rehearsal) -> str:
     lines = [
         f"# Rollback rehearsal: {done.verdict} (SYNTHETIC)",
         "",
-        f"`mmbot rollback --kill` on the paper exchange: {done.symbols} busy symbols with",
-        f"{done.orders_before} orders open, {done.least_updates_per_s:.0f} book updates a second at least.",
+        f"`mmbot rollback --kill` on the paper exchange: {done.summary}.",
         "",
         "| since the button began | took |",
         "|---|---|",
-        f"| configuration before the release in force | {_seconds(done.to_baseline_s)} |",
-        f"| first tick under it | {_seconds(done.to_first_tick_s)} |",
-        f"| bot halted | {_seconds(done.to_halt_s)} |",
-        f"| last order gone | {_seconds(done.to_last_order_s)} |",
+        *(f"| {what} | {took} |" for what, took in done.times),
         "",
-        f"The command had been started {_seconds(done.started_s)} before: Python, and its checks.",
+        done.before,
         "",
         "| check | verdict | found | expected |",
         "|---|---|---|---|",
-        *(
-            f"| {one.name} | {'PASS' if one.holds else 'FAIL'} | {one.found} | {one.expected} |"
-            for one in done.checks
-        ),
+        *(f"| {one.name} | {one.verdict} | {one.found} | {one.expected} |" for one in done.checks),
         "",
         "Made from the run's events, ticks, samples and order log, and from the audit log.",
     ]
@@ -475,7 +493,7 @@ def _verdict(done: Rehearsal) -> bytes:
         "checks": [
             {
                 "name": one.name,
-                "verdict": "PASS" if one.holds else "FAIL",
+                "verdict": one.verdict,
                 "found": one.found,
                 "expected": one.expected,
             }

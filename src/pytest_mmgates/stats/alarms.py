@@ -4,12 +4,15 @@ Drawn is what a rule counts every ten seconds: bad ticks, or fills of the liquid
 ticks come in bursts (their rate times a log-normal factor, sd 0.5, half-life one minute), fills at random and
 of one size. What the rule then does is what `pytest_mmgates.watch.hold` does, over whole arrays. *Healthy* is
 40 % of what the limit allows to be bad, the level at which the shadow gate stands to the stop rule of the
-soak. Seeds are fixed: the prediction of a rule is always the same.
+soak. A quantile of ticks is a share, too: p95 is above its limit when more than 5 % of the ticks are, and
+those are its bad ones. Seeds are fixed: the prediction of a rule is always the same.
 
-Not predicted: memory and breakers, whose ways of going wrong no rate describes, and looks without a value.
+Not predicted: memory, breakers and edge, whose ways of going wrong no rate describes, and looks without a
+value.
 """
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.signal import lfilter
 
+from pytest_mmgates.metrics import METRICS
 from pytest_mmgates.rules import Rule
 from pytest_mmgates.units import NS_PER_S, Dimension
 from pytest_mmgates.watchrules import STEP_NS, Condition, WatchRule
@@ -39,6 +43,7 @@ _ONE_SIDED_95 = 1.645
 _BAD_ABOVE = {"deadline_miss.ratio", "md_cache.stale_ratio", "md_cache.miss_ratio", "taker_share"}
 _BAD_BELOW = {"md_cache.hit_ratio", "maker_share"}
 _OF_FILLS = {"taker_share", "maker_share"}
+_QUANTILE = re.compile(r".+\.p(\d\d)")
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -76,8 +81,19 @@ class Found:
 
 def is_predictable(rule: Rule | WatchRule) -> bool:
     """Whether a rate describes the metric, and the comparison is on its bad side."""
+    if is_quantile(rule):
+        return rule.bound.op in ("<", "<=")
     above = rule.bound.op in ((">", ">=") if isinstance(rule, WatchRule) else ("<", "<="))
     return rule.metric in (_BAD_ABOVE if above else _BAD_BELOW) and 0 < _allowed(rule) < 1
+
+
+def is_quantile(rule: Rule | WatchRule) -> bool:
+    """Of the time of ticks, over a whole run."""
+    return (
+        _QUANTILE.fullmatch(rule.metric) is not None
+        and METRICS[rule.metric].source == "run"
+        and METRICS[rule.metric].dimension is Dimension.TIME
+    )
 
 
 def false_alarms(rule: WatchRule, *, days: int = DAYS, seed: int = 1) -> Alarms:
@@ -93,8 +109,8 @@ def false_failures(rule: Rule, evidence_s: float, *, runs: int = 10 * RUNS, seed
     most = min(runs, max(1, RUNS * _STEPS_PER_DAY // steps))
     bad, n = _drawn(rule, HEALTHY_SHARE * _allowed(rule), most, steps, seed)
     counted = n.sum(axis=1)
-    values = _values(rule, bad.sum(axis=1)[counted > 0] / counted[counted > 0])
-    failed = sum(not rule.bound.holds(value, Dimension.RATIO) for value in values.tolist())
+    shares = bad.sum(axis=1)[counted > 0] / counted[counted > 0]
+    failed = sum(not _holds(rule, share) for share in shares.tolist())
     return Alarms(_value(rule, HEALTHY_SHARE * _allowed(rule)), failed, most)
 
 
@@ -171,8 +187,17 @@ def _conditions(rule: WatchRule) -> Sequence[Condition]:
     return [rule.slow] if rule.fast is None else [rule.slow, rule.fast]
 
 
+def _holds(rule: Rule, bad: float) -> bool:
+    if is_quantile(rule):
+        return bad <= _allowed(rule)
+    return rule.bound.holds(_value(rule, bad), Dimension.RATIO)
+
+
 def _allowed(rule: Rule | WatchRule) -> float:
     """The share of bad ones at the limit."""
+    quantile = _QUANTILE.fullmatch(rule.metric)
+    if quantile:
+        return 1 - int(quantile[1]) / 100
     limit = rule.bound.limit.base(Dimension.RATIO)
     return 1 - limit if rule.metric in _BAD_BELOW else limit
 

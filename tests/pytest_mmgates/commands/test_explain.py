@@ -42,7 +42,7 @@ def test_every_rule_is_listed_with_owner_window_and_false_alarms(mmgates, one_ga
     assert [line.split("  ")[-1].strip() for line in lines] == [str(rule) for _, rule in rules_of(gate)]
     assert all("trading-infra" in line and "the whole run" in line for line in lines)
     assert "at most 0.15% of runs" in lines[-1]
-    assert "not predicted" in lines[1]
+    assert "at most 0.15% of runs" in lines[1]
 
 
 @pytest.mark.usefixtures("quick")

@@ -78,6 +78,27 @@ def test_a_whole_run_fails_by_chance_only_where_it_is_short():
     assert long.fires == 0
 
 
+def test_a_quantile_fails_when_more_ticks_than_it_leaves_out_are_above_its_limit():
+    median, p95 = (parse_rule(f"tick_total.{name} <= 150ms") for name in ("p50", "p95"))
+    found = [alarms.false_failures(rule, 120, runs=500) for rule in (median, p95)]
+    assert [one.healthy for one in found] == pytest.approx([0.2, 0.02])
+    share = parse_rule("deadline_miss.ratio <= 5%")
+    assert found[1].fires == alarms.false_failures(share, 120, runs=500).fires > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("tick_total.p95 <= 150ms", True),
+        ("tick_total.p95 >= 1ms", False),
+        ("tick_total.max <= 150ms", False),
+        ("net_bps >= 0bps", False),
+    ],
+)
+def test_a_quantile_of_ticks_is_predicted(text, is_one):
+    assert alarms.is_predictable(parse_rule(text)) is is_one
+
+
 @pytest.mark.parametrize(
     ("text", "is_one"),
     [
