@@ -2,7 +2,8 @@
 
 PASS: a point is told to be better than the configuration in force, deflated for the number of points, and on
 days that it was not selected on where there are three (`calibration.selection`). INCONCLUSIVE: none is told
-apart, or held-back days do not bear it out. NO_DATA: too few blocks or fills, or shards that are missing.
+apart, held-back days do not bear it out, or what it nets an hour is less than before: a spread so wide that
+nobody comes would have the best net_bps of all. NO_DATA: too few blocks or fills, or shards that are missing.
 """
 
 import math
@@ -120,6 +121,8 @@ def judge(sweep: Sweep, outcome: Outcome) -> Judged:
         confirmation = _confirmation(table, surface, proposed, held)
     best = numbers[selected.best]
     verdict, reason = _verdict(sweep, selected, best, proposed, confirmation)
+    if verdict is Verdict.PASS and proposed is not None:
+        verdict, reason = _earning(figures[0], figures[proposed], sweep.settled_in, reason)
     return Judged(
         sweep=sweep,
         outcome=outcome,
@@ -238,6 +241,14 @@ def _verdict(
     if not confirmation.improvement.low > 0:
         return Verdict.INCONCLUSIVE, f"{better}; not borne out on held-back days: {told}"
     return Verdict.PASS, f"{better}; on held-back days {told}"
+
+
+def _earning(before: Figures, after: Figures, currency: str, reason: str) -> tuple[Verdict, str]:
+    """A pass, unless it nets less an hour."""
+    old, new = before.metrics["net_quote"], after.metrics["net_quote"]
+    if old is None or new is None or new >= old:
+        return Verdict.PASS, reason
+    return Verdict.INCONCLUSIVE, f"{reason}; but it nets {new:.4g} {currency} an hour, less than {old:.4g}"
 
 
 def _told(interval: Interval) -> str:

@@ -272,6 +272,22 @@ def test_a_best_that_is_not_told_apart_is_inconclusive_and_says_what_luck_would_
     assert f"{judged.selected.luck:+.3g} by luck" in judged.reason or "no point had a better" in judged.reason
 
 
+def test_more_a_fill_that_is_less_an_hour_is_inconclusive(sweeping: Sweeping):
+    """Wider quotes: half of the fills, each worth a little more."""
+    sweep = sweeping()
+    outcome = outcome_of(sweep, 0.0)
+    for number, (bps, weight) in {0: (10.0, 1000.0), 3: (14.0, 500.0)}.items():
+        starts_ns = sorted(outcome.sums[number].starts_ns)
+        table = outcome.sums[number].table(starts_ns)
+        table[:, SUMS.index("net")] = (bps + np.arange(len(starts_ns)) % 3) * weight / 1e4
+        table[:, SUMS.index("weight")] = weight
+        outcome.sums[number] = PointSums()
+        outcome.sums[number].fold(dict(zip(starts_ns, table.tolist(), strict=True)))
+    judged = judge(sweep, outcome)
+    assert (judged.verdict, judged.proposed) == (Verdict.INCONCLUSIVE, 3)
+    assert "; but it nets 0.375 USDT an hour, less than 0.55" in judged.reason
+
+
 @pytest.mark.parametrize(
     ("later_bps", "verdict", "told"),
     [
