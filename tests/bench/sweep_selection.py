@@ -56,10 +56,10 @@ class Case:
 CASES = (
     Case(20, 12, 10),
     Case(200, 12, 10),
-    Case(200, 24, 3),
+    Case(100, 24, 3),
     Case(50, 24, 5, 0.3),
     Case(50, 96, 5, 0.3),
-    Case(200, 168, 5),
+    Case(50, 168, 5),
     Case(50, 24, 10, shape="one", bps=8.0),
     Case(50, 72, 10, shape="one", bps=8.0),
     Case(50, 72, 10, shape="slope", bps=8.0),

@@ -156,16 +156,21 @@ def _what_is_known(judged: Judged) -> Section:
     rows = [("in force", in_force, _value(judged.of(0), name))]
     paragraphs: list[str] = []
     if selected is not None and judged.best is not None:
-        region = [judged.of(number) for number in sorted(judged.region)]
+        region = [one for one in judged.figures if one.in_region]
         values = [one.metrics[name] for one in region]
         known = [value for value in values if value is not None]
         best = judged.of(judged.best)
         rows += [
             ("best", best.candidate.label, _value(best, name)),
             ("best over in force", _interval(selected.improvements[selected.best]), "deflated 95 %"),
+            *_proposed(judged),
             ("best by luck alone", f"{selected.luck:+.4g}", f"of {judged.trials} points that are all equal"),
             ("p of the largest t", f"{selected.p_value:.3g}", f"told apart below {1 - CONFIDENCE:.3g}"),
-            ("best region", f"{len(region)} points", f"{name} {min(known):.4g} to {max(known):.4g}"),
+            (
+                "best region",
+                f"{_count(region)} of {len(judged.figures) - 1} points",
+                f"{name} {min(known):.4g} to {max(known):.4g}",
+            ),
             ("the configuration in force", "is in it" if 0 in judged.region else "is not in it", ""),
             *_region_by_setting(judged),
         ]
@@ -184,9 +189,22 @@ def _what_is_known(judged: Judged) -> Section:
     return Section("What is known", paragraphs, ("", "", ""), rows)
 
 
+def _proposed(judged: Judged) -> Iterator[tuple[str, str, str]]:
+    """The point that is told to be better, if one is."""
+    if judged.proposed is not None:
+        one = judged.of(judged.proposed)
+        told = "" if one.improvement is None else f"{_interval(one.improvement)} over in force"
+        yield "proposed", one.candidate.label, told
+
+
+def _count(region: Sequence[Figures]) -> int:
+    """Of the grid: the point in force is beside it."""
+    return sum(one.candidate.number > 0 for one in region)
+
+
 def _region_by_setting(judged: Judged) -> Iterator[tuple[str, str, str]]:
     """Of each setting: the values that points of the region have."""
-    inside = [judged.of(number).candidate.point.values for number in judged.region if number]
+    inside = [one.candidate.point.values for one in judged.figures[1:] if one.in_region]
     for axis in judged.sweep.axes:
         there = [value for value in axis.values if any(point[axis.key] == value for point in inside)]
         told = ", ".join(map(text, there)) or "none"

@@ -339,6 +339,7 @@ def test_points_that_share_everything_with_the_configuration_in_force_are_marked
     assert judged.of(1).same_orders
     assert judged.of(2).candidate.same
     page = write(judged).read_text()
+    assert "| best region | 3 of 3 points |" in page
     assert "the very orders of the configuration in force" in page
     assert "the settings in force" in page
 
