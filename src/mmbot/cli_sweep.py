@@ -1,6 +1,6 @@
 """`mmbot sweep`: many points of the settings over one market, and whether any beats what is in force."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,7 +22,10 @@ from mmbot.errors import ConfigError
 
 if TYPE_CHECKING:
     from mmbot.ops.sweep import Sweep
+    from mmbot.ops.sweep_run import Trouble
 
+_TOLD = 5
+"""Points with failures that a terminal is told of."""
 _EXIT_CODES = {"PASS": 0, "INCONCLUSIVE": 1, "NO_DATA": 2}
 
 
@@ -101,7 +104,7 @@ def sweep(
     if shard is not None:
         typer.echo(_one_shard(opened, shard))
         return
-    from mmbot.ops.sweep_report import replay_line, write  # noqa: PLC0415
+    from mmbot.ops.sweep_report import write  # noqa: PLC0415
     from mmbot.ops.sweep_run import play_sweep  # noqa: PLC0415
     from mmbot.ops.sweep_store import SweepStore  # noqa: PLC0415
     from mmbot.ops.sweep_verdict import judge  # noqa: PLC0415
@@ -115,10 +118,7 @@ def sweep(
         page = write(judged)
     if outcome.resumed:
         typer.echo(f"{outcome.resumed} of {total} shards were there already")
-    for trouble in outcome.troubles.values():
-        typer.echo(
-            f"shard {trouble.shard}: {trouble.error}\n    {replay_line(opened, trouble.shard)}", err=True
-        )
+    _tell_troubles(opened, list(outcome.troubles.values()))
     mark = " (SYNTHETIC)" if opened.kind == "synthetic" else ""
     typer.echo(f"{judged.verdict}{mark}: {judged.reason}")
     typer.echo(f"written to {page}")
@@ -134,6 +134,17 @@ def _one_shard(opened: "Sweep", name: str) -> str:
             if found == name:
                 return msgspec.json.encode(played(shard)).decode()
     raise ConfigError(f"--shard: was {name!r}, expected POINT/PART/SEED of this sweep, as in its report")
+
+
+def _tell_troubles(opened: "Sweep", troubles: "Sequence[Trouble]") -> None:
+    """The first few, each with its traceback if it is a bug, and the line that plays it here."""
+    from mmbot.ops.sweep_report import replay_line  # noqa: PLC0415
+
+    for trouble in troubles[:_TOLD]:
+        typer.echo(f"shard {trouble.shard}: {trouble.detail or trouble.error}", err=True)
+        typer.echo(f"    {replay_line(opened, trouble.shard)}", err=True)
+    if len(troubles) > _TOLD:
+        typer.echo(f"and {len(troubles) - _TOLD} more points, in the report", err=True)
 
 
 @contextmanager

@@ -3,7 +3,12 @@
 from pathlib import Path
 
 import pytest
-from tests.mmbot.builders import REPO, Command
+from tests.mmbot.builders import REPO, Command, scenario_file
+
+from mmbot.cli_sweep import _tell_troubles
+from mmbot.ops.sweep import SweepRequest, open_sweep
+from mmbot.ops.sweep_report import replay_line
+from mmbot.ops.sweep_run import Trouble
 
 
 def of_short(tmp_path: Path) -> tuple[str | Path, ...]:
@@ -59,3 +64,19 @@ def test_what_cannot_be_swept_is_one_line_and_nothing_is_reported(
     assert err.startswith(told)
     assert err.count("\n") == 1
     assert not (tmp_path / "out" / "reports").exists()
+
+
+def test_points_that_failed_are_told_with_the_line_that_plays_them_and_few_of_many(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    scenario_file(tmp_path)
+    config = [REPO / "config.yaml"]
+    sweep = open_sweep(SweepRequest("short", tmp_path, config, ["emit.levels=1:9:1"], None, tmp_path / "out"))
+    bug = Trouble("1/all/1", "ValueError: no", "Traceback ...\nValueError: no")
+    _tell_troubles(sweep, [bug, *(Trouble(f"{number}/all/1", "gone", None) for number in range(2, 9))])
+    told = capsys.readouterr().err.splitlines()
+    assert told[:2] == ["shard 1/all/1: Traceback ...", "ValueError: no"]
+    assert told[2] == f"    {replay_line(sweep, '1/all/1')}"
+    assert told[3] == "shard 2/all/1: gone"
+    assert told[-1] == "and 3 more points, in the report"
+    assert len(told) == 3 + 2 * 4 + 1

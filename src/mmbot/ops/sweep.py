@@ -29,6 +29,7 @@ from mmbot.config.grid import Axis, Point, parse_axes, points
 from mmbot.config.scenario import Scenario, load_scenario
 from mmbot.config.settings import Settings, load_config, settings_of
 from mmbot.config.strict_yaml import Document
+from mmbot.edge.fill import NET_HORIZON_S
 from mmbot.errors import ConfigError
 from mmbot.ops.plan import first_prices
 from mmbot.ops.sweep_shard import Shard
@@ -183,6 +184,12 @@ def open_sweep(request: SweepRequest) -> Sweep:
     if request.metric not in METRICS:
         there_are = "; ".join(f"{one.name} ({one.what})" for one in METRICS.values())
         raise ConfigError(f"--metric: was {request.metric!r}, expected one of: {there_are}")
+    if request.block_ns is not None and request.block_ns < NET_HORIZON_S * SECOND:
+        raise ConfigError(
+            f"--block: was {request.block_ns / SECOND:g} s, expected {NET_HORIZON_S} s at least: a markout"
+        )
+    if request.name is not None and not re.fullmatch(r"\w[\w.@-]*", request.name):
+        raise ConfigError(f"--name: was {request.name!r}, expected letters, digits and any of _ . @ -")
     scenario, overlay = load_scenario(request.scenario, request.scenarios)
     document = load_config(request.config, overlay)
     settings = settings_of(document)

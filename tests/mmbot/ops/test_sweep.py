@@ -387,6 +387,10 @@ def test_less_is_better_of_a_metric_that_says_so(sweeping: Sweeping):
 def test_what_cannot_be_swept_is_one_line(sweeping: Sweeping):
     with pytest.raises(ConfigError, match=r"--metric: was 'profit', expected one of: net_bps \("):
         sweeping(metric="profit")
+    with pytest.raises(ConfigError, match="--block: was 7 s, expected 60 s at least"):
+        sweeping(block_ns=7 * SECOND)
+    with pytest.raises(ConfigError, match=r"--name: was '\.\./x', expected letters"):
+        sweeping(name="../x")
     with pytest.raises(RecordingError, match="was asked for 1 h: no tape is looped"):
         sweeping(duration_s=3600.0)
     with pytest.raises(ConfigError, match="--cluster: cluster was 'here', expected local:N"):
@@ -395,7 +399,7 @@ def test_what_cannot_be_swept_is_one_line(sweeping: Sweeping):
 
 def test_blocks_are_as_long_as_makes_a_dozen(sweeping: Sweeping):
     assert sweeping().block_ns == 120 * SECOND
-    assert sweeping(block_ns=7 * SECOND).block_ns == 7 * SECOND
+    assert sweeping(block_ns=90 * SECOND).block_ns == 90 * SECOND
 
 
 @pytest.mark.slow
