@@ -16,6 +16,7 @@ from mmbot.ops.dataset_charts import STYLE, no_data, svg
 from mmbot.ops.sweep_verdict import Figures, Judged
 
 _POINT, _REGION, _IN_FORCE = "#2a6f97", "#e07a5f", "black"
+_COLOURS = {"in the best region": _REGION, "told to be worse": _POINT, "not compared": "#bbbbbb"}
 _PANELS_A_ROW = 3
 
 
@@ -54,7 +55,7 @@ def _line(panel: Axes, judged: Judged, axis: Axis, through: Mapping[str, Value])
     others = {key: value for key, value in through.items() if key != axis.key}
     found = ((one, one.metrics[name]) for one in judged.figures[1:] if _agrees(one, others))
     on_line = sorted(
-        (_place(axis, one.candidate.point.values[axis.key]), value, _reach(one), one.in_region)
+        (_place(axis, one.candidate.point.values[axis.key]), value, _reach(one), _label(one))
         for one, value in found
         if value is not None
     )
@@ -62,8 +63,8 @@ def _line(panel: Axes, judged: Judged, axis: Axis, through: Mapping[str, Value])
         no_data(panel)
         return
     panel.plot([at for at, *_ in on_line], [value for _, value, *_ in on_line], color=_POINT, linewidth=0.8)
-    for told, colour, label in ((False, _POINT, "point"), (True, _REGION, "in the best region")):
-        chosen = [point for *point, in_region in on_line if in_region is told]
+    for label, colour in _COLOURS.items():
+        chosen = [point for *point, of in on_line if of == label]
         if chosen:
             at, values, reach = zip(*chosen, strict=True)
             panel.errorbar(at, values, yerr=reach, fmt="o", color=colour, capsize=3, label=label)
@@ -75,6 +76,12 @@ def _line(panel: Axes, judged: Judged, axis: Axis, through: Mapping[str, Value])
         panel.set_title(f"at {fixed}", fontsize=7)
     _ticks(panel.set_xticks, axis)
     panel.legend()
+
+
+def _label(one: Figures) -> str:
+    if one.in_region:
+        return "in the best region"
+    return "told to be worse" if one.no_data is None else "not compared"
 
 
 def _reach(one: Figures) -> float:

@@ -162,7 +162,7 @@ def _what_is_known(judged: Judged) -> Section:
         best = judged.of(judged.best)
         rows += [
             ("best", best.candidate.label, _value(best, name)),
-            ("best over in force", _interval(selected.improvements[selected.best]), "deflated 95 %"),
+            ("best over in force", _interval(selected.improvements[selected.best]), "for all points together"),
             *_proposed(judged),
             ("best by luck alone", f"{selected.luck:+.4g}", f"of {judged.trials} points that are all equal"),
             ("p of the largest t", f"{selected.p_value:.3g}", f"told apart below {1 - CONFIDENCE:.3g}"),
