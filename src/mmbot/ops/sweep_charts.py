@@ -16,7 +16,7 @@ from mmbot.ops.dataset_charts import STYLE, no_data, svg
 from mmbot.ops.sweep_verdict import Figures, Judged
 
 _POINT, _REGION, _IN_FORCE = "#2a6f97", "#e07a5f", "black"
-_COLOURS = {"in the best region": _REGION, "told to be worse": _POINT, "not compared": "#bbbbbb"}
+_COLOURS = {"in the best region": _REGION, "another is better": _POINT, "not compared": "#bbbbbb"}
 _PANELS_A_ROW = 3
 
 
@@ -81,7 +81,7 @@ def _line(panel: Axes, judged: Judged, axis: Axis, through: Mapping[str, Value])
 def _label(one: Figures) -> str:
     if one.in_region:
         return "in the best region"
-    return "told to be worse" if one.no_data is None else "not compared"
+    return "not compared" if one.improvement is None else "another is better"
 
 
 def _reach(one: Figures) -> float:

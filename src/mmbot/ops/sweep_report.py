@@ -160,9 +160,10 @@ def _what_is_known(judged: Judged) -> Section:
         values = [one.metrics[name] for one in region]
         known = [value for value in values if value is not None]
         best = judged.of(judged.best)
+        improvement = _interval(selected.improvements[selected.best])
         rows += [
             ("best", best.candidate.label, _value(best, name)),
-            ("best over in force", _interval(selected.improvements[selected.best]), "for all points together"),
+            ("best over in force", improvement, "for all points together"),
             *_proposed(judged),
             ("best by luck alone", f"{selected.luck:+.4g}", f"of {judged.trials} points that are all equal"),
             ("p of the largest t", f"{selected.p_value:.3g}", f"told apart below {1 - CONFIDENCE:.3g}"),
