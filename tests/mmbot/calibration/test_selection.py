@@ -165,7 +165,7 @@ def test_a_planted_improvement_is_found():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", [Case(20, 12, 10), Case(200, 12, 10), Case(50, 96, 5, 0.3)], ids=str)
+@pytest.mark.parametrize("case", [Case(20, 12, 10), Case(100, 12, 10), Case(50, 96, 5, 0.3)], ids=str)
 def test_of_equal_points_at_most_one_sweep_in_twenty_proposes_one(case: Case):
     """A share of 5 % in 400 draws is above 7.5 % once in 80 times."""
     told, covered = told_and_covered(case, 400)
