@@ -15,6 +15,7 @@ from mmbot import (
     cli_rollout,
     cli_run,
     cli_steps,
+    cli_sweep,
     cli_top,
     cli_workflow,
 )
@@ -25,6 +26,7 @@ app.command()(cli_run.run)
 app.command()(cli_paper.paper)
 app.command("record")(cli_record.command)
 app.command()(cli_top.top)
+app.command()(cli_sweep.sweep)
 app.command("metrics")(cli_metrics.command)
 app.command()(cli_steps.prep)
 app.command()(cli_steps.dataset)

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from mmbot.calibration.block_sums import METRICS
 from mmbot.calibration.dataset_columns import FILL_COLUMNS, INTERVAL_COLUMNS
 from mmbot.calibration.dataset_filters import MAD_TO_SIGMA, REASONS, FilterSettings
 from mmbot.execution.order_log import head, read
@@ -101,3 +102,11 @@ def test_the_page_on_watching_names_every_path_that_a_run_is_shown_at() -> None:
     facts = RunFacts("run", "run", "demo", None, "replay", "virtual", "synthetic", [], None)
 
     assert set(re.findall(r"^\| `(/\S*)` \|", page, re.MULTILINE)) == {*Board(facts).routes(), "/metrics"}
+
+
+def test_every_metric_of_a_sweep_is_documented_with_what_is_better() -> None:
+    page = (ROOT / "docs/sweep.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.*?) \| (more|less) \|", page, re.MULTILINE)
+    documented = {name: better for names, better in rows for name in re.findall(r"`(\w+)`", names)}
+
+    assert documented == {name: "more" if one.sign > 0 else "less" for name, one in METRICS.items()}

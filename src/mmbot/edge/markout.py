@@ -40,8 +40,9 @@ class _Waiting:
 class Markouts:
     """Watches the mids and fills of one symbol."""
 
-    def __init__(self, instrument: Instrument) -> None:
+    def __init__(self, instrument: Instrument, interval_ns: int = INTERVAL_NS) -> None:
         self._instrument = instrument
+        self._interval_ns = interval_ns
         self._due: list[tuple[int, int, int]] = []
         """Heap of (when, number of the fill, horizon in seconds)."""
         self._waiting: dict[int, _Waiting] = {}
@@ -52,7 +53,7 @@ class Markouts:
         self.fills = 0
         self.edge = Decomposition(instrument)
         self.intervals: dict[int, Decomposition] = {}
-        """By start, ns: of the fills that happened in each hour, inventory to the end of the run."""
+        """By start, ns: of the fills that happened in each interval, inventory to the end of the run."""
         self.curve = {seconds: Weighted() for seconds in CURVE_S}
         """Gross + adverse by horizon: the markout before fees."""
 
@@ -115,7 +116,7 @@ class Markouts:
         if seconds in HORIZONS_S:
             waiting.adverse[seconds] = moved
         if seconds == NET_HORIZON_S:
-            start_ns = waiting.row.ts_ns // INTERVAL_NS * INTERVAL_NS
+            start_ns = waiting.row.ts_ns // self._interval_ns * self._interval_ns
             interval = self.intervals.setdefault(start_ns, Decomposition(self._instrument))
             fill = FillEdge(traded, dict(waiting.adverse))
             self.edge.add(fill, worth)

@@ -31,7 +31,7 @@ def plan(name: str, scenarios: Path, config: Sequence[Path], data: Path | None) 
     scenario, overlay = load_scenario(name, scenarios)
     document = load_config(config, overlay)
     settings = settings_of(document)
-    prices = dict(_prices(scenario, name, data))
+    prices = dict(first_prices(scenario, name, data))
     return Plan(
         name,
         document,
@@ -40,7 +40,7 @@ def plan(name: str, scenarios: Path, config: Sequence[Path], data: Path | None) 
     )
 
 
-def _prices(scenario: Scenario, name: str, data: Path | None) -> Iterator[tuple[str, float]]:
+def first_prices(scenario: Scenario, name: str, data: Path | None) -> Iterator[tuple[str, float]]:
     """Instrument and price, of those that are known."""
     if scenario.kind == "synthetic":
         for market in scenario.markets:

@@ -38,7 +38,7 @@ from mmbot.units import HOUR, MS, SECOND
 if TYPE_CHECKING:
     from mmbot.kernels.context import Context
 
-_WORTH_COMPILING = 500_000
+WORTH_COMPILING = 500_000
 """Rows and ticks: below, importing numba and loading the kernel take longer than they save."""
 
 
@@ -179,13 +179,19 @@ class Run(CheckpointedRun):
             return asked is EngineKind.COMPILED
         rows = sum(len(feed.columns) for feed in self.tape.feeds)
         ticks = self.planned_ns / MS / self.settings.pipeline.tick_interval_ms * len(self.tape.feeds)
-        return rows + ticks > _WORTH_COMPILING and sim.market_data.model == "constant"
+        return rows + ticks > WORTH_COMPILING and sim.market_data.model == "constant"
 
     def suspend(self, reason: str) -> None:
         if self._checkpoint_ns:
             self._player.suspend_asked = self._player.suspend_asked or reason
         else:
             self.halt(reason)
+
+    def unkept(self) -> Iterator[list[Row]]:
+        """Play it once and keep nothing: rows in time order, a batch at a time. No directory, no
+        checkpoint, no alert.
+        """
+        return self._rows()
 
     def _rows(self) -> Iterator[list[Row]]:
         return self._player.run()
