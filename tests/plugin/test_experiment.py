@@ -40,7 +40,7 @@ def lab(project):
     (project.path / "experiments" / "wider.b.yaml").write_text("spread: {}\n")
     path = project.path / "gates" / "ab.yaml"
     text = path.read_text()
-    for least in (300, 120):  # a tick every 10 seconds
+    for least in (300, 150, 120):  # a tick every 10 seconds
         text = text.replace(f"n >= {least}", f"n >= {least // 10}")
     text = text.replace("[6h]", "[2h]").replace(">= 24h", ">= 4h").replace(">= 10000", ">= 1000")
     path.write_text(text)
