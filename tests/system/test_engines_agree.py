@@ -212,7 +212,7 @@ caches = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(streams(), models, caches, st.integers(1, 3), st.booleans(), st.booleans(), st.booleans())
 def test_any_market_and_any_models_give_the_same_rows(
     events: list[MarketEvent],

@@ -234,6 +234,7 @@ def told_before_its_first_tick(run: ShadowRun) -> None:
     assert feeds[0] == "events"
 
 
+@pytest.mark.slow
 def test_a_live_soak_that_was_killed_twice_is_judged_on_what_it_covered(
     venue: PaperVenue, tmp_path: Path
 ) -> None:

@@ -80,7 +80,7 @@ def assert_nothing_else_is_missing(every: Played, filtered: Played) -> None:
     assert len(kept) + filtered.skipped_ticks == len(ticks)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(streams(), models, SPREADS, ALIGNERS, FAIR_VALUES, SPIKES, st.booleans())
 def test_any_market_trades_the_same(
     events: list[MarketEvent],
@@ -110,7 +110,7 @@ def test_the_random_markets_do_let_it_sleep() -> None:
     """A comparison of runs in which every tick is played would prove nothing."""
     slept: list[int] = []
 
-    @settings(max_examples=80, deadline=None, database=None, derandomize=True)
+    @settings(max_examples=40, deadline=None, database=None, derandomize=True)
     @given(streams(), SPREADS, ALIGNERS, SPIKES)
     def collect(
         events: list[MarketEvent],
@@ -220,7 +220,14 @@ def test_a_spike_is_judged_from_the_mid_at_the_last_tick_slept_through(
     assert sum(isinstance(row, EventRow) and row.kind == "fast_cancel" for row in every.rows) == spikes
 
 
-@pytest.mark.parametrize("scenario", PLAYED_S)
+FITTED = ("btc-like", "btcusdt-8m")
+"""One market, and what was fitted to it: the busiest, and to a filter like the others."""
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [pytest.param(name, marks=pytest.mark.slow) if name in FITTED else name for name in PLAYED_S],
+)
 def test_every_scenario_trades_the_same(scenario: str, tmp_path: Path) -> None:
     data = ROOT.parent / "shared/data"
     if scenario in ("nexo-24h", "btcusdt-8m", "eth-3venues") and not data.is_dir():
