@@ -188,6 +188,8 @@ def drive(
     if told:
         can = (Path(str(request["run_dir"])) / CHECKPOINT).is_file()
         how = "--mmgates-resume goes on with it" if can else "it cannot be resumed"
+        if "stage" in request:  # what cut through a block may have been of one arm's making
+            how = "the stage begins anew"
         raise Suspended(f"ABORTED by {told[0]}: run {request['run_id']} is halted; {how}")
     if unreadable is not None:
         raise unreadable
