@@ -110,7 +110,7 @@ def test_the_random_markets_do_let_it_sleep() -> None:
     """A comparison of runs in which every tick is played would prove nothing."""
     slept: list[int] = []
 
-    @settings(max_examples=40, deadline=None, database=None, derandomize=True)
+    @settings(max_examples=80, deadline=None, database=None, derandomize=True)
     @given(streams(), SPREADS, ALIGNERS, SPIKES)
     def collect(
         events: list[MarketEvent],
